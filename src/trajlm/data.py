@@ -1,0 +1,307 @@
+"""The nouns that are passed from stage to stage: Features and States."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.errors import InputError
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.integer[Any]]
+
+
+def smallest_unsigned(n_states: int) -> np.dtype[Any]:
+    """Return the smallest unsigned integer type that holds the states 0..n_states-1."""
+    return np.min_scalar_type(max(n_states - 1, 0))
+
+
+def _check_time(dt: float, unit: str) -> None:
+    if not (np.isfinite(dt) and dt > 0):
+        raise InputError(f"dt must be a positive number of {unit or 'time units'}, not {dt}")
+    if not unit:
+        raise InputError("the unit of dt is empty: give one, for example 'ps' or 'frame'")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Continuous time series, one or many trajectories of the same columns.
+
+    Parameters
+    ----------
+    trajectories
+        Arrays of shape (T, d), or (T,) for one column. They are never joined.
+    names
+        The d column names; ``x0``, ``x1`` ... when not given.
+    dt, unit
+        Time between two frames and its unit.
+    periods
+        For each column its periodic domain (low, high), or None.
+    notes
+        What the reader had to say, for example dropped frames after a restart.
+
+    Raises
+    ------
+    InputError
+        Empty data, unequal numbers of columns, NaN or infinity (which trajectory, frame, column).
+    """
+
+    trajectories: tuple[npt.NDArray[np.float64], ...]
+    names: tuple[str, ...] = ()
+    dt: float = 1.0
+    unit: str = "frame"
+    periods: tuple[tuple[float, float] | None, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        trajectories = tuple(_as_columns(x, i) for i, x in enumerate(_as_list(self.trajectories)))
+        if not trajectories:
+            raise InputError("no trajectory was given")
+        d = trajectories[0].shape[1]
+        for i, x in enumerate(trajectories):
+            if x.shape[1] != d:
+                raise InputError(
+                    f"trajectory {i} has {x.shape[1]} columns but trajectory 0 has {d}: "
+                    "give trajectories of the same columns"
+                )
+        names = tuple(self.names) or tuple(f"x{k}" for k in range(d))
+        if len(names) != d:
+            raise InputError(f"{len(names)} names were given for {d} columns")
+        _check_time(self.dt, self.unit)
+        for i, x in enumerate(trajectories):
+            _check_finite(x, i, names)
+        object.__setattr__(self, "trajectories", trajectories)
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "periods", tuple(self.periods) or (None,) * d)
+        object.__setattr__(self, "notes", tuple(self.notes))
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns d."""
+        return int(self.trajectories[0].shape[1])
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames over all trajectories."""
+        return sum(len(x) for x in self.trajectories)
+
+    def select(self, columns: Sequence[str]) -> Features:
+        """Return the named columns only.
+
+        Raises
+        ------
+        InputError
+            A column that is not there; the message lists those that are.
+        """
+        missing = [c for c in columns if c not in self.names]
+        if missing:
+            raise InputError(
+                f"there is no column {missing[0]!r}: the columns are {', '.join(self.names)}"
+            )
+        index = [self.names.index(c) for c in columns]
+        return replace(
+            self,
+            trajectories=tuple(x[:, index] for x in self.trajectories),
+            names=tuple(columns),
+            periods=tuple(self.periods[k] for k in index),
+        )
+
+
+@dataclass(frozen=True)
+class StateSpace:
+    """What the states of a data set mean, apart from any trajectory.
+
+    Parameters
+    ----------
+    n_states, dt, unit, centers, discretization
+        As in `States`.
+    """
+
+    n_states: int
+    dt: float = 1.0
+    unit: str = "frame"
+    centers: npt.NDArray[np.float64] | None = None
+    discretization: Mapping[str, Any] = field(default_factory=dict)
+
+    def states(self, trajectories: Sequence[IntArray]) -> States:
+        """Return trajectories over these states."""
+        return States(
+            tuple(trajectories),
+            self.n_states,
+            self.dt,
+            self.unit,
+            self.centers,
+            self.discretization,
+        )
+
+
+@dataclass(frozen=True)
+class States:
+    """Discrete trajectories, one or many: integers 0..n_states-1 with their time.
+
+    Parameters
+    ----------
+    trajectories
+        Integer arrays of shape (T,), T at least 2. They are never joined.
+    n_states
+        Number of states; the largest state seen plus one when not given. States that are
+        never visited keep their number.
+    dt, unit
+        Time between two frames and its unit.
+    centers
+        Where each state lies on the coordinate it was cut from, shape (n_states,) for one
+        coordinate or (n_states, d); None when that is unknown.
+    discretization
+        How features became states, as plain values that fit in JSON.
+
+    Raises
+    ------
+    InputError
+        Negative, fractional or out-of-range states (which trajectory and frame), fewer than
+        two frames.
+    """
+
+    trajectories: tuple[IntArray, ...]
+    n_states: int = 0
+    dt: float = 1.0
+    unit: str = "frame"
+    centers: npt.NDArray[np.float64] | None = None
+    discretization: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        raw = [_as_integers(s, i) for i, s in enumerate(_as_list(self.trajectories))]
+        if not raw:
+            raise InputError("no trajectory was given")
+        largest = max(int(s.max()) for s in raw)
+        n_states = int(self.n_states) or largest + 1
+        for i, s in enumerate(raw):
+            if s.max() >= n_states:
+                frame = int(np.argmax(s >= n_states))
+                raise InputError(
+                    f"state {int(s[frame])} in trajectory {i}, frame {frame} is out of range: "
+                    f"there are {n_states} states, 0 to {n_states - 1}"
+                )
+        _check_time(self.dt, self.unit)
+        if self.centers is not None:
+            centers = np.asarray(self.centers, dtype=np.float64)
+            if len(centers) != n_states:
+                raise InputError(f"{len(centers)} state centres were given for {n_states} states")
+            object.__setattr__(self, "centers", centers)
+        dtype = smallest_unsigned(n_states)
+        trajectories = tuple(s.astype(dtype, copy=False) for s in raw)
+        object.__setattr__(self, "trajectories", trajectories)
+        object.__setattr__(self, "n_states", n_states)
+
+    def __iter__(self) -> Iterator[IntArray]:
+        return iter(self.trajectories)
+
+    def __len__(self) -> int:
+        return len(self.trajectories)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames over all trajectories."""
+        return sum(len(s) for s in self.trajectories)
+
+    @property
+    def space(self) -> StateSpace:
+        """The meaning of the states without the trajectories."""
+        return StateSpace(self.n_states, self.dt, self.unit, self.centers, self.discretization)
+
+    @property
+    def n_transitions(self) -> int:
+        """Number of pairs of successive frames, borders between trajectories left out."""
+        return self.n_frames - len(self.trajectories)
+
+    def visited(self) -> npt.NDArray[np.bool_]:
+        """Return which states are seen at least once, shape (n_states,)."""
+        counts = sum(np.bincount(s, minlength=self.n_states) for s in self.trajectories)
+        return np.asarray(counts) > 0
+
+    def with_trajectories(self, trajectories: Sequence[IntArray]) -> States:
+        """Return the same states, time and meaning with other trajectories."""
+        return replace(self, trajectories=tuple(trajectories))
+
+    def split_at(self, frame: int) -> tuple[States, States]:
+        """Cut the data in time after `frame` frames, counted over the list of trajectories.
+
+        A piece of fewer than two frames is left out, since it holds no transition.
+        """
+        head: list[IntArray] = []
+        tail: list[IntArray] = []
+        for s in self.trajectories:
+            cut = min(max(frame, 0), len(s))
+            head.append(s[:cut])
+            tail.append(s[cut:])
+            frame -= len(s)
+        kept = [[s for s in part if len(s) >= 2] for part in (head, tail)]
+        if not all(kept):
+            raise InputError(f"{self.n_frames} frames are too few to be cut in two")
+        return self.with_trajectories(kept[0]), self.with_trajectories(kept[1])
+
+
+def as_states(data: States | IntArray | Sequence[IntArray]) -> States:
+    """Return `data` as States: an array or a list of arrays is taken as frames with dt 1."""
+    return data if isinstance(data, States) else States(tuple(_as_list(data)))
+
+
+def _as_list(data: Any) -> list[Any]:
+    if isinstance(data, np.ndarray):
+        return [data]
+    return list(data)
+
+
+def _as_columns(x: Any, i: int) -> npt.NDArray[np.float64]:
+    try:
+        array = np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"trajectory {i} holds values that are not numbers") from None
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise InputError(f"trajectory {i} has shape {array.shape}: (frames, columns) is needed")
+    if len(array) == 0:
+        raise InputError(f"trajectory {i} is empty")
+    return array
+
+
+def _check_finite(x: npt.NDArray[np.float64], i: int, names: Sequence[str]) -> None:
+    finite = np.isfinite(x)
+    if not finite.all():
+        frame, column = (int(k) for k in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{x[frame, column]} in trajectory {i}, frame {frame}, column {names[column]!r}: "
+            "remove or repair it before going on"
+        )
+
+
+def _as_integers(s: Any, i: int) -> IntArray:
+    array = np.asarray(s)
+    if array.ndim != 1:
+        raise InputError(f"trajectory {i} has shape {array.shape}: states are one number a frame")
+    if len(array) < 2:
+        raise InputError(
+            f"trajectory {i} has {len(array)} frame(s): at least two are needed for a transition"
+        )
+    if not np.issubdtype(array.dtype, np.integer):
+        if not (np.issubdtype(array.dtype, np.floating) or array.dtype == np.bool_):
+            raise InputError(f"trajectory {i} holds {array.dtype} values: states are integers")
+        bad = ~np.isfinite(array) | (array != np.floor(array))
+        if bad.any():
+            frame = int(np.argmax(bad))
+            raise InputError(
+                f"state {array[frame]} in trajectory {i}, frame {frame} is not a whole number: "
+                "discretise continuous data first (trajlm discretize)"
+            )
+        array = array.astype(np.int64)
+    if array.min() < 0:
+        frame = int(np.argmax(array < 0))
+        raise InputError(
+            f"state {int(array[frame])} in trajectory {i}, frame {frame} is negative: "
+            "states are numbered from 0"
+        )
+    return array
