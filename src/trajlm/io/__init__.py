@@ -1,0 +1,24 @@
+"""Read features and states from files and write them back."""
+
+from __future__ import annotations
+
+from trajlm.atomic import atomic_path, write_json, write_text_atomic
+from trajlm.io.colvar import read_colvar
+from trajlm.io.read import read_features, read_npy, read_npz
+from trajlm.io.states import read_states
+from trajlm.io.text import read_text
+from trajlm.io.write import write_features, write_states
+
+__all__ = [
+    "atomic_path",
+    "read_colvar",
+    "read_features",
+    "read_npy",
+    "read_npz",
+    "read_states",
+    "read_text",
+    "write_features",
+    "write_json",
+    "write_states",
+    "write_text_atomic",
+]

@@ -1,0 +1,222 @@
+"""Read features from any of the file formats."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trajlm.data import Features
+from trajlm.errors import InputError
+from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
+from trajlm.io.colvar import read_colvar
+from trajlm.io.sources import (
+    Columns,
+    PathLike,
+    Paths,
+    build,
+    listed,
+    read_all,
+    read_bytes,
+    select_index,
+    time_of,
+)
+from trajlm.io.text import read_text
+
+FEATURES_KIND = "trajlm.features"
+STATES_KIND = "trajlm.states"
+
+
+def read_features(
+    path: Paths,
+    columns: Columns | None = None,
+    dt: float | None = None,
+    unit: str | None = None,
+    key: str | None = None,
+) -> Features:
+    """Read continuous time series from COLVAR, text, CSV, npy or npz, told apart by content.
+
+    Parameters
+    ----------
+    path
+        A file, or a list of files of the same columns and dt.
+    columns
+        Names or zero-based numbers of the columns to keep.
+    dt, unit
+        Time between two frames and its unit, instead of what the file says.
+    key
+        Which arrays of a foreign npz file are trajectories: a name or a glob such as ``E_*``.
+
+    Returns
+    -------
+    Features
+        One trajectory a file; as many as there are in the file for npz.
+
+    Raises
+    ------
+    InputError
+        Whatever cannot be read as it is, with the file and the place in it.
+    """
+    return read_all(path, lambda one: _read_features(one, columns, dt, unit, key))
+
+
+def _read_features(
+    path: PathLike, columns: Columns | None, dt: float | None, unit: str | None, key: str | None
+) -> Features:
+    kind = file_kind(path)
+    if kind == "npz":
+        return read_npz(path, key, dt, unit, columns)
+    if key is not None:
+        raise InputError(f"{path} is no npz file: leave the key {key!r} out")
+    if kind == "npy":
+        return read_npy(path, dt, unit, columns)
+    reader = read_colvar if kind == "colvar" else read_text
+    return reader(path, columns, dt, unit)
+
+
+def file_kind(path: PathLike) -> str:
+    """Return ``npy``, ``npz``, ``colvar`` or ``text``, by the first bytes, else by the suffix.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty or a folder.
+    """
+    start = read_bytes(path, 1000)
+    suffix = Path(path).suffix.lower()
+    if start.startswith(b"\x93NUMPY") or suffix == ".npy":
+        return "npy"
+    if start.startswith(b"PK\x03\x04") or suffix == ".npz":
+        return "npz"
+    first = start.removeprefix(b"\xef\xbb\xbf").split(maxsplit=2)[:2]
+    return "colvar" if first == [b"#!", b"FIELDS"] else "text"
+
+
+def read_npy(
+    path: Paths,
+    dt: float | None = None,
+    unit: str | None = None,
+    columns: Columns | None = None,
+) -> Features:
+    """Read npy files of shape (T,) or (T, d), one file a trajectory.
+
+    Parameters
+    ----------
+    path
+        A file, or a list of files with the same number of columns.
+    dt, unit
+        Time between two frames and its unit; 1 frame when not given, as the file cannot say.
+    columns
+        Zero-based numbers (or ``x0``, ``x1`` ...) of the columns to keep.
+
+    Raises
+    ------
+    InputError
+        A damaged file, values that are not finite numbers (file, frame and column).
+    """
+
+    def read_one(one: PathLike) -> Features:
+        array = load_npy(one)
+        _check_fit({"": array}, one)
+        return _select(build(one, [array], **time_of(dt, unit)), columns, one)
+
+    return read_all(path, read_one)
+
+
+def read_npz(
+    path: Paths,
+    key: str | None = None,
+    dt: float | None = None,
+    unit: str | None = None,
+    columns: Columns | None = None,
+) -> Features:
+    """Read npz files: those of `write_features`, or foreign ones with one array a trajectory.
+
+    Parameters
+    ----------
+    path
+        A file, or a list of files of the same columns and dt.
+    key
+        Which arrays of a foreign file are trajectories: a name or a glob such as ``E_*``.
+        They come in the order of the file.
+    dt, unit
+        Time between two frames and its unit, instead of what the file says.
+    columns
+        Names or zero-based numbers of the columns to keep.
+
+    Raises
+    ------
+    InputError
+        A damaged file, arrays that do not fit together (the message lists the keys), Python
+        objects, values that are not finite.
+    """
+
+    def read_one(one: PathLike) -> Features:
+        arrays, meta = load_npz(one, key)
+        if meta is None:
+            _check_fit(arrays, one)
+            features = build(one, list(arrays.values()), **time_of(dt, unit))
+            if len(arrays) > 1:
+                note = f"{one}: the arrays {listed(arrays)} were read as {len(arrays)} trajectories"
+                features = replace(features, notes=(note,))
+        else:
+            features = _own_features(arrays, meta, one)
+            features = replace(features, **time_of(dt, unit, features.dt, features.unit))
+        return _select(features, columns, one)
+
+    return read_all(path, read_one)
+
+
+def _select(features: Features, columns: Columns | None, path: PathLike) -> Features:
+    if columns is None:
+        return features
+    index = select_index(features.names, columns, path)
+    return features.select([features.names[k] for k in index])
+
+
+def _check_fit(arrays: dict[str, AnyArray], path: PathLike) -> None:
+    """Refuse arrays that cannot be trajectories of the same columns."""
+    if any(x.dtype.kind == "U" for x in arrays.values()):
+        raise InputError(f"{path} holds text among {listed(arrays)}: choose arrays with the key")
+    shapes = {k: x.shape for k, x in arrays.items()}
+    if (
+        any(len(s) not in (1, 2) for s in shapes.values())
+        or len({s[1:] for s in shapes.values()}) > 1
+    ):
+        if len(shapes) == 1:
+            raise InputError(
+                f"{path} holds an array of shape {next(iter(shapes.values()))}: "
+                "(frames,) or (frames, columns) is needed"
+            )
+        raise InputError(
+            f"{path} holds arrays that are not trajectories of the same columns, {listed(shapes)}: "
+            "choose some with the key option, a name or a glob such as 'G_*'"
+        )
+
+
+def _own_features(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathLike) -> Features:
+    if meta["kind"] != FEATURES_KIND:
+        raise InputError(f"{path} holds states, not features: continuous data is needed here")
+    with damaged_as_input_error(path):
+        if len(meta["periods"]) != len(meta["names"]):
+            raise ValueError("not as many periods as columns")
+        return build(
+            path,
+            split_trajectories(arrays["values"], arrays["lengths"]),
+            names=tuple(str(name) for name in meta["names"]),
+            dt=float(meta["dt"]),
+            unit=str(meta["unit"]),
+            periods=tuple(
+                None if p is None else (float(p[0]), float(p[1])) for p in meta["periods"]
+            ),
+            notes=tuple(str(note) for note in meta["notes"]),
+        )
+
+
+def split_trajectories(values: AnyArray, lengths: AnyArray) -> list[AnyArray]:
+    """Cut joined trajectories at the borders they had before they were written."""
+    if lengths.min() < 0 or int(lengths.sum()) != len(values):
+        raise ValueError("the lengths of the trajectories do not add up")
+    return np.split(values, np.cumsum(lengths)[:-1])

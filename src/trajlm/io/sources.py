@@ -1,0 +1,195 @@
+"""What all readers share: opening a file, selecting columns, joining files into one data set."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.data import Features
+from trajlm.errors import InputError
+
+PathLike = str | os.PathLike[str]
+Paths = PathLike | Sequence[PathLike]
+Columns = str | int | Sequence[str | int]
+
+LISTED = 12  # names shown in a message before it is cut
+
+
+def check_file(path: PathLike) -> Path:
+    """Return `path` as a Path.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it is a folder or a pipe, or it is empty.
+    """
+    file = Path(path)
+    try:
+        if file.is_dir():
+            raise InputError(f"{path} is a folder: give the files in it")
+        if not file.exists():
+            raise InputError(f"{path} does not exist: check the name and the folder")
+        if not file.is_file():
+            raise InputError(f"{path} is a pipe or a device: save its data to a file first")
+        if file.stat().st_size == 0:
+            raise InputError(f"{path} is empty: there is nothing to read")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    return file
+
+
+def read_bytes(path: PathLike, count: int = -1) -> bytes:
+    """Return the first `count` bytes of a file, all when -1.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it is a folder, empty, or the system refuses to read it.
+    """
+    file = check_file(path)
+    try:
+        with file.open("rb") as stream:
+            return stream.read(count)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def as_paths(paths: Paths) -> list[PathLike]:
+    """Return one path or a list of paths as a list.
+
+    Raises
+    ------
+    InputError
+        The list is empty.
+    """
+    if isinstance(paths, str | os.PathLike):
+        return [paths]
+    if not paths:
+        raise InputError("no file was given")
+    return list(paths)
+
+
+def time_of(
+    dt: float | None, unit: str | None, file_dt: float = 1.0, file_unit: str = "frame"
+) -> dict[str, Any]:
+    """Return dt and unit as keywords: what the user gives wins over what the file says."""
+    return {
+        "dt": file_dt if dt is None else dt,
+        "unit": file_unit if unit is None else unit,
+    }
+
+
+def select_index(names: Sequence[str], columns: Columns, path: PathLike) -> list[int]:
+    """Return the positions of `columns`, each a name or a zero-based number.
+
+    A name wins over a number. The number counts all columns of the file from the left.
+
+    Raises
+    ------
+    InputError
+        A column that is not there or is asked for twice; the message lists those that are.
+    """
+    wanted = [columns] if isinstance(columns, str | int) else list(columns)
+    if not wanted:
+        raise InputError(f"{path}: no column was chosen, there are {listed(names)}")
+    index = []
+    for column in (str(c) for c in wanted):
+        if column in names:
+            index.append(list(names).index(column))
+        elif column.isascii() and column.isdigit() and int(column) < len(names):
+            index.append(int(column))
+        else:
+            raise InputError(f"{path}: there is no column {column!r}, there are {listed(names)}")
+    if len(set(index)) < len(index):
+        raise InputError(f"{path}: a column was asked for twice in {listed(map(str, wanted))}")
+    return index
+
+
+def listed(names: Any) -> str:
+    """Return names as a readable list, cut when it is long."""
+    every = list(names)
+    shown = ", ".join(every[:LISTED])
+    return f"{shown} ... ({len(every)} in all)" if len(every) > LISTED else shown
+
+
+def build(path: PathLike, trajectories: Sequence[Any], **fields: Any) -> Features:
+    """Return Features, the file named in whatever they refuse."""
+    try:
+        return Features(tuple(trajectories), **fields)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features:
+    """Read each file and return one data set, the trajectories in the order of the files.
+
+    Raises
+    ------
+    InputError
+        Files of different columns, periods, dt or unit; the message names both files.
+    """
+    files = as_paths(paths)
+    parts = [read_one(path) for path in files]
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    for path, part in zip(files[1:], parts[1:], strict=True):
+        for what, one, other in (
+            ("columns", first.names, part.names),
+            ("periods", first.periods, part.periods),
+            ("unit", first.unit, part.unit),
+        ):
+            if one != other:
+                raise InputError(
+                    f"{files[0]} and {path} have different {what}, {_shown(one)} and "
+                    f"{_shown(other)}: read files of one kind together"
+                )
+        if not math.isclose(first.dt, part.dt, rel_tol=1e-6):
+            raise InputError(
+                f"{files[0]} and {path} have different dt, {first.dt:g} and {part.dt:g} "
+                f"{first.unit}: read files of one dt together"
+            )
+    return Features(
+        tuple(x for part in parts for x in part.trajectories),
+        names=first.names,
+        dt=first.dt,
+        unit=first.unit,
+        periods=first.periods,
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else f"({', '.join(str(v) for v in value)})"
+
+
+def first_bad_step(
+    times: npt.NDArray[np.float64], quantum: float
+) -> tuple[float, float, int | None]:
+    """Find the time step of increasing times and the first frame that breaks it.
+
+    The times are decimal numbers printed with a step of `quantum`, or were held in single
+    precision, so a step may be off by that much, but never by a tenth of a step or more: a
+    missing frame is always seen.
+
+    Returns
+    -------
+    step, tolerance, frame
+        `frame` is the index of the first frame after a wrong step, None when all are right.
+    """
+    steps = np.diff(times)
+    typical = float(np.sort(steps)[(len(steps) - 1) // 2])  # one of the steps, not a mean of two
+    rounding = max(quantum, 2.4e-7 * float(np.abs(times).max()))
+    tolerance = min(rounding, 0.1 * typical) + 1e-12 * float(np.abs(times).max())
+    wrong = np.abs(steps - typical) > tolerance * (1 + 1e-9)
+    if typical <= 0 or wrong.any():
+        return typical, tolerance, int(np.argmax(wrong)) + 1
+    mean = (times[-1] - times[0]) / len(steps)
+    # Nine digits: a step of 0.1 must come back as 0.1, not as 0.09999999999999432.
+    return float(f"{mean:.9g}"), tolerance, None

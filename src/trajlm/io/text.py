@@ -1,0 +1,191 @@
+"""Plain text and CSV: columns of numbers with an optional header line."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.data import Features
+from trajlm.errors import InputError, TrajlmWarning
+from trajlm.io.sources import (
+    Columns,
+    PathLike,
+    Paths,
+    build,
+    first_bad_step,
+    read_all,
+    select_index,
+    time_of,
+)
+from trajlm.io.table import (
+    check_forward,
+    is_number,
+    parse_rows,
+    quantum_of_column,
+    read_lines,
+    split_row,
+)
+
+COMMENT = ("#", "%", "@")
+TIME_NAME = re.compile(r"(?:time|t)(?:[\s(\[/_]+(fs|ps|ns|us|µs|ms|s)[)\]]?)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A text file as it stands: all columns (n, d), and the line each row came from."""
+
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float64]
+    line_numbers: npt.NDArray[np.int64]
+    rows: list[str]
+    separator: str | None
+    notes: tuple[str, ...]
+
+
+def read_text(
+    path: Paths,
+    columns: Columns | None = None,
+    dt: float | None = None,
+    unit: str | None = None,
+) -> Features:
+    """Read columns of numbers from plain text, CSV or xvg, one file a trajectory.
+
+    Columns are separated by commas, semicolons, tabs or blanks; line ends may be LF, CRLF or
+    bare CR. Lines that start with ``#``, ``%`` or ``@`` are comments. One line of words before
+    the numbers names the columns when there are as many words as columns.
+
+    An evenly spaced column named ``time`` or ``t`` (a unit may follow, as in ``time (ps)``)
+    gives dt and is left out unless it is asked for; one that is not evenly spaced stays a
+    column like any other and a warning says so.
+
+    Parameters
+    ----------
+    path
+        A file, or a list of files with the same columns and dt.
+    columns
+        Names or zero-based numbers of the columns to keep, all when not given.
+    dt, unit
+        Time between two lines and its unit, instead of what the file says; 1 frame when
+        neither says anything.
+
+    Raises
+    ------
+    InputError
+        Text where a number belongs, ragged rows, NaN, a time that goes backwards (each with
+        file and line), a column that is not there.
+    """
+    return read_all(path, lambda one: _read_one(one, columns, dt, unit))
+
+
+def _read_one(
+    path: PathLike, columns: Columns | None, dt: float | None, unit: str | None
+) -> Features:
+    table = read_table(path)
+    index = None if columns is None else select_index(table.names, columns, path)
+    clock = time_of(dt, unit)
+    notes = table.notes
+    time_column = next((k for k, n in enumerate(table.names) if TIME_NAME.fullmatch(n)), None)
+    kept = list(range(len(table.names)))
+    if time_column is not None and len(table.values) > 1:
+        file_dt, bad_line = _spacing(table, time_column, path)
+        if file_dt is not None:
+            match = TIME_NAME.fullmatch(table.names[time_column])
+            file_unit = match.group(1) if match else None
+            clock = time_of(dt, unit, file_dt, file_unit or "time unit")
+            if len(kept) > 1:
+                kept.remove(time_column)
+        else:
+            notes = (*notes, _warn_uneven(path, table.names[time_column], bad_line, clock["dt"]))
+    chosen = kept if index is None else index
+    return build(
+        path,
+        [table.values[:, chosen]],
+        names=tuple(table.names[k] for k in chosen),
+        notes=notes,
+        **clock,
+    )
+
+
+def _spacing(table: Table, column: int, path: PathLike) -> tuple[float | None, int]:
+    """Return the step of a time column, or None and the line where it is not even."""
+    times = table.values[:, column]
+    remedy = "give each trajectory its own file (or rename the column if it is not a time)"
+    check_forward(times, table.line_numbers, path, remedy, strictly=False)
+    quantum = quantum_of_column(table.rows, table.separator, column)
+    step, _, bad = first_bad_step(times, quantum)
+    return (step, 0) if bad is None else (None, int(table.line_numbers[bad]))
+
+
+def _warn_uneven(path: PathLike, name: str, line: int, dt: float) -> str:
+    note = (
+        f"{path}, line {line}: the column {name!r} is not evenly spaced, so dt is not taken "
+        f"from it and stays {dt:g}"
+    )
+    warnings.warn(note, TrajlmWarning, stacklevel=6)
+    return note
+
+
+def read_table(path: PathLike) -> Table:
+    """Read all columns of a text file.
+
+    Raises
+    ------
+    InputError
+        No line of numbers, text where a number belongs, ragged rows, NaN.
+    """
+    lines = read_lines(path)
+    kept = [
+        (row, number)
+        for number, row in enumerate(lines, 1)
+        if row and not row.isspace() and not row.lstrip().startswith(COMMENT)
+    ]
+    if not kept:
+        raise InputError(f"{path} holds no line of numbers: it is empty or all comments")
+    rows = [row for row, _ in kept]
+    line_numbers = np.fromiter((number for _, number in kept), np.int64, len(kept))
+    header = rows[0] if _is_header(rows[0]) else None
+    if header is not None:
+        rows, line_numbers = rows[1:], line_numbers[1:]
+        if not rows:
+            raise InputError(f"{path} holds no line of numbers: only the text {header[:40]!r}")
+    separator = _separator(rows[0])
+    n_columns = len(split_row(rows[0], separator))
+    names, notes = _names(header, separator, n_columns, path)
+    values = parse_rows(rows, line_numbers, separator, names, path)
+    return Table(names, values, line_numbers, rows, separator, notes)
+
+
+def _separator(row: str) -> str | None:
+    return next((mark for mark in (";", ",") if mark in row), None)
+
+
+def _is_header(row: str) -> bool:
+    words = split_row(row, _separator(row))
+    return not any(is_number(word) for word in words)
+
+
+def _names(
+    header: str | None, separator: str | None, n_columns: int, path: PathLike
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    default = tuple(f"x{k}" for k in range(n_columns))
+    if header is None:
+        return default, ()
+    marks = [separator, _separator(header), "\t" if "\t" in header else None, None]
+    splits = [split_row(header, mark) for mark in marks]
+    words = next((w for w in splits if len(w) == n_columns), None)
+    if words is None:
+        note = (
+            f"{path}: the header {header.strip()[:60]!r} has {len(splits[0])} word(s) for "
+            f"{n_columns} column(s), so the columns are numbered"
+        )
+        return default, (note,)
+    names = tuple(word.strip("\"'").strip() or f"x{k}" for k, word in enumerate(words))
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{path}: {count} columns are named {name!r}, give each its own name")
+    return names, ()

@@ -1,0 +1,303 @@
+"""Reading text and COLVAR: every separator and line end, restarts, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from trajlm.errors import InputError, TrajlmWarning
+from trajlm.io import (
+    read_colvar,
+    read_features,
+    read_text,
+)
+from trajlm.io.colvar import parse_pi
+
+RIBOSWITCH = Path(os.environ.get("TRAJLM_DATA", "data")) / "riboswitch" / "Mol2_6_Ext_9.txt"
+FEW = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+FINITE = st.floats(-1e6, 1e6, allow_nan=False).map(float)
+TABLES = hnp.arrays(np.float64, st.tuples(st.integers(2, 12), st.integers(1, 3)), elements=FINITE)
+ENDS = st.sampled_from(["\n", "\r\n", "\r"])
+
+
+def put(folder: Path, content: str | bytes, name: str = "x.txt") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def colvar(times, values, names="phi", sets="", header=True) -> str:
+    lines = [f"#! FIELDS time {names}\n{sets}"] if header else []
+    lines += [f" {t:.6f} {' '.join(f'{v:.6f}' for v in np.atleast_1d(x))}\n"
+              for t, x in zip(times, values, strict=True)]  # fmt: skip
+    return "".join(lines)
+
+
+def read_warned(path, match, **options):
+    with pytest.warns(TrajlmWarning, match=match):
+        return read_colvar(path, **options)
+
+
+# ---------------------------------------------------------------- text
+
+
+@FEW
+@given(
+    table=TABLES,
+    separator=st.sampled_from([",", ";", "\t", " ", "  ", ", ", " \t "]),
+    end=ENDS,
+    header=st.booleans(),
+    bom=st.booleans(),
+    comment=st.sampled_from(["", "# made by hand", "% x", "@ title", "# \u00b5s"]),
+    last_end=st.booleans(),
+)
+def test_text_round_trip(tmp_path, table, separator, end, header, bom, comment, last_end):
+    names = [f"c{k}" for k in range(table.shape[1])]
+    lines = [comment] if comment else []
+    lines += [separator.join(names)] if header else []
+    lines += [separator.join(repr(float(v)) for v in row) for row in table]
+    text = end.join(lines) + (end if last_end else "")
+    path = put(tmp_path, text.encode("utf-8-sig" if bom else "utf-8"))
+    features = read_features(path)
+    np.testing.assert_array_equal(features.trajectories[0], table)
+    assert list(features.names) == (names if header else [f"x{k}" for k in range(len(names))])
+    assert (features.dt, features.unit) == (1.0, "frame")
+
+
+def test_mixed_line_ends_and_latin1_comment(tmp_path):
+    path = put(tmp_path, b"# 20 \xb0C\r\nExt\r1.5\n2.5\r\n\r\n3.5")
+    assert read_text(path).trajectories[0].ravel().tolist() == [1.5, 2.5, 3.5]
+    assert read_text(path).names == ("Ext",)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1\n2\nabc\n4\n", "line 3: the text 'abc'"),
+        ("1 2\r3 4\r5\r", "line 3: 1 column"),
+        ("a,b\n1,2\n3,4,5\n", "line 3: 3 column"),
+        ("1,2\n3,\n", "line 2: an empty field"),
+        ("# c\n\nx\n1\nnan\n", "line 5: nan"),
+        ("1\n-inf\n", "line 2: -inf"),
+        ("1\n1e999\n", "line 2: inf"),
+        ("1\n1_000\n", "line 2: the text '1_000'"),
+        ("1\n0x10\n", "line 2: the text '0x10'"),
+        ("1\nx 2\n", "line 2: the text 'x'"),
+        ("1.0 abc\n2.0 3.0\n", "line 1: the text 'abc'"),
+        ("a b\nc d\n1 2\n", "line 2: the text 'c'"),
+        ("x x\n1 2\n", "2 columns are named 'x'"),
+        ("# only\n", "no line of numbers"),
+        ("word\n", "no line of numbers"),
+        ("\n\n", "no line of numbers"),
+    ],
+)
+def test_bad_text_names_file_and_line(tmp_path, text, says):
+    path = put(tmp_path, text)
+    with pytest.raises(InputError) as error:
+        read_features(path)
+    assert str(path) in str(error.value)
+    assert says in str(error.value)
+
+
+def test_columns_by_name_and_number(tmp_path):
+    path = put(tmp_path, "phi,psi,d\n1,2,3\n4,5,6\n")
+    assert read_text(path, columns=["psi", "0"]).names == ("psi", "phi")
+    assert read_text(path, columns=["2"]).trajectories[0].ravel().tolist() == [3, 6]
+    assert read_text(path, columns="psi").trajectories[0].ravel().tolist() == [2, 5]
+    with pytest.raises(InputError, match="no column 'chi', there are phi, psi, d"):
+        read_text(path, columns=["chi"])
+    with pytest.raises(InputError, match="no column '7'"):
+        read_text(path, columns=["7"])
+    with pytest.raises(InputError, match="twice"):
+        read_text(path, columns=["phi", "0"])
+
+
+def test_header_of_another_length_does_not_name_columns(tmp_path):
+    features = read_text(put(tmp_path, "Extension in nm\n1\n2\n"))
+    assert features.names == ("x0",)
+    assert "Extension in nm" in features.notes[0]
+
+
+def test_even_time_column_gives_dt(tmp_path):
+    path = put(tmp_path, "time x\n10.0 1\n10.1 2\n10.2 3\n")
+    features = read_text(path)
+    assert (features.dt, features.unit, features.names) == (0.1, "time unit", ("x",))
+    assert read_text(path, unit="ms").unit == "ms"
+    assert read_text(path, dt=5.0).dt == 5.0
+    assert read_text(path, columns=["time", "x"]).names == ("time", "x")
+    features = read_text(put(tmp_path, "Time (ps),x\n0,1\n2,2\n4,3\n"))
+    assert (features.dt, features.unit, features.names) == (2.0, "ps", ("x",))
+
+
+def test_uneven_time_column_is_not_used_and_backward_time_refused(tmp_path):
+    path = put(tmp_path, "t x\n0 1\n1 2\n2 3\n5 4\n")
+    with pytest.warns(TrajlmWarning, match="line 5"):
+        features = read_text(path)
+    assert (features.dt, features.unit, features.names) == (1.0, "frame", ("t", "x"))
+    with pytest.raises(InputError, match=r"line 4: the time goes back from 1 to 0"):
+        read_text(put(tmp_path, "t x\n0 1\n1 2\n0 3\n1 4\n"))
+
+
+def test_tps_is_no_time_column(tmp_path):
+    assert read_text(put(tmp_path, "tps x\n0 1\n1 2\n")).names == ("tps", "x")
+
+
+def test_files_of_a_list_stay_apart_and_must_agree(tmp_path):
+    a = put(tmp_path, "x\n1\n2\n", "a.txt")
+    b = put(tmp_path, "x\n3\n4\n5\n", "b.txt")
+    c = put(tmp_path, "y\n3\n4\n", "c.txt")
+    assert [len(x) for x in read_features([a, b]).trajectories] == [2, 3]
+    with pytest.raises(InputError, match=r"a.txt and .*c.txt have different columns"):
+        read_features([a, c])
+    p = put(tmp_path, colvar([0, 1, 2], [1, 2, 3]), "p")
+    q = put(tmp_path, colvar([0, 2, 4], [1, 2, 3]), "q")
+    with pytest.raises(InputError, match=r"/p and .*/q have different dt"):
+        read_features([p, q])
+    assert read_features([p, q], dt=1.0).dt == 1.0
+    with pytest.raises(InputError, match="no file"):
+        read_features([])
+
+
+@pytest.mark.skipif(not RIBOSWITCH.exists(), reason="needs TRAJLM_DATA with the riboswitch record")
+def test_riboswitch_record_with_bare_cr_is_read_fast():
+    start = time.perf_counter()
+    features = read_text(RIBOSWITCH, dt=0.1, unit="ms")
+    assert time.perf_counter() - start < 3
+    assert features.names == ("Ext_9",)
+    assert features.n_frames == 400_000
+    assert features.trajectories[0][:3, 0].tolist() == [711.657, 707.192, 708.913]
+    assert features.trajectories[0][-1, 0] == 714.183
+
+
+# ---------------------------------------------------------------- COLVAR
+
+
+def test_colvar_fields_periods_and_time(tmp_path):
+    sets = "#! SET min_phi -pi\n#! SET max_phi pi\n#! SET min_d 0\n#! SET max_d 2*pi\n"
+    values = [(0.1, 0.2, 7), (0.3, 0.4, 8), (0.5, 0.6, 9)]
+    path = put(tmp_path, colvar([0, 0.002, 0.004], values, "phi psi d", sets))
+    features = read_features(path)
+    assert features.names == ("phi", "psi", "d")
+    assert (features.dt, features.unit) == (0.002, "ps")
+    assert features.periods == ((-np.pi, np.pi), None, (0.0, 2 * np.pi))
+    assert read_colvar(path, columns=["3", "psi"]).names == ("d", "psi")
+    assert read_colvar(path, columns="time").trajectories[0].ravel().tolist() == [0, 0.002, 0.004]
+    assert read_colvar(path, dt=2.0, unit="ns").dt == 2.0
+    with pytest.raises(InputError, match="there are time, phi, psi, d"):
+        read_colvar(path, columns=["chi"])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("-pi", -np.pi), ("2*pi", 2 * np.pi), ("pi/2", np.pi / 2), ("-2*pi/3", -2 * np.pi / 3),
+     ("+1.5e-1", 0.15), ("180", 180.0), ("pi/0", None), ("__import__", None), ("", None),
+     ("1e999", None), ("pi**2", None), ("--pi", None)],
+)  # fmt: skip
+def test_parse_pi(text, value):
+    assert parse_pi(text) == (None if value is None else pytest.approx(value, rel=1e-15))
+
+
+@given(
+    n=st.integers(2, 40),
+    stop=st.integers(2, 40),
+    restart=st.integers(0, 39),
+    extra=st.integers(1, 9),
+)
+@FEW
+def test_colvar_repeated_frames_after_restart(tmp_path, n, stop, restart, extra):
+    """Oracle: a dictionary from time to value, in which the later copy overwrites."""
+    restart = min(restart, stop)
+    first = {k: 1000 + k for k in range(stop)}
+    second = {k: 2000 + k for k in range(restart, restart + extra)}
+    text = colvar([0.1 * k for k in first], first.values())
+    text += colvar([0.1 * k for k in second], second.values())
+    expected = [first[k] for k in range(restart)] + list(second.values())
+    path = put(tmp_path, text)
+    n_dropped = stop - restart
+    if len(expected) < 2:
+        return
+    if n_dropped:
+        says = f"{n_dropped} repeated frames? after a restart at time {0.1 * restart:.10g} "
+        features = read_warned(path, says)
+        assert str(n_dropped) in features.notes[0]
+    else:
+        features = read_colvar(path)
+    assert features.trajectories[0].ravel().tolist() == expected
+    assert features.dt == 0.1
+
+
+def test_colvar_two_restarts(tmp_path):
+    text = colvar([0, 1, 2, 3], [0, 1, 2, 3]) + colvar([2, 3, 4], [12, 13, 14])
+    text += colvar([4, 5], [24, 25])
+    features = read_warned(put(tmp_path, text), "repeated")
+    assert features.trajectories[0].ravel().tolist() == [0, 1, 12, 13, 24, 25]
+    assert len(features.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (colvar([0, 1, 2, 1, 2], range(5)), "line 5: the time goes back from 2 to 1"),
+        (colvar([0, 1, 1, 2], range(4)), "line 4: the time stands still at 1"),
+        (colvar([0, 1, 2, 4, 5], range(5)), "line 5: .* from 2 to 4 where a step of 1 was"),
+        (colvar([0, 1, 2, 2.5, 3.5], range(5)), "line 5: .* step of 1 was expected"),
+        (colvar([0, 1], [1, 2]) + colvar([4, 5], [1, 2]), "line 5: .* from 1 to 4"),
+        (colvar([5, 6], [1, 2]) + colvar([0, 1], [1, 2]), "line 5: .* before the first frame"),
+        (colvar([0, 1], [1, 2]) + colvar([2, 3], [1, 2], "psi"), "line 4: the columns change"),
+        (colvar([0, 1, 2], [1, np.nan, 2]), "line 3: nan"),
+        (colvar([0, 1], [1, 2]) + "2 x\n3 4\n", "line 4: the text 'x'"),
+        (colvar([0, 1], [1, 2]) + "2\n3 4\n", "line 4: 1 column"),
+        (colvar([0, 1], [1, 2]) + "2 3 4\n", "line 4: 3 column"),
+        ("#! FIELDS time phi\n", "no frame"),
+        ("#! FIELDS time phi\n0 1\n", "one frame only"),
+        (colvar([0, 1], [1, 2], sets="#! SET min_phi x\n#! SET max_phi pi\n"), "domain x to pi"),
+        (colvar([0, 1], [1, 2], sets="#! SET min_phi pi\n"), "domain pi to None"),
+    ],
+)
+def test_bad_colvar_is_refused(tmp_path, text, says):
+    path = put(tmp_path, text, "COLVAR")
+    with pytest.raises(InputError, match=says) as error:
+        read_features(path)
+    assert str(path) in str(error.value)
+
+
+def test_colvar_one_missing_frame_is_seen_however_coarse_the_times(tmp_path):
+    times = [f"{0.1 * k:.1f}" for k in range(200) if k != 120]
+    text = "#! FIELDS time x\n" + "".join(f"{t} 0\n" for t in times)
+    with pytest.raises(InputError, match="line 122"):
+        read_colvar(put(tmp_path, text))
+
+
+def test_colvar_printing_precision_is_no_gap(tmp_path):
+    text = "#! FIELDS time x\n" + "".join(f"{k / 3:.2f} 0\n" for k in range(301))
+    assert read_colvar(put(tmp_path, text)).dt == pytest.approx(1 / 3, abs=1e-4)
+
+
+@pytest.mark.parametrize("tail", ["3.0", "3.000000 0.1", "3.000000 -", "3.0000", "3.000000 0.1e"])
+def test_colvar_last_line_cut_short_is_dropped(tmp_path, tail):
+    text = colvar([0, 1, 2], [(1, 1), (2, 2), (3, 3)], "phi psi")
+    features = read_warned(put(tmp_path, text + tail), "line 5: the last line is cut short")
+    assert features.trajectories[0][:, 0].tolist() == [1, 2, 3]
+
+
+def test_colvar_last_number_cut_short_is_dropped(tmp_path):
+    text = colvar(range(5), [-1.234567] * 5)
+    features = read_warned(put(tmp_path, text[:-4]), "cut short")
+    assert features.n_frames == 4
+    assert read_colvar(put(tmp_path, text[:-1])).n_frames == 5  # only the line end is missing
+
+
+def test_biased_data_taken_for_unbiased(tmp_path):
+    for name in ("metad.bias", "metad.rct", "m.rbias", "metad.x"):
+        text = colvar([0, 1], [(1, 2), (3, 4)], f"phi {name}")
+        features = read_warned(put(tmp_path, text), "equilibrium", columns=["phi"])
+        assert "biased" in features.notes[0]
