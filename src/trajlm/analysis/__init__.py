@@ -1,0 +1,61 @@
+"""Analysis of discrete trajectories: pure functions from States to results with intervals."""
+
+from trajlm.analysis.correlation import Autocorrelation, autocorrelation
+from trajlm.analysis.discrepancy import Discrepancy, discrepancy, floor
+from trajlm.analysis.dwells import DwellTimes, Survival, dwell_times, survival
+from trajlm.analysis.embedding import euclidean_distances, principal_plane
+from trajlm.analysis.equilibrium import FreeEnergy, free_energy, population_intervals, populations
+from trajlm.analysis.exponentials import ExponentialMixture, fit_exponentials
+from trajlm.analysis.grouping import Grouping, group_by_edges, group_by_list, group_by_pcca
+from trajlm.analysis.kinetics import (
+    CommittedTransitions,
+    FirstPassage,
+    TransitionPaths,
+    commit_times,
+    committed_transitions,
+    mean_first_passage_time,
+    transition_path_times,
+)
+from trajlm.analysis.uncertainty import (
+    blocks,
+    count_interval,
+    fraction_interval,
+    mean_interval,
+    rate_interval,
+)
+
+__all__ = [
+    "Autocorrelation",
+    "CommittedTransitions",
+    "Discrepancy",
+    "DwellTimes",
+    "ExponentialMixture",
+    "FirstPassage",
+    "FreeEnergy",
+    "Grouping",
+    "Survival",
+    "TransitionPaths",
+    "autocorrelation",
+    "blocks",
+    "commit_times",
+    "committed_transitions",
+    "count_interval",
+    "discrepancy",
+    "dwell_times",
+    "euclidean_distances",
+    "fit_exponentials",
+    "floor",
+    "fraction_interval",
+    "free_energy",
+    "group_by_edges",
+    "group_by_list",
+    "group_by_pcca",
+    "mean_first_passage_time",
+    "mean_interval",
+    "population_intervals",
+    "populations",
+    "principal_plane",
+    "rate_interval",
+    "survival",
+    "transition_path_times",
+]

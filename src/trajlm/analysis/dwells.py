@@ -1,0 +1,143 @@
+"""Dwell times and their survival curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.analysis.runs import Integers, encode_runs
+from trajlm.data import States
+from trajlm.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DwellTimes:
+    """Unbroken stays in one state, in order of time, shape (k,) each.
+
+    Parameters
+    ----------
+    durations
+        Frames of each stay that were seen.
+    cut_at_start
+        The stay was already running at the first frame of its trajectory.
+    cut_at_end
+        It was still running at the last frame (right-censored).
+    dt, unit
+        Time between two frames and its unit.
+    """
+
+    durations: Integers
+    cut_at_start: Flags
+    cut_at_end: Flags
+    dt: float
+    unit: str
+
+    @property
+    def censored(self) -> Flags:
+        """Which stays are cut by the begin or the end of their trajectory."""
+        return self.cut_at_start | self.cut_at_end
+
+    @property
+    def complete(self) -> Integers:
+        """Durations of the stays that were seen from begin to end, in frames."""
+        return self.durations[~self.censored]
+
+
+@dataclass(frozen=True)
+class Survival:
+    """Probability that a dwell lasts longer than a time (Kaplan-Meier), shape (m,) each.
+
+    Parameters
+    ----------
+    times
+        Zero and the durations at which dwells ended, in `unit`. The curve is a step that holds
+        from each time to the next.
+    probability
+        P(dwell > time).
+    low, high
+        Its interval (Greenwood's variance on the log-log scale).
+    level
+        Probability that an interval holds the truth.
+    unit
+        Unit of the times.
+    """
+
+    times: Floats
+    probability: Floats
+    low: Floats
+    high: Floats
+    level: float
+    unit: str
+
+
+def dwell_times(states: States, state: int) -> DwellTimes:
+    """Collect the stays in one state, whole ones and those cut by a trajectory's ends.
+
+    Raises
+    ------
+    InputError
+        A state that does not exist.
+    """
+    if not 0 <= state < states.n_states:
+        raise InputError(f"there is no state {state}: the states are 0 to {states.n_states - 1}")
+    runs = encode_runs(states.trajectories)
+    runs = runs.select(runs.values == state)
+    return DwellTimes(
+        durations=runs.lengths,
+        cut_at_start=runs.starts == runs.borders[runs.trajectory],
+        cut_at_end=runs.starts + runs.lengths == runs.borders[runs.trajectory + 1],
+        dt=states.dt,
+        unit=states.unit,
+    )
+
+
+def survival(dwells: DwellTimes, level: float = 0.95) -> Survival:
+    """Estimate the survival of dwells by the product of Kaplan and Meier (JASA 53:457, 1958).
+
+    Dwells already running at the first frame are left out, since their begin is unknown. One
+    that is cut after c frames is known to last at least c frames: it is at risk up to c - 1.
+
+    Raises
+    ------
+    InputError
+        No dwell that began inside its trajectory.
+    """
+    from scipy.special import ndtri
+
+    ended, counts, at_risk = _life_table(dwells)
+    hazard = counts / at_risk
+    probability = np.cumprod(1 - hazard)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        greenwood = np.cumsum(hazard / (at_risk - counts))
+        spread = np.exp(-ndtri((1 - level) / 2) * np.sqrt(greenwood) / np.abs(np.log(probability)))
+        low, high = probability**spread, probability ** (1 / spread)
+    if len(probability) and probability[-1] == 0:
+        # Greenwood's variance is infinite once no dwell is left: keep the last upper bound.
+        low[-1], high[-1] = 0.0, high[-2] if len(high) > 1 else 1.0
+    return Survival(
+        times=np.concatenate([[0.0], ended * dwells.dt]),
+        probability=np.concatenate([[1.0], probability]),
+        low=np.concatenate([[1.0], low]),
+        high=np.concatenate([[1.0], high]),
+        level=level,
+        unit=dwells.unit,
+    )
+
+
+def _life_table(dwells: DwellTimes) -> tuple[Integers, Integers, Integers]:
+    """Return the durations at which dwells ended, how many did, and how many could have."""
+    known = ~dwells.cut_at_start
+    if not known.any():
+        raise InputError(
+            "no dwell began inside a trajectory: the state is never entered, so its survival "
+            "is unknown"
+        )
+    followed = np.sort((dwells.durations - dwells.cut_at_end)[known])
+    ended, counts = np.unique(dwells.complete, return_counts=True)
+    at_risk = len(followed) - np.searchsorted(followed, ended, side="left")
+    return ended, counts, at_risk

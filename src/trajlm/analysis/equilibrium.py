@@ -1,0 +1,90 @@
+"""Equilibrium: how often each state is seen, and its free energy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.analysis.uncertainty import block_edges, fraction_interval
+from trajlm.data import States
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FreeEnergy:
+    """Free energies of the states in units of kT, all of shape (n_states,).
+
+    Parameters
+    ----------
+    populations
+        Fraction of frames p_k.
+    values
+        -ln p_k, the lowest at zero, infinite for a state that was never seen.
+    low, high
+        Interval of each value at the given level, the zero held where it is.
+    level
+        Probability that an interval holds the truth.
+    """
+
+    populations: Floats
+    values: Floats
+    low: Floats
+    high: Floats
+    level: float
+
+
+def populations(states: States) -> Floats:
+    """Return the fraction of frames in each state, shape (n_states,)."""
+    counts = np.bincount(np.concatenate(states.trajectories), minlength=states.n_states)
+    return counts / states.n_frames
+
+
+def population_intervals(
+    states: States, level: float = 0.95, n_blocks: int = 50
+) -> tuple[Floats, Floats]:
+    """Return the interval of each population, from blocks of time.
+
+    Parameters
+    ----------
+    states
+        Trajectories of an unbiased, stationary process.
+    level
+        Probability that an interval holds the truth.
+    n_blocks
+        Number of blocks; their correlation is taken into account, so they may be shorter than
+        the slowest process (see `trajlm.analysis.fraction_interval` for what is assumed).
+
+    Returns
+    -------
+    low, high : ndarray, shape (n_states,)
+        A state that was never seen has a low of 0 and a high above 0.
+    """
+    edges = block_edges(states, n_blocks)
+    frames = np.diff(edges)
+    block = np.repeat(np.arange(len(frames)), frames)
+    index = block * states.n_states + np.concatenate(states.trajectories)
+    counts = np.bincount(index, minlength=len(frames) * states.n_states)
+    fractions = counts.reshape(len(frames), states.n_states) / frames[:, None]
+    return fraction_interval(fractions, frames, level)
+
+
+def free_energy(states: States, level: float = 0.95) -> FreeEnergy:
+    """Compute F_k = -kT ln p_k in units of kT, with the interval of the population.
+
+    The interval is that of p_k alone: the zero of the scale, the most populated state as
+    measured, is taken as exact.
+    """
+    p = populations(states)
+    low, high = population_intervals(states, level)
+    # 0 - ln p rather than -ln p: the lowest is then 0 and not -0.
+    with np.errstate(divide="ignore"):
+        return FreeEnergy(
+            populations=p,
+            values=0.0 - np.log(p / p.max()),
+            low=0.0 - np.log(high / p.max()),
+            high=0.0 - np.log(low / p.max()),
+            level=level,
+        )

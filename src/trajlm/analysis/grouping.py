@@ -1,0 +1,358 @@
+"""Grouping of fine states into metastable ones, the same way for every data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.analysis.runs import Integers
+from trajlm.data import States
+from trajlm.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A rule from fine states to groups, made once and applied to any data of those states.
+
+    Made by `group_by_edges`, `group_by_list` or `group_by_pcca`.
+
+    Parameters
+    ----------
+    assignment
+        The group of each fine state, shape (n_states,).
+    method
+        ``"edges"``, ``"list"`` or ``"pcca"``.
+    running_mean
+        Frames of the running mean taken over the state centres before grouping; 1 for none.
+        A threshold on a noisy coordinate counts noise as transitions; a running mean does not.
+    centers
+        Centre of each fine state, shape (n_states,) for one coordinate or (n_states, d); None
+        when unknown.
+    edges
+        Thresholds on the coordinate, for the method ``"edges"``.
+    group_centers
+        Mean centre of each group, weighted with the populations of the data it was made from.
+    names
+        One name a group.
+    """
+
+    assignment: Integers
+    method: str
+    running_mean: int = 1
+    centers: Floats | None = None
+    edges: Floats | None = None
+    group_centers: Floats | None = None
+    names: tuple[str, ...] = ()
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups."""
+        return int(self.assignment.max()) + 1
+
+    def apply(self, states: States) -> States:
+        """Return the grouped trajectories, with the dt and unit of `states`.
+
+        With a running mean of w frames only full windows count: a trajectory of T frames gives
+        T - w + 1, each value the mean of the centres in its window. The mean is then cut at the
+        edges or, for other methods, takes the group of the fine state nearest to it. It is an
+        ordinary mean: on a periodic coordinate the cut must lie where nothing is.
+
+        Raises
+        ------
+        InputError
+            More states than the grouping knows, or a trajectory shorter than the window.
+        """
+        if states.n_states > len(self.assignment):
+            raise InputError(
+                f"the data have {states.n_states} states but the grouping knows "
+                f"{len(self.assignment)}: make the grouping from data of the same states"
+            )
+        if self.running_mean == 1:
+            grouped = [self.assignment[s] for s in states]
+        else:
+            grouped = [self._smoothed(s, i) for i, s in enumerate(states)]
+        return States(
+            trajectories=tuple(grouped),
+            n_states=self.n_groups,
+            dt=states.dt,
+            unit=states.unit,
+            centers=self.group_centers,
+            discretization={"grouping": self.to_dict(), "fine": dict(states.discretization)},
+        )
+
+    def describe(self) -> str:
+        """Say in one sentence how fine states become groups."""
+        if self.edges is not None:
+            rule = "by the edges " + ", ".join(f"{edge:g}" for edge in self.edges)
+        else:
+            rule = "by PCCA+" if self.method == "pcca" else "by a list"
+        smoothed = ""
+        if self.running_mean > 1:
+            smoothed = (
+                f", after a running mean of the state centres over {self.running_mean} frames"
+            )
+        return f"{len(self.assignment)} states in {self.n_groups} groups {rule}{smoothed}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as plain values that fit in JSON."""
+        return {
+            "method": self.method,
+            "assignment": self.assignment.tolist(),
+            "edges": None if self.edges is None else self.edges.tolist(),
+            "running_mean": self.running_mean,
+            "names": list(self.names),
+        }
+
+    def _smoothed(self, trajectory: npt.NDArray[np.integer[Any]], index: int) -> Integers:
+        centers = _one_coordinate(self.centers)
+        window = self.running_mean
+        if len(trajectory) < window + 1:
+            raise InputError(
+                f"trajectory {index} has {len(trajectory)} frames: a running mean over {window} "
+                f"needs at least {window + 1}"
+            )
+        means = _window_sums(centers[trajectory], window) / window
+        # A mean of equal numbers can differ from them by rounding, and must not cross an edge.
+        means += 8 * np.finfo(np.float64).eps * np.abs(centers).max()
+        if self.edges is not None:
+            return np.digitize(means, self.edges)
+        order = np.argsort(centers)
+        middles = (centers[order][1:] + centers[order][:-1]) / 2
+        return self.assignment[order][np.digitize(means, middles)]
+
+
+def group_by_edges(
+    states: States, edges: Sequence[float], running_mean: int = 1, names: Sequence[str] = ()
+) -> Grouping:
+    """Group states by thresholds on their coordinate: k edges make k + 1 groups.
+
+    A value equal to an edge belongs to the upper group.
+
+    Parameters
+    ----------
+    states
+        The reference, with centres on one coordinate.
+    edges
+        Increasing thresholds, shape (k,).
+    running_mean
+        Frames of the running mean over the centres, 1 for none.
+    names
+        One name a group; the numbers from 0 when not given.
+
+    Raises
+    ------
+    InputError
+        No centres, more than one coordinate, edges that do not increase, or a group without
+        any state.
+    """
+    centers = _one_coordinate(states.centers)
+    cuts = np.atleast_1d(np.asarray(edges, dtype=np.float64))
+    if (
+        cuts.ndim != 1
+        or len(cuts) == 0
+        or not np.isfinite(cuts).all()
+        or (np.diff(cuts) <= 0).any()
+    ):
+        raise InputError(f"the edges are {cuts.tolist()}: give increasing numbers")
+    assignment = np.digitize(centers, cuts).astype(np.int64)
+    missing = np.setdiff1d(np.arange(len(cuts) + 1), assignment)
+    if len(missing):
+        raise InputError(
+            f"the edges {cuts.tolist()} leave group {missing[0]} without any state: the state "
+            f"centres run from {centers.min():g} to {centers.max():g}"
+        )
+    return _grouping(states, assignment, "edges", running_mean, names, cuts)
+
+
+def group_by_list(
+    states: States, assignment: Sequence[int], running_mean: int = 1, names: Sequence[str] = ()
+) -> Grouping:
+    """Group states by a list of the group of each.
+
+    Parameters
+    ----------
+    states
+        The reference; centres on one coordinate are needed for a running mean only.
+    assignment
+        The group of each state, shape (n_states,): every number from 0 to the largest.
+    running_mean
+        Frames of the running mean over the centres, 1 for none.
+    names
+        One name a group; the numbers from 0 when not given.
+
+    Raises
+    ------
+    InputError
+        Not one whole number a state, or a group without any state.
+    """
+    given = np.asarray(assignment)
+    if given.shape != (states.n_states,) or not np.issubdtype(given.dtype, np.integer):
+        raise InputError(
+            f"the list of groups has shape {given.shape} and type {given.dtype}: one integer for "
+            f"each of the {states.n_states} states is needed"
+        )
+    used = np.unique(given)
+    if not np.array_equal(used, np.arange(len(used))):
+        raise InputError(f"the groups in the list are {used.tolist()}: use every number from 0")
+    return _grouping(states, given.astype(np.int64), "list", running_mean, names, None)
+
+
+def group_by_pcca(
+    states: States,
+    n_groups: int,
+    lag: int = 1,
+    running_mean: int = 1,
+    names: Sequence[str] = (),
+) -> Grouping:
+    """Group states by PCCA+ on a reversible Markov state model of the data.
+
+    The model is made on the largest connected set of visited states. Each state goes to the
+    group in which its membership is largest; one outside the connected set joins the
+    group of the nearest connected state or, without centres, the most populated group. Groups
+    are numbered by their mean centre (first coordinate), or by their mean state number
+    without centres, so that the numbers do not depend on the algorithm. Source: Roeblitz and
+    Weber, Adv. Data Anal. Classif. 7:147 (2013), as in deeptime.
+
+    Parameters
+    ----------
+    states
+        The reference.
+    n_groups
+        Number of groups, at least 2.
+    lag
+        Lag of the Markov state model in frames.
+    running_mean
+        Frames of the running mean over the centres, 1 for none.
+    names
+        One name a group; the numbers from 0 when not given.
+
+    Raises
+    ------
+    InputError
+        A lag that no trajectory spans, or more groups than connected or separable states.
+    """
+    connected, sets = _pcca_sets(states, n_groups, lag)
+    counts = np.bincount(np.concatenate(states.trajectories), minlength=states.n_states)
+    in_set = np.bincount(sets, weights=counts[connected], minlength=n_groups)
+    assignment = np.full(states.n_states, np.argmax(in_set), dtype=np.int64)
+    if states.centers is not None:
+        points = states.centers.reshape(states.n_states, -1)
+        for state in np.setdiff1d(np.arange(states.n_states), connected):
+            distance = np.linalg.norm(points[connected] - points[state], axis=1)
+            assignment[state] = sets[np.argmin(distance)]
+    assignment[connected] = sets
+    order = np.argsort(_sort_keys(states, assignment, n_groups), kind="stable")
+    return _grouping(states, np.argsort(order)[assignment], "pcca", running_mean, names, None)
+
+
+def _pcca_sets(states: States, n_groups: int, lag: int) -> tuple[Integers, Integers]:
+    """Return the connected states and the PCCA+ set of each, in no particular order."""
+    from deeptime.markov import TransitionCountEstimator
+    from deeptime.markov.msm import MaximumLikelihoodMSM
+
+    longest = max(len(s) for s in states)
+    if not 1 <= lag < longest:
+        raise InputError(
+            f"the lag is {lag} frames: it must lie between 1 and {longest - 1}, one less than "
+            "the frames of the longest trajectory"
+        )
+    estimator = TransitionCountEstimator(lag, count_mode="sliding", n_states=states.n_states)
+    long_enough = [s.astype(np.int32) for s in states if len(s) > lag]
+    counts = estimator.fit_fetch(long_enough).submodel_largest()
+    connected = np.asarray(counts.state_symbols, dtype=np.int64)
+    if not 2 <= n_groups <= len(connected):
+        raise InputError(
+            f"{n_groups} groups were asked for: PCCA+ needs at least 2 and at most the "
+            f"{len(connected)} states that are connected at a lag of {lag} frames"
+        )
+    model = MaximumLikelihoodMSM(reversible=True).fit_fetch(counts)
+    sets = np.asarray(model.pcca(n_groups).assignments, dtype=np.int64)
+    if len(np.unique(sets)) < n_groups:
+        raise InputError(
+            f"PCCA+ leaves one of {n_groups} groups without any state: ask for fewer groups"
+        )
+    return connected, sets
+
+
+def _sort_keys(states: States, assignment: Integers, n_groups: int) -> Floats:
+    means = _mean_by_group(states, assignment, n_groups)
+    if means is None:
+        numbers = np.arange(states.n_states, dtype=np.float64)
+        return np.array([numbers[assignment == g].mean() for g in range(n_groups)])
+    return means.reshape(n_groups, -1)[:, 0]
+
+
+def _mean_by_group(states: States, assignment: Integers, n_groups: int) -> Floats | None:
+    """Return the mean centre of each group by population, plain where it was never visited."""
+    if states.centers is None:
+        return None
+    weights = np.bincount(np.concatenate(states.trajectories), minlength=states.n_states)
+    means = []
+    for group in range(n_groups):
+        members = assignment == group
+        visits = weights[members] if weights[members].any() else None
+        means.append(np.average(states.centers[members], axis=0, weights=visits))
+    return np.array(means)
+
+
+def _grouping(
+    states: States,
+    assignment: Integers,
+    method: str,
+    running_mean: int,
+    names: Sequence[str],
+    edges: Floats | None,
+) -> Grouping:
+    n_groups = int(assignment.max()) + 1
+    if running_mean < 1:
+        raise InputError(f"the running mean is over {running_mean} frames: give 1 for none")
+    if running_mean > 1:
+        _one_coordinate(states.centers)
+    if names and len(names) != n_groups:
+        raise InputError(f"{len(names)} names were given for {n_groups} groups")
+    return Grouping(
+        assignment=assignment,
+        method=method,
+        running_mean=running_mean,
+        centers=states.centers,
+        edges=edges,
+        group_centers=_mean_by_group(states, assignment, n_groups),
+        names=tuple(names) or tuple(str(g) for g in range(n_groups)),
+    )
+
+
+def _one_coordinate(centers: Floats | None) -> Floats:
+    if centers is None:
+        raise InputError("the states have no centres: group them by a list, without running mean")
+    if centers.ndim == 2 and centers.shape[1] == 1:
+        return centers[:, 0]
+    if centers.ndim != 1:
+        raise InputError(
+            f"the states lie on {centers.shape[1]} coordinates: edges and a running mean need one"
+        )
+    return centers
+
+
+def _window_sums(x: Floats, window: int) -> Floats:
+    """Return the sums over all full windows, shape (T - window + 1,).
+
+    Sums over 1, 2, 4 ... frames are added as the binary digits of `window` ask: log2(window)
+    roundings, where a cumulative sum would gather those of the whole trajectory.
+    """
+    n_windows = len(x) - window + 1
+    total = np.zeros(n_windows)
+    offset, span = 0, 1
+    while True:
+        if window & span:
+            total += x[offset : offset + n_windows]
+            offset += span
+        if 2 * span > window:
+            return total
+        x = x[:-span] + x[span:]
+        span *= 2

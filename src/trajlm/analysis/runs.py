@@ -1,0 +1,76 @@
+"""Runs of equal states: the one encoding behind transitions, dwells and passages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Maximal stretches of one state, over a list of trajectories, shape (k,) each.
+
+    Parameters
+    ----------
+    values
+        The state of each run.
+    starts
+        Its first frame, counted over the whole list of trajectories.
+    lengths
+        Its number of frames.
+    trajectory
+        The trajectory it belongs to: a run never crosses a border.
+    borders
+        Where each trajectory begins, and at last the number of frames, shape (m + 1,).
+    """
+
+    values: Integers
+    starts: Integers
+    lengths: Integers
+    trajectory: Integers
+    borders: Integers
+
+    def select(self, keep: npt.NDArray[np.bool_]) -> Runs:
+        """Return the runs where `keep` is true; the gaps they leave stay empty."""
+        return Runs(
+            self.values[keep],
+            self.starts[keep],
+            self.lengths[keep],
+            self.trajectory[keep],
+            self.borders,
+        )
+
+    def changes(self) -> Integers:
+        """Return the index of each run whose successor differs, in the same trajectory."""
+        differs = self.values[1:] != self.values[:-1]
+        together = self.trajectory[1:] == self.trajectory[:-1]
+        return np.flatnonzero(differs & together)
+
+
+def encode_runs(trajectories: Sequence[npt.NDArray[Any]]) -> Runs:
+    """Write trajectories of shape (T,) as runs of equal values."""
+    borders = trajectory_borders(trajectories)
+    frames = np.concatenate(trajectories)
+    begins = np.empty(len(frames), dtype=np.bool_)
+    np.not_equal(frames[1:], frames[:-1], out=begins[1:])
+    begins[borders[:-1]] = True
+    starts = np.flatnonzero(begins)
+    return Runs(
+        values=frames[starts].astype(np.int64),
+        starts=starts,
+        lengths=np.diff(starts, append=len(frames)),
+        trajectory=np.searchsorted(borders, starts, side="right") - 1,
+        borders=borders,
+    )
+
+
+def trajectory_borders(trajectories: Sequence[npt.NDArray[Any]]) -> Integers:
+    """Return where each trajectory begins in the list, and the number of frames at the end."""
+    lengths = np.fromiter((len(s) for s in trajectories), dtype=np.int64)
+    return np.concatenate([[0], np.cumsum(lengths)])

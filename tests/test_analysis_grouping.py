@@ -1,0 +1,147 @@
+"""Grouping of fine states."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trajlm.analysis import group_by_edges, group_by_list, group_by_pcca
+from trajlm.data import States
+from trajlm.errors import InputError
+
+CENTERS = np.array([0.0, 0.7, 1.0, 2.0, 5.0])
+
+
+def chain_of_blocks(permutation, seed=0, n_frames=20_000):
+    """Draw a chain of three blocks of two states; `permutation` hides the order of the states."""
+    T = np.zeros((6, 6))
+    for block in range(3):
+        T[2 * block : 2 * block + 2, 2 * block : 2 * block + 2] = 0.5
+    for i, j in ((1, 2), (3, 4)):
+        T[i, j] = T[j, i] = 0.02
+    T /= T.sum(axis=1, keepdims=True)
+    rng = np.random.default_rng(seed)
+    cumulative = np.cumsum(T, axis=1)
+    states = np.zeros(n_frames, dtype=int)
+    for t, u in enumerate(rng.random(n_frames - 1)):
+        states[t + 1] = min(np.searchsorted(cumulative[states[t]], u, side="right"), 5)
+    return np.asarray(permutation)[states]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 4), min_size=12, max_size=50), min_size=1, max_size=3),
+    st.integers(1, 11),
+)
+def test_running_mean_then_edges_matches_its_definition(trajectories, window):
+    states = States(
+        tuple(np.array(s) for s in trajectories), n_states=5, dt=0.2, unit="ps", centers=CENTERS
+    )
+    edges = [0.9371, 2.5113]
+    grouped = group_by_edges(states, edges, running_mean=window).apply(states)
+    assert (grouped.dt, grouped.unit, grouped.n_states) == (0.2, "ps", 3)
+    for s, g in zip(states, grouped, strict=True):
+        means = [CENTERS[s[t : t + window]].mean() for t in range(len(s) - window + 1)]
+        assert g.tolist() == [sum(m >= edge for edge in edges) for m in means]
+
+
+@pytest.mark.parametrize("window", [1, 3, 7, 10])
+def test_a_value_equal_to_an_edge_belongs_to_the_upper_group(window):
+    # The sum of three times 0.7, divided by three, is below 0.7 in floating point.
+    states = States((np.array([1] * 20 + [0] * 20),), n_states=5, centers=CENTERS)
+    grouped = group_by_edges(states, [0.7], running_mean=window).apply(states)
+    assert grouped.trajectories[0][0] == 1
+    assert grouped.trajectories[0][-1] == 0
+
+
+def test_group_centers_are_weighted_by_population_and_the_same_for_all_data():
+    reference = States((np.array([0, 0, 0, 1, 4]),), n_states=5, centers=CENTERS)
+    grouping = group_by_edges(reference, [1.5], names=("left", "right"))
+    np.testing.assert_allclose(grouping.group_centers, [0.7 / 4, 5.0])
+    other = States((np.array([1, 1, 3, 3]),), n_states=5)
+    np.testing.assert_array_equal(grouping.apply(other).trajectories[0], [0, 0, 1, 1])
+    np.testing.assert_allclose(grouping.apply(other).centers, [0.7 / 4, 5.0])
+
+
+def test_running_mean_with_a_list_takes_the_nearest_state():
+    states = States((np.array([0, 0, 4, 4, 3, 3]),), n_states=5, centers=CENTERS)
+    grouped = group_by_list(states, [0, 0, 1, 1, 2], running_mean=2).apply(states)
+    # Means 0, 2.5, 5, 3.5 and 2: a tie goes up, to the state at 5.
+    assert grouped.trajectories[0].tolist() == [0, 1, 2, 2, 1]
+
+
+def test_generated_data_without_centers_or_last_state_are_grouped_alike():
+    states = States((np.array([0, 1, 2, 3, 4] * 3),), centers=CENTERS)
+    grouping = group_by_edges(states, [0.9], running_mean=2)
+    plain = States((np.array([0, 1, 2, 3, 3]),))
+    assert grouping.apply(plain).trajectories[0].tolist() == [0, 0, 1, 1]
+    with pytest.raises(InputError, match="6 states"):
+        grouping.apply(States((np.array([0, 5]),)))
+    with pytest.raises(InputError, match="trajectory 1 has 2 frames"):
+        grouping.apply(States((np.array([0, 1, 2]), np.array([0, 1]))))
+
+
+@pytest.mark.parametrize("permutation", [[0, 1, 2, 3, 4, 5], [3, 0, 5, 2, 1, 4]])
+def test_pcca_finds_the_blocks_of_a_chain_in_order_of_their_centers(permutation):
+    centers = np.empty(6)
+    centers[permutation] = np.arange(6.0)
+    states = States((chain_of_blocks(permutation),), n_states=6, centers=centers)
+    grouping = group_by_pcca(states, 3)
+    assert grouping.assignment[permutation].tolist() == [0, 0, 1, 1, 2, 2]
+    assert np.all(np.diff(grouping.group_centers) > 0)
+
+
+def test_pcca_puts_states_outside_the_connected_set_in_a_group():
+    s = chain_of_blocks(range(6))
+    centers = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 2.4, -9.0])
+    # State 6 has no way back and state 7 is never seen.
+    data = (s, np.array([6, 6, 6]))
+    near = group_by_pcca(States(data, n_states=8, centers=centers), 3)
+    assert near.assignment.tolist() == [0, 0, 1, 1, 2, 2, 1, 0]
+    unknown = group_by_pcca(States(data, n_states=8), 3)
+    largest = np.argmax(np.bincount(unknown.assignment[s]))
+    assert unknown.assignment[6:].tolist() == [largest, largest]
+    assert unknown.group_centers is None
+
+
+def test_description_and_dictionary_are_plain():
+    states = States((np.array([0, 1, 2, 3, 4]),), centers=CENTERS)
+    grouping = group_by_edges(states, [0.9, 3], running_mean=20)
+    assert grouping.describe() == (
+        "5 states in 3 groups by the edges 0.9, 3, after a running mean of the state centres "
+        "over 20 frames."
+    )
+    assert json.loads(json.dumps(grouping.to_dict()))["edges"] == [0.9, 3.0]
+    assert group_by_list(states, [0, 1, 1, 0, 0]).describe() == "5 states in 2 groups by a list."
+    assert grouping.names == ("0", "1", "2")
+
+
+def test_groupings_that_cannot_be_made_are_refused():
+    states = States((np.array([0, 1, 2, 3, 4]),), centers=CENTERS)
+    bare = States((np.array([0, 1, 2]),))
+    plane = States((np.array([0, 1]),), centers=np.zeros((2, 2)))
+    with pytest.raises(InputError, match="no centres"):
+        group_by_edges(bare, [1])
+    with pytest.raises(InputError, match="2 coordinates"):
+        group_by_edges(plane, [1])
+    with pytest.raises(InputError, match="increasing"):
+        group_by_edges(states, [2, 1])
+    with pytest.raises(InputError, match="group 1 without any state"):
+        group_by_edges(states, [6])
+    with pytest.raises(InputError, match="every number"):
+        group_by_list(bare, [0, 2, 2])
+    with pytest.raises(InputError, match="one integer"):
+        group_by_list(bare, [0, 1])
+    with pytest.raises(InputError, match="no centres"):
+        group_by_list(bare, [0, 1, 1], running_mean=3)
+    with pytest.raises(InputError, match="running mean"):
+        group_by_list(bare, [0, 1, 1], running_mean=0)
+    with pytest.raises(InputError, match="names"):
+        group_by_list(bare, [0, 1, 1], names=("a",))
+    with pytest.raises(InputError, match="connected"):
+        group_by_pcca(bare, 2)
+    with pytest.raises(InputError, match="lag"):
+        group_by_pcca(bare, 2, lag=3)
