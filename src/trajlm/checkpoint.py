@@ -1,0 +1,73 @@
+"""Checkpoints of a training: one safetensors file, nothing that runs on load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trajlm.atomic import atomic_path
+from trajlm.errors import ModelFileError
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = "trajlm-checkpoint-1"
+
+Weights = dict[str, dict[str, "torch.Tensor"]]
+
+
+def write_checkpoint(
+    path: Path, weights: Weights, optimizer: dict[str, Any], record: dict[str, Any]
+) -> None:
+    """Write named sets of weights, Adam's state and a JSON record, atomically.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {f"{name}/{k}": v for name, group in weights.items() for k, v in group.items()}
+    for index, moments in optimizer["state"].items():
+        tensors |= {f"adam/{index}/{k}": v for k, v in moments.items()}
+    metadata = {
+        "format": FORMAT,
+        "record": json.dumps(record),
+        "param_groups": json.dumps(optimizer["param_groups"]),
+    }
+    with atomic_path(path) as temporary:
+        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
+
+
+def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]]:
+    """Return the weights, the optimiser's state and the record that were written.
+
+    Raises
+    ------
+    ModelFileError
+        The file is damaged or of another version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        if metadata["format"] != FORMAT:
+            raise ModelFileError(f"{path} is a checkpoint of another version of trajlm")
+        record = json.loads(metadata["record"])
+        groups = json.loads(metadata["param_groups"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ModelFileError(f"{path} is damaged ({error}): train without --resume") from None
+    weights: Weights = {}
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        group, rest = key.split("/", 1)
+        if group == "adam":
+            index, name = rest.split("/", 1)
+            moments.setdefault(int(index), {})[name] = tensor
+        else:
+            weights.setdefault(group, {})[rest] = tensor
+    return weights, {"state": moments, "param_groups": groups}, record

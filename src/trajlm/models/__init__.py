@@ -1,0 +1,1 @@
+"""Models of state sequences: the language model, Markov and hidden Markov models."""

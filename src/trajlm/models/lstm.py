@@ -1,0 +1,246 @@
+"""The language model: embedding, LSTM, linear output and a bigram skip.
+
+For states s(0..T): x(t) = E[s(t)]; h(t) the LSTM's output; logits
+z(t) = D h(t) + b + B[s(t)]; Q(s(t+1)=k | s(0..t)) = softmax(z(t))_k
+(Tsai, Kuo, Tiwary, Nat. Commun. 11:5115 (2020), eqs. 1-4; the skip B is ours).
+The weights live here as plain arrays: scoring and generating need no PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.data import IntArray, States, StateSpace
+from trajlm.models.base import Progress, SequenceModel, Tensors
+
+F32 = npt.NDArray[np.float32]
+
+# Frames of data that a generated lane reads before its first own frame.
+START_FRAMES = 1000
+N_STARTS = 256
+
+
+@dataclass(frozen=True)
+class LSTMWeights:
+    """The arrays of the network, float32; gate order i, f, g, o.
+
+    Parameters
+    ----------
+    embedding
+        E, shape (n_states, M).
+    input_weights, recurrent_weights, gate_bias
+        Shapes (4L, M), (4L, L) and (4L,).
+    readout, readout_bias
+        D, shape (n_states, L), and b, shape (n_states,).
+    skip
+        B, shape (n_states, n_states), row s for the present state; all zero without the skip.
+    """
+
+    embedding: F32
+    input_weights: F32
+    recurrent_weights: F32
+    gate_bias: F32
+    readout: F32
+    readout_bias: F32
+    skip: F32
+
+    def __post_init__(self) -> None:
+        n, M = self.embedding.shape
+        L = self.recurrent_weights.shape[1]
+        expected = {
+            "embedding": (n, M),
+            "input_weights": (4 * L, M),
+            "recurrent_weights": (4 * L, L),
+            "gate_bias": (4 * L,),
+            "readout": (n, L),
+            "readout_bias": (n,),
+            "skip": (n, n),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
+
+
+@dataclass(frozen=True)
+class StepTables:
+    """The weights as the compiled step reads them, L padded to its unrolling."""
+
+    inputs: F32
+    recurrent: F32
+    readout: F32
+    skip: F32
+
+    @property
+    def hidden_dim(self) -> int:
+        """Padded number of hidden units."""
+        return int(self.recurrent.shape[0])
+
+
+def step_tables(weights: LSTMWeights) -> StepTables:
+    """Fold embedding, input weights and biases into tables of n_states rows."""
+    from trajlm.kernels.lstm import UNROLL
+
+    n, L = weights.readout.shape
+    padded = -(-L // UNROLL) * UNROLL
+
+    def pad_gates(x: F32) -> F32:
+        out = np.zeros((len(x), 4, padded), np.float32)
+        out[:, :, :L] = x.reshape(len(x), 4, L)
+        return out.reshape(len(x), 4 * padded)
+
+    recurrent = np.zeros((padded, 4 * padded), np.float32)
+    recurrent[:L] = pad_gates(weights.recurrent_weights.T)
+    readout = np.zeros((padded, n), np.float32)
+    readout[:L] = weights.readout.T
+    return StepTables(
+        pad_gates(weights.embedding @ weights.input_weights.T + weights.gate_bias),
+        recurrent,
+        readout,
+        weights.skip + weights.readout_bias,
+    )
+
+
+class LSTMModel(SequenceModel):
+    """A trained language model of state sequences.
+
+    Parameters
+    ----------
+    weights
+        The network's arrays.
+    space
+        The states that it speaks about.
+    starts
+        Stretches of training data, each (frames,), that generated lanes begin from.
+    record
+        How it was trained.
+    """
+
+    kind = "lstm"
+
+    def __init__(
+        self,
+        weights: LSTMWeights,
+        space: StateSpace,
+        starts: tuple[IntArray, ...],
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(space, record)
+        self.weights = weights
+        self.starts = starts
+        self.tables = step_tables(weights)
+
+    @property
+    def hidden_dim(self) -> int:
+        """Number of hidden units L."""
+        return int(self.weights.readout.shape[1])
+
+    @property
+    def embedding(self) -> F32:
+        """The state vectors E, shape (n_states, M)."""
+        return self.weights.embedding
+
+    def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
+        from trajlm.kernels.lstm import score_lane
+
+        out = np.empty(len(trajectory) - 1)
+        t = self.tables
+        hidden, cell = np.zeros((2, t.hidden_dim), np.float32)
+        score_lane(t.inputs, t.recurrent, t.readout, t.skip, trajectory, hidden, cell, out)
+        return out
+
+    def generate(
+        self,
+        n_steps: int,
+        n_lanes: int = 1,
+        seed: int = 0,
+        start: int | States | None = None,
+        progress: Progress | None = None,
+        temperature: float = 1.0,
+        n_threads: int | None = None,
+    ) -> States:
+        """Return `n_lanes` independent trajectories of `n_steps` frames.
+
+        Parameters
+        ----------
+        n_steps, n_lanes
+            Frames a lane, number of lanes.
+        seed
+            Fixes the result, whatever the number of threads.
+        start
+            None: each lane reads a stretch of training data, chosen at random, and goes on from
+            there; States: the same with stretches of that data; an integer: every lane starts
+            in that state with no past.
+        progress
+            Called with the number of frames made since the last call.
+        temperature
+            Divides the logits; 1 is the learned distribution.
+        n_threads
+            Threads that share the lanes; all cores when None.
+
+        Raises
+        ------
+        InputError
+            Steps, lanes, start or temperature out of range.
+        """
+        from trajlm.generate import generate_lanes
+
+        self._check_lanes(n_steps, n_lanes, start)
+        trajectories = generate_lanes(
+            self, n_steps, n_lanes, seed, start, temperature, progress, n_threads
+        )
+        return self.space.states(trajectories)
+
+    def to_arrays(self) -> tuple[dict[str, Any], Tensors]:
+        """Return sizes and arrays for the model files."""
+        arrays: Tensors = {
+            "start_states": np.concatenate(self.starts),
+            "start_lengths": np.array([len(s) for s in self.starts], dtype=np.int64),
+            **{f"weights.{k}": v for k, v in vars(self.weights).items()},
+        }
+        sizes = {
+            "n_states": self.n_states,
+            "embedding_dim": int(self.embedding.shape[1]),
+            "hidden_dim": self.hidden_dim,
+            "bigram_skip": bool(self.weights.skip.any()),
+        }
+        return sizes, arrays
+
+    @classmethod
+    def from_arrays(
+        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+    ) -> LSTMModel:
+        """Rebuild a model from what `to_arrays` returned."""
+        weights = LSTMWeights(
+            **{
+                k.removeprefix("weights."): v.astype(np.float32, copy=False)
+                for k, v in arrays.items()
+                if k.startswith("weights.")
+            }
+        )
+        if weights.embedding.shape[0] != space.n_states:
+            raise ValueError("the embedding has another number of states than the model")
+        ends = np.cumsum(arrays["start_lengths"])[:-1]
+        starts = tuple(np.split(arrays["start_states"], ends))
+        return cls(weights, space, starts, record)
+
+
+def choose_starts(states: States, seed: int) -> tuple[IntArray, ...]:
+    """Return stretches of the data for generated lanes to begin from.
+
+    Their last frames are drawn uniformly over all frames of all trajectories, so that lanes
+    begin as often in a state as the data is found there; each reaches back at most
+    `START_FRAMES` frames and never across the beginning of its trajectory.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = np.array([len(s) for s in states])
+    which = rng.choice(len(lengths), size=N_STARTS, p=lengths / lengths.sum())
+    starts = []
+    for i in which:
+        end = int(rng.integers(1, lengths[i] + 1))
+        starts.append(states.trajectories[i][max(0, end - START_FRAMES) : end].copy())
+    return tuple(starts)

@@ -1,0 +1,379 @@
+"""Markov state models and hidden Markov models over deeptime, behind the common protocol.
+
+deeptime drops states outside the largest connected set and renumbers the rest; here the
+matrices are always put back on all states, in their own numbers. So that every path has a
+probability, a floor is mixed in: with weight 1/(frames of data) the next state is drawn from
+the populations, which is about one such jump in the length of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.data import IntArray, States, StateSpace, as_states, smallest_unsigned
+from trajlm.errors import InputError
+from trajlm.models.base import Progress, SequenceModel, Tensors
+
+F64 = npt.NDArray[np.float64]
+
+# Frames a lane makes between two reports of progress.
+CHUNK = 500_000
+
+
+class MarkovModel(SequenceModel):
+    """A Markov state model: the next state depends on the present one only.
+
+    Parameters
+    ----------
+    transition_matrix
+        Row-stochastic, shape (n_states, n_states).
+    stationary_distribution
+        Shape (n_states,); generated lanes start from it.
+    space
+        The states; its dt is the lag time of the model.
+    record
+        How it was made.
+    """
+
+    kind = "msm"
+
+    def __init__(
+        self,
+        transition_matrix: F64,
+        stationary_distribution: F64,
+        space: StateSpace,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(space, record)
+        self.transition_matrix = transition_matrix
+        self.stationary_distribution = stationary_distribution
+
+    def _log_probs(self, trajectory: IntArray) -> F64:
+        return np.asarray(np.log(self.transition_matrix)[trajectory[:-1], trajectory[1:]])
+
+    def generate(
+        self,
+        n_steps: int,
+        n_lanes: int = 1,
+        seed: int = 0,
+        start: int | States | None = None,
+        progress: Progress | None = None,
+    ) -> States:
+        """Return `n_lanes` trajectories of `n_steps` frames of one lag time each.
+
+        `start` is the state before the first frame; None (or States) draws it for each lane
+        from the stationary distribution.
+
+        Raises
+        ------
+        InputError
+            Steps, lanes or start out of range.
+        """
+        from trajlm.kernels.chain import simulate_chain
+
+        self._check_lanes(n_steps, n_lanes, start)
+        cumulative = np.cumsum(self.transition_matrix, axis=1)
+        keys, first = _lane_starts(self.stationary_distribution, n_lanes, seed, start)
+        out = np.empty((n_lanes, n_steps), smallest_unsigned(self.n_states))
+        for k in range(n_lanes):
+            state = first[k]
+            for begin in range(0, n_steps, CHUNK):
+                piece = out[k, begin : begin + CHUNK]
+                state = simulate_chain(cumulative, state, keys[k], begin, piece)
+                if progress:
+                    progress(len(piece))
+        return self.space.states(list(out))
+
+    def to_arrays(self) -> tuple[dict[str, Any], Tensors]:
+        """Return sizes and arrays for the model files."""
+        return {"n_states": self.n_states}, {
+            "transition_matrix": self.transition_matrix,
+            "stationary_distribution": self.stationary_distribution,
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+    ) -> MarkovModel:
+        """Rebuild a model from what `to_arrays` returned."""
+        n = space.n_states
+        T, pi = arrays["transition_matrix"], arrays["stationary_distribution"]
+        if T.shape != (n, n) or pi.shape != (n,):
+            raise ValueError("the transition matrix does not fit the number of states")
+        return cls(T, pi, space, record)
+
+
+class HiddenMarkovModel(SequenceModel):
+    """A hidden Markov model with discrete emissions.
+
+    Parameters
+    ----------
+    transition_matrix
+        Between hidden states, shape (m, m).
+    emission
+        Probability of each state in each hidden state, shape (m, n_states).
+    stationary_distribution
+        Of the hidden states, shape (m,); paths and generated lanes start from it.
+    space, record
+        As in `SequenceModel`.
+    """
+
+    kind = "hmm"
+
+    def __init__(
+        self,
+        transition_matrix: F64,
+        emission: F64,
+        stationary_distribution: F64,
+        space: StateSpace,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(space, record)
+        self.transition_matrix = transition_matrix
+        self.emission = emission
+        self.stationary_distribution = stationary_distribution
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden states m."""
+        return len(self.transition_matrix)
+
+    def _log_probs(self, trajectory: IntArray) -> F64:
+        from trajlm.kernels.chain import forward_log_probs
+
+        out = np.empty(len(trajectory) - 1)
+        forward_log_probs(
+            self.transition_matrix, self.emission, self.stationary_distribution, trajectory, out
+        )
+        return out
+
+    def generate(
+        self,
+        n_steps: int,
+        n_lanes: int = 1,
+        seed: int = 0,
+        start: int | States | None = None,
+        progress: Progress | None = None,
+    ) -> States:
+        """Return `n_lanes` trajectories of `n_steps` frames.
+
+        `start` is the state before the first frame: the hidden state is drawn given that it was
+        emitted; None (or States) draws it from the stationary distribution.
+
+        Raises
+        ------
+        InputError
+            Steps, lanes or start out of range.
+        """
+        from trajlm.kernels.chain import simulate_hidden_chain
+
+        self._check_lanes(n_steps, n_lanes, start)
+        weights = self.stationary_distribution
+        if isinstance(start, int):
+            weights = weights * self.emission[:, start]
+        keys, first = _lane_starts(weights / weights.sum(), n_lanes, seed, None)
+        tables = np.cumsum(self.transition_matrix, axis=1), np.cumsum(self.emission, axis=1)
+        out = np.empty((n_lanes, n_steps), smallest_unsigned(self.n_states))
+        for k in range(n_lanes):
+            hidden = first[k]
+            for begin in range(0, n_steps, CHUNK):
+                piece = out[k, begin : begin + CHUNK]
+                hidden = simulate_hidden_chain(*tables, hidden, keys[k], begin, piece)
+                if progress:
+                    progress(len(piece))
+        return self.space.states(list(out))
+
+    def to_arrays(self) -> tuple[dict[str, Any], Tensors]:
+        """Return sizes and arrays for the model files."""
+        return {"n_states": self.n_states, "n_hidden": self.n_hidden}, {
+            "transition_matrix": self.transition_matrix,
+            "emission": self.emission,
+            "stationary_distribution": self.stationary_distribution,
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+    ) -> HiddenMarkovModel:
+        """Rebuild a model from what `to_arrays` returned."""
+        T, E, pi = (arrays[k] for k in ("transition_matrix", "emission", "stationary_distribution"))
+        m = len(pi)
+        if T.shape != (m, m) or E.shape != (m, space.n_states):
+            raise ValueError("the matrices do not fit the number of states")
+        return cls(T, E, pi, space, record)
+
+
+def _lane_starts(
+    p: F64, n_lanes: int, seed: int, start: int | States | None
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Return the random key and the first state of each lane."""
+    from trajlm.kernels.random import stream_keys
+
+    keys = stream_keys(seed, n_lanes + 1)
+    if isinstance(start, int):
+        return keys, np.full(n_lanes, start)
+    return keys, np.random.default_rng(int(keys[-1])).choice(len(p), size=n_lanes, p=p)
+
+
+def transition_counts(states: States, lag: int = 1) -> F64:
+    """Return sliding-window transition counts C_ij at `lag` frames, none across a border."""
+    n = states.n_states
+    counts = np.zeros(n * n, np.int64)
+    for s in states:
+        counts += np.bincount(s[:-lag].astype(np.int64) * n + s[lag:], minlength=n * n)
+    return counts.reshape(n, n).astype(np.float64)
+
+
+def smoothed_transition_matrix(states: States, lag: int = 1) -> F64:
+    """Return the row-normalised counts with the floor of this module mixed in."""
+    counts = transition_counts(states, lag)
+    rows = counts.sum(axis=1, keepdims=True)
+    T = np.divide(counts, rows, out=np.zeros_like(counts), where=rows > 0)
+    T[rows[:, 0] == 0] = _populations(states)
+    return _with_floor(T, states)
+
+
+def _populations(states: States) -> F64:
+    """Return the share of each state; unvisited ones count as one frame in the whole data."""
+    counts = np.bincount(np.concatenate(states.trajectories), minlength=states.n_states)
+    smoothed = np.maximum(counts, 1.0)
+    populations: F64 = smoothed / smoothed.sum()
+    return populations
+
+
+def _with_floor(T: F64, states: States) -> F64:
+    epsilon = 1.0 / states.n_frames
+    return (1 - epsilon) * T + epsilon * _populations(states)
+
+
+def fit_msm(
+    states: States | IntArray | Sequence[IntArray], lag: int = 1, reversible: bool = True
+) -> MarkovModel:
+    """Fit a maximum-likelihood Markov state model with deeptime.
+
+    Parameters
+    ----------
+    states
+        The data.
+    lag
+        Lag in frames; the model's dt is lag times that of the data.
+    reversible
+        Whether detailed balance is imposed.
+
+    Raises
+    ------
+    InputError
+        The lag is below one or leaves no transition.
+    """
+    from deeptime.markov import TransitionCountEstimator
+    from deeptime.markov.msm import MaximumLikelihoodMSM
+
+    data = as_states(states)
+    longest = max(len(s) for s in data)
+    if not 1 <= lag < longest:
+        raise InputError(f"lag {lag} is out of range: the longest trajectory has {longest} frames")
+    used = data.with_trajectories([s for s in data if len(s) > lag])
+    estimator = TransitionCountEstimator(lagtime=lag, count_mode="sliding", n_states=data.n_states)
+    counts = estimator.fit([s.astype(np.int32) for s in used]).fetch_model().submodel_largest()
+    connected = np.asarray(counts.state_symbols)
+    n = data.n_states
+    T = np.tile(_populations(data), (n, 1))
+    pi = np.zeros(n)
+    if len(connected) > 1:
+        msm = MaximumLikelihoodMSM(reversible=reversible).fit(counts).fetch_model()
+        T[connected] = 0.0
+        T[np.ix_(connected, connected)] = msm.transition_matrix
+        pi[connected] = msm.stationary_distribution
+    else:
+        pi = _populations(data)
+    space = StateSpace(n, data.dt * lag, data.unit, data.centers, data.discretization)
+    record = {"lag": lag, "reversible": reversible, "connected": connected.tolist()}
+    return MarkovModel(_with_floor(T, data), pi, space, record)
+
+
+def fit_hmm(
+    states: States | IntArray | Sequence[IntArray],
+    n_hidden: int | None = None,
+    max_hidden: int = 6,
+    seed: int = 0,
+) -> HiddenMarkovModel:
+    """Fit a hidden Markov model at a lag of one frame with deeptime.
+
+    Parameters
+    ----------
+    states
+        The data.
+    n_hidden
+        Number of hidden states; None chooses it by the Bayesian information criterion,
+        BIC = n_parameters ln(n_frames) - 2 ln L, going up from 2 while it falls.
+    max_hidden
+        Largest number tried.
+    seed
+        For the random start where there are more hidden states than states.
+
+    Raises
+    ------
+    InputError
+        Fewer than two hidden states.
+    """
+    data = as_states(states)
+    if n_hidden is not None:
+        if n_hidden < 2:
+            raise InputError(f"{n_hidden} hidden state(s) were asked for: at least 2 are needed")
+        return _fit_hmm(data, n_hidden, seed)
+    best = _fit_hmm(data, 2, seed)
+    tried = {2: best.record["bic"]}
+    for m in range(3, max_hidden + 1):
+        candidate = _fit_hmm(data, m, seed)
+        tried[m] = candidate.record["bic"]
+        if candidate.record["bic"] >= best.record["bic"]:
+            break
+        best = candidate
+    best.record["bic_tried"] = {str(m): b for m, b in tried.items()}
+    return best
+
+
+def _fit_hmm(data: States, n_hidden: int, seed: int) -> HiddenMarkovModel:
+    from deeptime.markov.hmm import MaximumLikelihoodHMM
+
+    # deeptime wants every symbol to occur: fit on the visited states, then put them back.
+    visited = np.flatnonzero(data.visited())
+    compressed = [np.searchsorted(visited, s).astype(np.int32) for s in data]
+    initial = _initial_hmm(compressed, len(visited), n_hidden, seed)
+    fitted = MaximumLikelihoodHMM(initial, lagtime=1).fit(compressed).fetch_model()
+    emission = np.zeros((n_hidden, data.n_states))
+    emission[:, visited] = fitted.output_probabilities
+    epsilon = 1.0 / data.n_frames
+    emission = (1 - epsilon) * emission + epsilon * _populations(data)
+    T = np.asarray(fitted.transition_model.transition_matrix, np.float64)
+    pi = np.asarray(fitted.transition_model.stationary_distribution, np.float64)
+    model = HiddenMarkovModel(T, emission, pi / pi.sum(), data.space)
+    n_parameters = n_hidden * (n_hidden - 1) + n_hidden * (len(visited) - 1)
+    log_likelihood = model.log_prob(data)
+    model.record = {
+        "n_hidden": n_hidden,
+        "log_likelihood": log_likelihood,
+        "bic": float(n_parameters * np.log(data.n_frames) - 2 * log_likelihood),
+    }
+    return model
+
+
+def _initial_hmm(compressed: Sequence[IntArray], n_visited: int, n_hidden: int, seed: int) -> Any:
+    """Return deeptime's metastable guess, or a random one where there are too few states."""
+    from deeptime.markov.hmm import init
+
+    if n_hidden < n_visited:
+        return init.discrete.metastable_from_data(list(compressed), n_hidden, lagtime=1)
+    from deeptime.markov.hmm import DiscreteOutputModel, HiddenMarkovModel
+
+    # deeptime's own random guess takes its numbers from the global generator.
+    rng = np.random.default_rng(seed)
+    stay = rng.uniform(0.5, 0.99, n_hidden)
+    T = np.full((n_hidden, n_hidden), 1.0) * ((1 - stay) / (n_hidden - 1))[:, None]
+    np.fill_diagonal(T, stay)
+    emission = rng.dirichlet(np.ones(n_visited), size=n_hidden)
+    return HiddenMarkovModel(T, DiscreteOutputModel(emission))

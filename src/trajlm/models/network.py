@@ -1,0 +1,78 @@
+"""The language model as a PyTorch module, for training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from trajlm.models.lstm import LSTMWeights
+
+Memory = tuple[Tensor, Tensor]
+
+
+class LSTMNetwork(nn.Module):
+    """Embedding, LSTM, linear output and, optionally, a bigram skip.
+
+    Parameters
+    ----------
+    n_states, embedding_dim, hidden_dim
+        n_states, M and L.
+    log_transitions
+        Log of a smoothed transition matrix, shape (n_states, n_states), that the skip B starts
+        from while D and b start at zero: the network starts as the Markov model and learns only
+        the memory. None: no skip (the network of the 2020 paper).
+    """
+
+    def __init__(
+        self,
+        n_states: int,
+        embedding_dim: int,
+        hidden_dim: int,
+        log_transitions: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(n_states, embedding_dim)
+        self.lstm = nn.LSTM(embedding_dim, hidden_dim)
+        self.readout = nn.Linear(hidden_dim, n_states)
+        self.skip: nn.Embedding | None = None
+        if log_transitions is not None:
+            self.skip = nn.Embedding(n_states, n_states)
+            self.skip.load_state_dict({"weight": log_transitions})
+            nn.init.zeros_(self.readout.weight)
+            nn.init.zeros_(self.readout.bias)
+
+    def initial_memory(self, n_streams: int) -> Memory:
+        """Return the memory of streams with no past: two zeros of shape (1, n_streams, L)."""
+        zeros = self.readout.weight.new_zeros(1, n_streams, self.lstm.hidden_size)
+        return zeros, zeros
+
+    def forward(self, states: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Return logits (window, streams, n_states) of the next states, and the new memory.
+
+        `states` has shape (window, streams).
+        """
+        hidden, memory = self.lstm(self.embedding(states), memory)
+        logits: Tensor = self.readout(hidden)
+        if self.skip is not None:
+            logits = logits + self.skip(states)
+        return logits, memory
+
+
+def export_weights(network: LSTMNetwork) -> LSTMWeights:
+    """Return a copy of the network's weights as plain arrays."""
+    n = network.readout.out_features
+    skip = network.skip.weight if network.skip is not None else torch.zeros(n, n)
+    lstm = dict(network.lstm.named_parameters())
+    arrays = [
+        t.detach().cpu().float().numpy().copy()
+        for t in (
+            network.embedding.weight,
+            lstm["weight_ih_l0"],
+            lstm["weight_hh_l0"],
+            lstm["bias_ih_l0"] + lstm["bias_hh_l0"],
+            network.readout.weight,
+            network.readout.bias,
+            skip,
+        )
+    ]
+    return LSTMWeights(*arrays)

@@ -1,0 +1,358 @@
+"""Training the language model."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from trajlm.data import IntArray, States, as_states
+from trajlm.errors import InputError, Interrupted
+from trajlm.models.lstm import LSTMModel, choose_starts
+from trajlm.models.markov import fit_msm, smoothed_transition_matrix
+from trajlm.settings import TrainingSettings
+from trajlm.streams import PADDING, Streams, Window, choose_n_streams, lay_streams
+
+if TYPE_CHECKING:
+    import torch
+
+    from trajlm.models.network import LSTMNetwork
+
+# Validation reads few, long streams, so that their beginnings without memory do not weigh.
+VALIDATION_STREAMS = 8
+# With at least this many trajectories whole ones are held out instead of a stretch of each.
+MANY_TRAJECTORIES = 10
+
+
+class Baselines(BaseModel):
+    """Nats a frame on the held-out stretch of two models without memory."""
+
+    model_config = ConfigDict(frozen=True)
+
+    msm: float
+    independent: float
+
+
+class EpochRecord(BaseModel):
+    """Nats a frame after one epoch, and the seconds it took."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    training: float
+    validation: float
+    seconds: float
+
+    def describe(self, epochs: int, baselines: Baselines) -> str:
+        """Return the line that is shown after the epoch."""
+        return (
+            f"epoch {self.epoch}/{epochs}: {self.training:.4f} nats a frame, held out "
+            f"{self.validation:.4f} (MSM {baselines.msm:.4f}, independent frames "
+            f"{baselines.independent:.4f}), {self.seconds:.1f} s"
+        )
+
+
+Report = Callable[[EpochRecord, Baselines], None]
+
+
+def hold_out(states: States, fraction: float, seed: int) -> tuple[States, States]:
+    """Return (training, validation): validation is a stretch of time, never shuffled frames.
+
+    Of a few long trajectories, the last `fraction` of each; of ten or more, whole trajectories
+    chosen at random.
+
+    Raises
+    ------
+    InputError
+        Too few frames to hold any out.
+    """
+    if len(states) >= MANY_TRAJECTORIES:
+        order = np.random.default_rng(seed).permutation(len(states))
+        n_held = max(1, round(fraction * len(states)))
+        held = set(order[:n_held].tolist())
+        kept = [s for i, s in enumerate(states) if i not in held]
+        return states.with_trajectories(kept), states.with_trajectories(
+            [states.trajectories[i] for i in sorted(held)]
+        )
+    cuts = [round(len(s) * (1 - fraction)) for s in states]
+    heads = [s[:c] for s, c in zip(states, cuts, strict=True) if c >= 2]
+    tails = [s[c:] for s, c in zip(states, cuts, strict=True) if len(s) - c >= 2]
+    if not heads or not tails:
+        raise InputError(
+            f"{states.n_frames} frames are too few to train on and to hold "
+            f"{fraction:.0%} of them out"
+        )
+    return states.with_trajectories(heads), states.with_trajectories(tails)
+
+
+def fingerprint(states: States) -> str:
+    """Return a digest of the trajectories, by which a resumed run knows its data."""
+    digest = hashlib.sha256(f"{states.n_states} {len(states)}".encode())
+    for s in states:
+        digest.update(f"{len(s)} ".encode())
+        digest.update(np.ascontiguousarray(s).data)
+    return digest.hexdigest()
+
+
+def train(
+    states: States | IntArray | Sequence[IntArray],
+    settings: TrainingSettings | None = None,
+    *,
+    device: str = "cpu",
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+) -> LSTMModel:
+    """Train a language model on `states` by minimising J, the nats a frame.
+
+    Parameters
+    ----------
+    states
+        The data; the last stretch of it is held out, see `hold_out`.
+    settings
+        Sizes and schedule.
+    device
+        A PyTorch device, such as "cpu" or "cuda".
+    checkpoint
+        File that keeps all a resumed run needs, written after every epoch.
+    resume
+        Go on from `checkpoint` where it exists; the result is bit-identical to a run that was
+        never stopped, on the same machine and number of threads.
+    report
+        Called after every epoch.
+
+    Raises
+    ------
+    InputError
+        One state only, too few frames, or a checkpoint of other data or settings.
+    Interrupted
+        Ctrl-C; with a checkpoint everything up to the last whole epoch is saved.
+    """
+    data = as_states(states)
+    settings = settings or TrainingSettings()
+    if data.visited().sum() < 2:
+        raise InputError("the data holds one state only: there is nothing to learn")
+    training, validation = hold_out(data, settings.validation, settings.seed)
+    trainer = _Trainer(training, validation, settings, device)
+    path = Path(checkpoint) if checkpoint else None
+    if path and resume and path.exists():
+        trainer.load(path, fingerprint(data))
+    try:
+        while not trainer.finished:
+            record = trainer.run_epoch()
+            if path:
+                trainer.save(path, fingerprint(data))
+            if report:
+                report(record, trainer.baselines)
+    except KeyboardInterrupt:
+        where = f"saved after epoch {len(trainer.history)}; go on with --resume"
+        raise Interrupted(f"training stopped, {where if path else 'nothing saved'}") from None
+    return trainer.model(data)
+
+
+class _Trainer:
+    """The state of a training between epochs: network, optimiser, history, best weights."""
+
+    def __init__(
+        self, training: States, validation: States, settings: TrainingSettings, device: str
+    ) -> None:
+        import torch
+
+        self.settings = settings
+        self.training = training
+        self.device = torch.device(device)
+        longest = max(len(s) for s in training) - 1
+        self.window = min(settings.window, longest)
+        self.n_streams = choose_n_streams(training, self.window, settings.streams)
+        self.validation_streams = lay_streams(
+            validation, min(VALIDATION_STREAMS, self.n_streams), self.window
+        )
+        self.baselines = _baselines(training, validation)
+        self.network = _build_network(training, settings).to(self.device)
+        self.averaged = copy.deepcopy(self.network)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
+        self.history: list[EpochRecord] = []
+        self.best = {k: v.clone() for k, v in self.averaged.state_dict().items()}
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs ran, or the held-out stretch stopped improving."""
+        done = len(self.history)
+        return done >= self.settings.epochs or done - self.best_epoch > self.settings.patience
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch (from 1) with the lowest held-out nats a frame; 0 before the first."""
+        values = [r.validation for r in self.history]
+        return int(np.argmin(values)) + 1 if values else 0
+
+    def run_epoch(self) -> EpochRecord:
+        """Train one epoch and look at the held-out stretch."""
+        began = time.perf_counter()
+        epoch = len(self.history) + 1
+        rng = np.random.default_rng((self.settings.seed, epoch))
+        streams = lay_streams(self.training, self.n_streams, self.window, rng)
+        training = self._learn(streams, epoch)
+        validation = self._validate()
+        seconds = time.perf_counter() - began
+        record = EpochRecord(epoch=epoch, training=training, validation=validation, seconds=seconds)
+        self.history.append(record)
+        if self.best_epoch == epoch:
+            self.best = {k: v.clone() for k, v in self.averaged.state_dict().items()}
+        return record
+
+    def _learn(self, streams: Streams, epoch: int) -> float:
+        """Take one gradient step a window; return the nats a frame met on the way."""
+        import torch
+
+        memory = self.network.initial_memory(streams.n_streams)
+        frames_a_step = streams.n_targets / streams.n_steps
+        total = 0.0
+        for step, window in enumerate(streams):
+            steps_done = (epoch - 1) * streams.n_steps + step
+            self._set_learning_rate(steps_done / streams.n_steps)
+            loss, memory = self._loss(self.network, window, memory)
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss / frames_a_step)
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+            self.optimizer.step()
+            horizon = 1 + self.settings.averaging * streams.n_steps
+            self._average(1 / min(steps_done + 1, horizon))
+            total += float(loss.detach())
+        return total / streams.n_targets
+
+    def _validate(self) -> float:
+        """Return the nats a frame of the averaged weights on the held-out stretch."""
+        import torch
+
+        streams = self.validation_streams
+        memory = self.averaged.initial_memory(streams.n_streams)
+        total = 0.0
+        with torch.no_grad():
+            for window in streams:
+                loss, memory = self._loss(self.averaged, window, memory)
+                total += float(loss)
+        return total / streams.n_targets
+
+    def _average(self, weight: float) -> None:
+        """Move the averaged weights towards the present ones by the share `weight`."""
+        import torch
+
+        with torch.no_grad():
+            pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
+            for mean, now in pairs:
+                mean.lerp_(now, weight)
+
+    def _loss(
+        self, network: LSTMNetwork, window: Window, memory: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Return the summed nats of one window and the memory after it, cut from the graph."""
+        import torch
+
+        inputs = torch.from_numpy(window.inputs).to(self.device)
+        targets = torch.from_numpy(window.targets).to(self.device)
+        keep = torch.from_numpy(~window.fresh).to(self.device, torch.float32)[None, :, None]
+        logits, after = network(inputs, (memory[0] * keep, memory[1] * keep))
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=PADDING, reduction="sum"
+        )
+        return loss, (after[0].detach(), after[1].detach())
+
+    def _set_learning_rate(self, epochs_done: float) -> None:
+        fraction = epochs_done / self.settings.epochs
+        rate = self.settings.learning_rate * 0.5 * (1 + np.cos(np.pi * fraction))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def model(self, data: States) -> LSTMModel:
+        """Return the model of the best epoch, ready to generate."""
+        from trajlm.models.network import export_weights
+
+        self.network.load_state_dict(self.best)
+        record = {
+            "settings": self.settings.model_dump(),
+            "n_frames": data.n_frames,
+            "n_trajectories": len(data),
+            "data_sha256": fingerprint(data),
+            "best_epoch": self.best_epoch,
+            "history": [r.model_dump() for r in self.history],
+            "baselines": self.baselines.model_dump(),
+        }
+        starts = choose_starts(data, self.settings.seed)
+        return LSTMModel(export_weights(self.network), data.space, starts, record)
+
+    def save(self, path: Path, data_sha256: str) -> None:
+        """Write everything a resumed run needs."""
+        from trajlm.checkpoint import write_checkpoint
+
+        write_checkpoint(
+            path,
+            {
+                "network": self.network.state_dict(),
+                "averaged": self.averaged.state_dict(),
+                "best": self.best,
+            },
+            self.optimizer.state_dict(),
+            {
+                "settings": self.settings.model_dump(),
+                "history": [r.model_dump() for r in self.history],
+                "data_sha256": data_sha256,
+            },
+        )
+
+    def load(self, path: Path, data_sha256: str) -> None:
+        """Take up a saved training.
+
+        Raises
+        ------
+        InputError
+            The checkpoint is of other data or other settings.
+        """
+        from trajlm.checkpoint import read_checkpoint
+
+        weights, optimizer, record = read_checkpoint(path)
+        if record["data_sha256"] != data_sha256:
+            raise InputError(f"{path} belongs to other data: train without --resume")
+        then = TrainingSettings(**record["settings"])
+        for name in TrainingSettings.model_fields:
+            if getattr(then, name) != getattr(self.settings, name):
+                raise InputError(
+                    f"{path} was trained with {name} = {getattr(then, name)}: give the same "
+                    "settings or train without --resume"
+                )
+        self.network.load_state_dict(weights["network"])
+        self.averaged.load_state_dict(weights["averaged"])
+        self.best = weights["best"]
+        self.optimizer.load_state_dict(optimizer)
+        self.history = [EpochRecord(**r) for r in record["history"]]
+
+
+def _build_network(training: States, settings: TrainingSettings) -> LSTMNetwork:
+    import torch
+
+    from trajlm.models.network import LSTMNetwork
+
+    log_transitions = None
+    if settings.bigram_skip:
+        log_transitions = torch.from_numpy(np.log(smoothed_transition_matrix(training))).float()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return LSTMNetwork(
+            training.n_states, settings.embedding_dim, settings.hidden_dim, log_transitions
+        )
+
+
+def _baselines(training: States, validation: States) -> Baselines:
+    counts = sum(np.bincount(s, minlength=training.n_states) for s in training)
+    smoothed = np.asarray(counts) + 1.0 / training.n_states
+    log_p: npt.NDArray[np.float64] = np.log(smoothed / smoothed.sum())
+    independent = -np.concatenate([log_p[s[1:]] for s in validation]).mean()
+    msm = fit_msm(training).cross_entropy(validation)
+    return Baselines(msm=msm, independent=float(independent))
