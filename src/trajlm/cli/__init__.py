@@ -1,0 +1,80 @@
+"""The command line: one sentence for each error, exit status 0, 2 or 130."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from types import FrameType
+from typing import TextIO
+
+import typer
+
+from trajlm.cli.compare import compare
+from trajlm.cli.data import discretize, simulate
+from trajlm.cli.demo import demo
+from trajlm.cli.model import generate, info, train
+from trajlm.errors import Interrupted, TrajlmError, TrajlmWarning
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="trajlm",
+    help="Learn molecular trajectories as a language, generate new ones, and compare.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (demo, simulate, discretize, train, generate, compare, info):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit status."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    warnings.showwarning = _show_warning
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status: 0 done, 2 bad input, 130 interrupted."""
+    try:
+        status = app(arguments, prog_name="trajlm", standalone_mode=False)
+        return int(status or 0)
+    except Interrupted as error:
+        return _fail(str(error), INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", INTERRUPTED)
+    except TrajlmError as error:
+        return _fail(str(error), BAD_INPUT)
+    except typer.TyperException as error:
+        return _fail(error.format_message(), BAD_INPUT)
+    except BrokenPipeError:
+        return 0
+    except MemoryError:
+        return _fail("there is not enough memory for this: use less data at once", BAD_INPUT)
+
+
+def _fail(sentence: str, status: int) -> int:
+    print("trajlm: " + " ".join(sentence.split()), file=sys.stderr)
+    return status
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    # A cluster ends a job with SIGTERM: the same as Ctrl-C, so that work is saved.
+    raise KeyboardInterrupt
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show the package's own warnings as plain notes and no others."""
+    if issubclass(category, TrajlmWarning):
+        print(f"trajlm: note: {message}", file=sys.stderr)

@@ -1,0 +1,5 @@
+"""``python -m trajlm.cli``."""
+
+from trajlm.cli import main
+
+main()

@@ -1,0 +1,141 @@
+"""The command that compares generated trajectories with the data."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trajlm.cli.data import numbers
+from trajlm.cli.progress import say
+from trajlm.errors import InputError
+
+if TYPE_CHECKING:
+    from trajlm.analysis import Grouping
+    from trajlm.data import States
+    from trajlm.models.base import SequenceModel
+
+GROUP_HELP = (
+    "How fine states become metastable ones: edges:X,Y,... on their centres, pcca:N, or "
+    "list:G,G,... with the group of each state (default: as they are up to five, else pcca)."
+)
+
+
+def compare(
+    reference: Annotated[Path, typer.Argument(help="States of the data.")],
+    generated: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=]GENERATED...", help="Generated states, or model folders that generate."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for index.html and results.json.")] = Path(
+        "comparison"
+    ),
+    group: Annotated[str | None, typer.Option(help=GROUP_HELP)] = None,
+    running_mean: Annotated[
+        int, typer.Option(help="Group after a running mean of the centres over these frames.")
+    ] = 1,
+    models: Annotated[str, typer.Option(help="Also fit and compare these: msm,hmm.")] = "",
+    runs: Annotated[int, typer.Option(help="Independent generations of each model.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of the generations.")] = 0,
+    dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Arrays of an npz reference to read, such as 'G_*'.")
+    ] = None,
+) -> None:
+    """Compare generated trajectories with the data: a report and all numbers."""
+    from trajlm.atomic import check_writable
+    from trajlm.compare import compare as run_comparison
+    from trajlm.io import read_states
+
+    began = time.perf_counter()
+    data = read_states(reference, key=key, dt=dt, unit=unit)
+    check_writable(out / "index.html")
+    grouping = parse_grouping(group, data, running_mean)
+    others: dict[str, SequenceModel | States] = {}
+    for item in generated or []:
+        name, source = _read_generated(item)
+        if name in others:
+            raise InputError(f"two sources are called {name}: name them, as in OTHER={item}")
+        others[name] = source
+    others |= fit_models(data, models, seed)
+    comparison = run_comparison(data, others, grouping, n_runs=runs, seed=seed, stage=say)
+    how = {
+        "command": " ".join(["trajlm", *sys.argv[1:]]),
+        "files": {"reference": str(reference), "generated": [str(g) for g in generated or []]},
+        "seeds": {"generation": seed},
+        "seconds": {"all": round(time.perf_counter() - began, 1)},
+    }
+    comparison.save(out, how)
+    floor = comparison.reference.discrepancy.value
+    for result in comparison.models:
+        value = result.discrepancy.value
+        typer.echo(f"{result.name}: D = {value:.3f}, {value / floor:.1f} x D0 ({floor:.3f})")
+    typer.echo(str(out / "index.html"))
+
+
+def parse_grouping(text: str | None, data: States, running_mean: int) -> Grouping | None:
+    """Return the grouping that ``--group`` asks for; None for the default.
+
+    Raises
+    ------
+    InputError
+        Text of another form.
+    """
+    from trajlm import analysis
+
+    if text is None:
+        if running_mean != 1:
+            raise InputError("--running-mean needs --group, such as --group edges:0.5")
+        return None
+    method, _, rest = text.partition(":") if ":" in text else ("edges", ":", text)
+    values = numbers(rest, "--group")
+    if method == "edges":
+        return analysis.group_by_edges(data, values, running_mean)
+    whole = [int(v) for v in values]
+    if whole != values or method not in ("pcca", "list"):
+        raise InputError(f"--group {text} is not edges:X,Y,..., pcca:N or list:G,G,...")
+    if method == "list":
+        return analysis.group_by_list(data, whole, running_mean)
+    if len(whole) != 1:
+        raise InputError(f"--group {text}: pcca takes one number of groups")
+    return analysis.group_by_pcca(data, whole[0], running_mean=running_mean)
+
+
+def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel | States]:
+    """Fit the models in a list with commas.
+
+    Raises
+    ------
+    InputError
+        A name that is neither msm nor hmm.
+    """
+    from trajlm.models.markov import fit_hmm, fit_msm
+
+    fitted: dict[str, SequenceModel | States] = {}
+    for name in filter(None, names.lower().split(",")):
+        if name == "msm":
+            say("fitting the MSM")
+            fitted["MSM"] = fit_msm(data)
+        elif name == "hmm":
+            say("fitting the HMM")
+            fitted["HMM"] = fit_hmm(data, seed=seed)
+        else:
+            raise InputError(f"--models knows msm and hmm, not {name!r}")
+    return fitted
+
+
+def _read_generated(item: str) -> tuple[str, SequenceModel | States]:
+    from trajlm.io import read_states
+    from trajlm.models.files import load_model
+
+    name, separator, rest = item.partition("=")
+    path = Path(rest if separator else item)
+    if not separator:
+        name = path.name if path.is_dir() else path.stem
+    return name, load_model(path) if path.is_dir() else read_states(path)

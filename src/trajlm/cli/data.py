@@ -1,0 +1,107 @@
+"""Commands that make data: simulate and discretize."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trajlm.cli.progress import progress
+from trajlm.errors import InputError
+
+
+def simulate(
+    system: Annotated[str, typer.Argument(help="linear3 | triangular3 | four_state | alanine")],
+    out: Annotated[Path, typer.Option(help="Features file to write (.npz).")],
+    frames: Annotated[
+        int, typer.Option(help="Frames a trajectory: 1 time unit each, 0.1 ps for alanine.")
+    ] = 100_000,
+    trajectories: Annotated[int, typer.Option(help="Independent trajectories.")] = 1,
+    seed: Annotated[int, typer.Option(help="Fixes the result.")] = 0,
+) -> None:
+    """Simulate a system whose truth is known."""
+    from trajlm.atomic import check_writable
+    from trajlm.io import write_features
+    from trajlm.systems import simulate as run_simulation
+
+    check_writable(out)
+    with progress(f"simulating {system}", frames * trajectories) as advance:
+        features = run_simulation(system, frames, trajectories, seed, progress=advance)
+    write_features(out, features)
+    typer.echo(
+        f"{out}: {features.n_frames:,} frames of {', '.join(features.names)}, "
+        f"one each {features.dt:g} {features.unit}"
+    )
+
+
+def discretize(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="COLVAR, text, CSV, npy or npz.")
+    ],
+    out: Annotated[Path, typer.Option(help="States file to write (.npz, or .npy without time).")],
+    bins: Annotated[int | None, typer.Option(help="Cut one column into equal bins.")] = None,
+    range_: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--range", help="Where the bins begin and end (default: the data's range)."),
+    ] = None,
+    centers: Annotated[
+        str | None, typer.Option(help="Nearest of these centres, such as -1.5,0,1.5.")
+    ] = None,
+    kmeans: Annotated[int | None, typer.Option(help="This many k-means centres.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Column to use, by name or number; may be repeated.")
+    ] = None,
+    smooth: Annotated[int, typer.Option(help="Running mean over this many frames first.")] = 1,
+    remove_spikes: Annotated[
+        int, typer.Option(help="Remove stays that last at most this many frames.")
+    ] = 0,
+    dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Arrays of an npz to read, such as 'E_*'.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of k-means.")] = 0,
+) -> None:
+    """Cut continuous data into states. Several inputs are separate trajectories."""
+    from trajlm import discretize as cuts
+    from trajlm.atomic import check_writable
+    from trajlm.io import read_features, write_states
+
+    check_writable(out)
+    if sum(x is not None for x in (bins, centers, kmeans)) != 1:
+        raise InputError("give one of --bins, --centers and --kmeans")
+    discretizer: cuts.Discretizer
+    if bins is not None:
+        discretizer = cuts.Bins(bins, range=range_)
+    elif centers is not None:
+        discretizer = cuts.NearestCenters(numbers(centers, "--centers"))
+    else:
+        assert kmeans is not None
+        discretizer = cuts.KMeans(kmeans, seed=seed)
+    features = read_features(list(inputs), columns=column, dt=dt, unit=unit, key=key)
+    if smooth != 1:
+        features = cuts.smooth(features, smooth)
+    states = discretizer.fit(features).transform(features)
+    if remove_spikes:
+        states = cuts.remove_spikes(states, remove_spikes)
+    write_states(out, states)
+    typer.echo(
+        f"{out}: {len(states)} trajectory(ies), {states.n_frames:,} frames, one each "
+        f"{states.dt:g} {states.unit}; {int(states.visited().sum())} of {states.n_states} states "
+        "visited"
+    )
+
+
+def numbers(text: str, option: str) -> list[float]:
+    """Return the numbers in a list with commas.
+
+    Raises
+    ------
+    InputError
+        Something in it is not a number.
+    """
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text} is not a list of numbers with commas") from None

@@ -1,0 +1,34 @@
+"""The command that shows the whole package on a real simulation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trajlm.cli.progress import progress, say
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the report and all files.")] = Path(
+        "trajlm-demo"
+    ),
+    ns: Annotated[float, typer.Option(help="Molecular time to simulate.")] = 30.0,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data at most.")] = None,
+    seed: Annotated[int, typer.Option(help="Fixes the result.")] = 0,
+) -> None:
+    """Simulate alanine dipeptide, learn it, generate from what was learned, and report."""
+    from trajlm.demo import run_demo
+
+    page = run_demo(
+        out,
+        ns=ns,
+        epochs=epochs,
+        seed=seed,
+        command=" ".join(["trajlm", *sys.argv[1:]]),
+        say=say,
+        progress=progress,
+    )
+    typer.echo(f"open {page}")

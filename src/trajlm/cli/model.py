@@ -1,0 +1,136 @@
+"""Commands about one model: train, generate and info."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trajlm.cli.progress import progress, say
+from trajlm.errors import InputError
+from trajlm.settings import TrainingSettings
+
+DEFAULT = TrainingSettings()
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def train(
+    states: Annotated[Path, typer.Argument(help="States: .npy of integers, or .npz.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    epochs: Annotated[int, typer.Option(help="Passes over the data at most.")] = DEFAULT.epochs,
+    hidden_dim: Annotated[int, typer.Option(help="LSTM units L.")] = DEFAULT.hidden_dim,
+    embedding_dim: Annotated[
+        int, typer.Option(help="Length M of the state vectors.")
+    ] = DEFAULT.embedding_dim,
+    bigram_skip: Annotated[
+        bool, typer.Option(help="Start as the Markov model and learn the memory.")
+    ] = DEFAULT.bigram_skip,
+    learning_rate: Annotated[
+        float, typer.Option(help="Adam's, at the start.")
+    ] = DEFAULT.learning_rate,
+    window: Annotated[
+        int, typer.Option(help="Frames after which gradients are cut.")
+    ] = DEFAULT.window,
+    streams: Annotated[int, typer.Option(help="Streams a batch at most.")] = DEFAULT.streams,
+    patience: Annotated[
+        int, typer.Option(help="Epochs without gain before stopping.")
+    ] = DEFAULT.patience,
+    validation: Annotated[float, typer.Option(help="Held-out share.")] = DEFAULT.validation,
+    seed: Annotated[int, typer.Option(help="Fixes the result.")] = DEFAULT.seed,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Arrays of an npz to read, such as 'G_*'.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from an interruption.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Throw an unfinished training away.")
+    ] = False,
+) -> None:
+    """Train the language model on states."""
+    from trajlm.atomic import check_writable
+    from trajlm.io import read_states
+    from trajlm.settings import training_settings
+
+    settings = training_settings(
+        epochs=epochs,
+        hidden_dim=hidden_dim,
+        embedding_dim=embedding_dim,
+        bigram_skip=bigram_skip,
+        learning_rate=learning_rate,
+        window=window,
+        streams=streams,
+        patience=patience,
+        validation=validation,
+        seed=seed,
+    )
+    data = read_states(states, key=key, dt=dt, unit=unit)
+    checkpoint = out / CHECKPOINT
+    check_writable(checkpoint)
+    if checkpoint.exists() and not (resume or overwrite):
+        raise InputError(
+            f"{out} holds an unfinished training: --resume goes on with it, --overwrite begins anew"
+        )
+    say(
+        f"training on {len(data)} trajectory(ies), {data.n_frames:,} frames, {data.n_states} states"
+    )
+    from trajlm.train import train as run_training
+
+    model = run_training(
+        data,
+        settings,
+        device=device,
+        checkpoint=checkpoint,
+        resume=resume,
+        report=lambda record, baselines: say(record.describe(epochs, baselines)),
+    )
+    model.save(out)
+    checkpoint.unlink(missing_ok=True)
+    history, best = model.record["history"], model.record["best_epoch"]
+    typer.echo(
+        f"{out}: {history[best - 1]['validation']:.4f} nats a frame on the held-out stretch "
+        f"(epoch {best})"
+    )
+
+
+def generate(
+    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Trained model.")],
+    steps: Annotated[int, typer.Option(help="Frames a lane.")],
+    out: Annotated[Path, typer.Option(help=".npy of shape (lanes, steps), or .npz with the time.")],
+    lanes: Annotated[int, typer.Option(help="Independent trajectories.")] = 1,
+    seed: Annotated[int, typer.Option(help="Fixes the result.")] = 0,
+    start: Annotated[
+        int | None, typer.Option(help="Start in this state (default: stretches of data).")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Divides the logits of a language model (1 as learned).")
+    ] = None,
+) -> None:
+    """Let a model write new trajectories."""
+    from trajlm.atomic import check_writable
+    from trajlm.io import write_states
+    from trajlm.models.files import load_model
+    from trajlm.models.lstm import LSTMModel
+
+    model = load_model(model_dir)
+    check_writable(out)
+    options = {}
+    if temperature is not None:
+        if not isinstance(model, LSTMModel):
+            raise InputError(f"{model_dir} is no language model: it has no temperature")
+        options["temperature"] = temperature
+    with progress("generating", steps * lanes) as advance:
+        generated = model.generate(steps, lanes, seed, start=start, progress=advance, **options)
+    write_states(out, generated)
+    typer.echo(f"{out}: {lanes} lane(s) of {steps:,} frames")
+
+
+def info(
+    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Trained model.")],
+) -> None:
+    """Say what a model is and how it was made."""
+    from trajlm.models.files import describe_model
+
+    typer.echo(describe_model(model_dir))

@@ -1,0 +1,306 @@
+"""Comparing generated trajectories with the data, the same way for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.analysis import (
+    Autocorrelation,
+    CommittedTransitions,
+    Discrepancy,
+    FreeEnergy,
+    Grouping,
+    Survival,
+    autocorrelation,
+    blocks,
+    commit_times,
+    committed_transitions,
+    discrepancy,
+    dwell_times,
+    floor,
+    free_energy,
+    group_by_list,
+    group_by_pcca,
+    survival,
+)
+from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.errors import InputError
+from trajlm.models.base import SequenceModel
+
+# States up to this number are compared as they are; more are grouped by PCCA+.
+FEW_STATES = 5
+# Lag, in frames, of the Markov model behind the default grouping.
+GROUPING_LAG = 10
+# Parts into which generated data is cut, where it is not many lanes, for the interval of D.
+N_PARTS = 10
+# Frames of each source that a report shows.
+EXCERPT_FRAMES = 20_000
+# Longest lag of the autocorrelation in frames.
+MAX_LAG = 10_000
+
+Stage = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SourceResult:
+    """What was measured on the data, or on what one model generated.
+
+    Parameters
+    ----------
+    name
+        For example ``data`` or ``LSTM``.
+    n_frames, n_trajectories
+        Size of what was measured.
+    free_energy
+        Of the fine states.
+    group_free_energy
+        Of the groups.
+    transitions
+        Committed transitions between the groups.
+    survivals
+        For each group, the survival curve of its dwells; None where it is never entered.
+    autocorrelation
+        Of the state centres (state numbers where there are none).
+    discrepancy
+        D against the data and its terms; for the data itself the floor D0.
+    discrepancy_interval
+        95 % interval of D over independent generations (jackknife); None for the data.
+    cross_entropy
+        Nats a frame of the data under the model; None where no model is at hand.
+    excerpt
+        A stretch of the first trajectory, for the eye, shape (frames,).
+    embedding
+        The state vectors of a language model, shape (n_states, M), or None.
+    record
+        How the model was made.
+    """
+
+    name: str
+    n_frames: int
+    n_trajectories: int
+    free_energy: FreeEnergy
+    group_free_energy: FreeEnergy
+    transitions: CommittedTransitions
+    survivals: tuple[Survival | None, ...]
+    autocorrelation: Autocorrelation
+    discrepancy: Discrepancy
+    discrepancy_interval: tuple[float, float] | None
+    cross_entropy: float | None
+    excerpt: IntArray
+    embedding: npt.NDArray[np.float32] | None
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The data beside one or more models.
+
+    Parameters
+    ----------
+    reference
+        The data; its `discrepancy` is the floor D0, between its two halves.
+    models
+        What each model generated, in the order given.
+    grouping
+        How fine states became the groups whose kinetics are compared.
+    space
+        The meaning of the fine states.
+    settings
+        Seeds and sizes of the comparison.
+    """
+
+    reference: SourceResult
+    models: tuple[SourceResult, ...]
+    grouping: Grouping
+    space: StateSpace
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: str | Path, how: Mapping[str, Any] | None = None) -> None:
+        """Write ``index.html`` and ``results.json`` into `folder`.
+
+        `how` says how the results were made (command, times), for the report's last section.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written.
+        """
+        from trajlm.report import save_report
+
+        save_report(self, Path(folder), how or {})
+
+
+def compare(
+    reference: States | IntArray | Sequence[IntArray],
+    models: Mapping[str, SequenceModel | States],
+    grouping: Grouping | None = None,
+    *,
+    n_runs: int = 10,
+    n_frames: int | None = None,
+    seed: int = 0,
+    stage: Stage | None = None,
+) -> Comparison:
+    """Measure the data and what each model generates, and how far they are apart.
+
+    Parameters
+    ----------
+    reference
+        The data.
+    models
+        By name: a model, which then generates, or States that were generated before.
+    grouping
+        How fine states are grouped for the kinetics; None: as they are up to five, else by
+        PCCA+ (`default_grouping`).
+    n_runs
+        Independent generations of each model, from which the intervals of D come.
+    n_frames
+        Frames of each generation; as many as the data has when None.
+    seed
+        Of the generations.
+    stage
+        Called with what is being done, before each step.
+
+    Raises
+    ------
+    InputError
+        No model, or models of other states than the data.
+    """
+    data = as_states(reference)
+    if not models:
+        raise InputError("there is nothing to compare the data with: give a model or states")
+    for name, other in models.items():
+        _check_same_states(data, name, other)
+    grouping = grouping or default_grouping(data)
+    grouped = grouping.apply(data)
+    times = commit_times(_longest_stay(grouped))
+    say = stage or (lambda _: None)
+    say("measuring the data")
+    measured = _measure("data", data, grouped, times, floor(grouped, times), None)
+    results = []
+    for name, other in models.items():
+        model = other if isinstance(other, SequenceModel) else None
+        if model:
+            say(f"generating with {name}")
+            generated = model.generate(n_frames or data.n_frames, n_runs, seed)
+        else:
+            assert isinstance(other, States)
+            generated = data.with_trajectories(other.trajectories)
+        say(f"measuring {name}")
+        grouped = grouping.apply(generated)
+        value, interval = _discrepancy_with_interval(measured.transitions, grouped)
+        results.append(
+            _measure(name, generated, grouped, times, value, interval, model=model, data=data)
+        )
+    settings = {"n_runs": n_runs, "n_frames": n_frames or data.n_frames, "seed": seed}
+    return Comparison(measured, tuple(results), grouping, data.space, settings)
+
+
+def default_grouping(states: States) -> Grouping:
+    """Return the states as they are up to five, else PCCA+ groups.
+
+    The number of groups, 2 to 4, is where the implied timescales of a Markov state model at a
+    lag of ten frames have their largest ratio.
+    """
+    if states.n_states <= FEW_STATES:
+        return group_by_list(states, list(range(states.n_states)))
+    from trajlm.models.markov import fit_msm
+
+    lag = min(GROUPING_LAG, max(len(s) for s in states) - 1)
+    eigenvalues = np.linalg.eigvals(fit_msm(states, lag).transition_matrix)
+    moduli = np.sort(np.clip(np.abs(eigenvalues), 1e-12, 1 - 1e-12))[::-1]
+    timescales = -1 / np.log(moduli[1:5])
+    n_groups = int(np.argmax(timescales[:3] / timescales[1:4])) + 2
+    return group_by_pcca(states, n_groups, lag)
+
+
+def _check_same_states(data: States, name: str, other: SequenceModel | States) -> None:
+    if other.n_states > data.n_states:
+        raise InputError(
+            f"{name} has {other.n_states} states but the data has {data.n_states}: compare models "
+            "of the same states"
+        )
+    space = other.space
+    known = isinstance(other, SequenceModel) or space.unit != "frame"
+    if known and (space.dt, space.unit) != (data.dt, data.unit):
+        raise InputError(
+            f"{name} makes one frame each {space.dt:g} {space.unit} but the data has one each "
+            f"{data.dt:g} {data.unit}: compare at the same dt"
+        )
+
+
+def _longest_stay(grouped: States) -> int:
+    longest = 1
+    for s in grouped:
+        ends = np.flatnonzero(np.diff(s)) + 1
+        longest = max(longest, int(np.diff([0, *ends, len(s)]).max()))
+    return longest
+
+
+def _discrepancy_with_interval(
+    reference: CommittedTransitions, grouped: States
+) -> tuple[Discrepancy, tuple[float, float]]:
+    """Return D of all generated data, and its jackknife interval over independent parts."""
+    from scipy.stats import t as student_t
+
+    times = reference.commit_times
+    whole = discrepancy(reference, committed_transitions(grouped, times))
+    if len(grouped) >= N_PARTS:
+        lanes = np.array_split(np.arange(len(grouped)), N_PARTS)
+        parts = [[grouped.trajectories[k] for k in lane] for lane in lanes]
+    else:
+        parts = [list(part.trajectories) for part in blocks(grouped, N_PARTS)]
+    left_out = []
+    for k in range(len(parts)):
+        rest = [s for j, part in enumerate(parts) if j != k for s in part]
+        counted = committed_transitions(grouped.with_trajectories(rest), times)
+        left_out.append(discrepancy(reference, counted).value)
+    n = len(parts)
+    if n < 2:
+        return whole, (float("nan"), float("nan"))
+    error = np.sqrt((n - 1) / n * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))
+    half = float(student_t.ppf(0.975, n - 1) * error)
+    return whole, (max(whole.value - half, 0.0), whole.value + half)
+
+
+def _measure(
+    name: str,
+    states: States,
+    grouped: States,
+    times: npt.NDArray[np.int64],
+    distance: Discrepancy,
+    interval: tuple[float, float] | None,
+    model: SequenceModel | None = None,
+    data: States | None = None,
+) -> SourceResult:
+    from trajlm.models.lstm import LSTMModel
+
+    longest = max(len(s) for s in states)
+    centers = states.centers
+    values = centers if centers is not None and centers.ndim == 1 else np.arange(states.n_states)
+    return SourceResult(
+        name=name,
+        n_frames=states.n_frames,
+        n_trajectories=len(states),
+        free_energy=free_energy(states),
+        group_free_energy=free_energy(grouped),
+        transitions=committed_transitions(grouped, times),
+        survivals=tuple(_survival(grouped, k) for k in range(grouped.n_states)),
+        autocorrelation=autocorrelation(states, min(MAX_LAG, longest // 10), values),
+        discrepancy=distance,
+        discrepancy_interval=interval,
+        cross_entropy=model.cross_entropy(data) if model and data else None,
+        excerpt=max(states, key=len)[:EXCERPT_FRAMES],
+        embedding=model.embedding if isinstance(model, LSTMModel) else None,
+        record=model.record if model else {},
+    )
+
+
+def _survival(grouped: States, state: int) -> Survival | None:
+    dwells = dwell_times(grouped, state)
+    return survival(dwells) if len(dwells.complete) else None

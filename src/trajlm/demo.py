@@ -1,0 +1,136 @@
+"""The main job on a real simulation: alanine dipeptide, from molecule to report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from trajlm.analysis import Grouping, group_by_list
+from trajlm.atomic import check_writable
+from trajlm.compare import compare
+from trajlm.data import Features, States
+from trajlm.discretize import Bins
+from trajlm.errors import InputError
+from trajlm.io import read_features, write_features, write_states
+from trajlm.models.lstm import LSTMModel
+from trajlm.models.markov import fit_hmm, fit_msm
+from trajlm.settings import training_settings
+from trajlm.systems.alanine import FRAME_PS, simulate_alanine
+from trajlm.train import Baselines, EpochRecord, train
+
+N_STATES = 20
+N_WALKERS = 2
+TEMPERATURE = 450.0
+# C7ax is phi in [0, 2.2) rad; what lies beyond 2.2 is joined to C7eq across the border at pi.
+C7AX = (0.0, 2.2)
+
+Say = Callable[[str], None]
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+def run_demo(
+    out: Path,
+    *,
+    ns: float,
+    epochs: int | None,
+    seed: int,
+    command: str,
+    say: Say,
+    progress: Progress,
+) -> Path:
+    """Simulate, cut into states, train, fit MSM and HMM, generate, compare; return the page.
+
+    Finished stages are kept in `out` and taken up again when the command is repeated with the
+    same settings, an interrupted training included.
+
+    Raises
+    ------
+    MissingDependencyError
+        OpenMM is not installed.
+    Interrupted
+        Ctrl-C during the training.
+    """
+    check_writable(out / "index.html")
+    clock = _Clock()
+    with clock.stage("simulation"):
+        features = _simulation(out / f"simulation-{ns:g}ns-seed{seed}.npz", ns, seed, say, progress)
+    phi = features.select(["phi"])
+    states = Bins(N_STATES, range=(-np.pi, np.pi)).fit(phi).transform(phi)
+    write_states(out / "states.npz", states)
+    with clock.stage("training"):
+        model = _train(states, out / "model", epochs, seed, say)
+    with clock.stage("MSM and HMM"):
+        say("fitting the MSM and the HMM")
+        models = {"LSTM": model, "MSM": fit_msm(states), "HMM": fit_hmm(states, seed=seed)}
+    with clock.stage("generation and analysis"):
+        comparison = compare(states, models, c7ax_grouping(states), seed=seed, stage=say)
+    how = {
+        "command": command,
+        "data": f"Alanine dipeptide (ACE-ALA-NME) in vacuum, AMBER ff96, {TEMPERATURE:g} K, "
+        f"Langevin dynamics with OpenMM's Reference platform: {ns:g} ns in {N_WALKERS} "
+        f"trajectories, one frame each {FRAME_PS:g} ps; the angle phi in {N_STATES} equal bins.",
+        "seeds": {"simulation": seed, "training": seed, "generation": seed},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}",
+        "seconds": clock.seconds,
+    }
+    comparison.save(out, how)
+    return out / "index.html"
+
+
+def c7ax_grouping(states: States) -> Grouping:
+    """Return the grouping of phi bins into C7eq (0) and C7ax (1).
+
+    Raises
+    ------
+    InputError
+        States without centres.
+    """
+    if states.centers is None:
+        raise InputError("the states have no centres: cut phi into bins first")
+    inside = (states.centers >= C7AX[0]) & (states.centers < C7AX[1])
+    return group_by_list(states, inside.astype(int).tolist(), names=("C7eq", "C7ax"))
+
+
+def _simulation(path: Path, ns: float, seed: int, say: Say, progress: Progress) -> Features:
+    if path.exists():
+        say(f"taking up the simulation in {path}")
+        return read_features(path)
+    with progress("simulating alanine dipeptide", round(ns * 1000 / FRAME_PS)) as advance:
+        features = simulate_alanine(ns, N_WALKERS, TEMPERATURE, seed, progress=advance)
+    write_features(path, features)
+    return features
+
+
+def _train(states: States, folder: Path, epochs: int | None, seed: int, say: Say) -> LSTMModel:
+    settings = training_settings(seed=seed, **({} if epochs is None else {"epochs": epochs}))
+
+    def report(record: EpochRecord, baselines: Baselines) -> None:
+        say(record.describe(settings.epochs, baselines))
+
+    say(f"training the language model on {states.n_frames:,} frames")
+    checkpoint = folder / "checkpoint.safetensors"
+    model = train(states, settings, checkpoint=checkpoint, resume=True, report=report)
+    model.save(folder)
+    checkpoint.unlink()
+    return model
+
+
+class _Clock:
+    """Seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block."""
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - began, 1)
