@@ -24,7 +24,7 @@ class TrainingSettings(BaseModel):
     averaging: float = Field(2.0, ge=0, description="epochs over which weights are averaged")
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
     validation: float = Field(0.1, gt=0, lt=0.5, description="held-out share, last in time")
-    patience: int = Field(10, ge=1, description="epochs without gain before stopping")
+    patience: int = Field(5, ge=1, description="epochs without gain before stopping")
     seed: int = Field(0, ge=0, description="fixes the result")
 
 

@@ -13,6 +13,8 @@ from trajlm.data import IntArray, States
 
 # Target of a frame that is only padding; the value that PyTorch's cross-entropy leaves out.
 PADDING = -100
+# Trajectories of at least this many windows have their borders shifted from epoch to epoch.
+SHIFT_FROM = 10
 
 
 @dataclass(frozen=True)
@@ -100,18 +102,24 @@ def lay_streams(
     Parameters
     ----------
     rng
-        Where given, the trajectories are taken in random order and the first window of each has
-        a random length, so that borders fall elsewhere in every epoch.
+        Where given, the trajectories are taken in random order, and in long ones the borders of
+        the windows fall elsewhere each time.
     """
     order = np.arange(len(states)) if rng is None else rng.permutation(len(states))
     pieces: list[tuple[int, int, int]] = []
     begins: list[bool] = []
     for k in order:
         last = len(states.trajectories[k]) - 1
-        first_end = window if rng is None else int(rng.integers(1, window + 1))
-        cuts = [0, *range(min(first_end, last), last, window), last]
-        pieces += [(int(k), a, b) for a, b in pairwise(cuts) if b > a]
-        begins += [True] + [False] * (len(pieces) - len(begins) - 1)
+        shift = 0
+        if rng is not None and last >= SHIFT_FROM * window:
+            shift = int(rng.integers(window))
+        if shift:
+            # Memory that has run over the padding behind this piece is not used again.
+            pieces.append((int(k), 0, shift))
+            begins.append(True)
+        cuts = [*range(shift, last, window), last]
+        pieces += [(int(k), a, b) for a, b in pairwise(cuts)]
+        begins += [a == shift for a in cuts[:-1]]
     n_steps = -(-len(pieces) // n_streams)
     table = np.zeros((n_steps * n_streams, 3), np.int64)
     table[: len(pieces)] = pieces

@@ -1,0 +1,169 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from trajlm.data import States, StateSpace
+from trajlm.errors import InputError
+from trajlm.models.lstm import START_FRAMES, LSTMModel, LSTMWeights, choose_starts
+from trajlm.models.network import LSTMNetwork, export_weights
+
+
+def small_network(n_states=3, embedding_dim=4, hidden_dim=6, skip=True, seed=0):
+    torch.manual_seed(seed)
+    log_transitions = torch.log_softmax(torch.randn(n_states, n_states), 1) if skip else None
+    network = LSTMNetwork(n_states, embedding_dim, hidden_dim, log_transitions)
+    for p in network.parameters():
+        torch.nn.init.normal_(p, std=1.7 / hidden_dim**0.5)
+    return network
+
+
+def small_model(**kwargs):
+    network = small_network(**kwargs)
+    n = network.readout.out_features
+    starts = (np.array([0, 1, n - 1]), np.array([1, 1]))
+    return LSTMModel(export_weights(network), StateSpace(n), starts)
+
+
+def by_definition(w: LSTMWeights, path):
+    """ln Q(s(t+1) | past) in float64, straight from the equations."""
+    L = w.readout.shape[1]
+    h, c = np.zeros(L), np.zeros(L)
+    f64 = {k: v.astype(np.float64) for k, v in vars(w).items()}
+    out = []
+    for now, after in itertools.pairwise(path):
+        gates = (
+            f64["input_weights"] @ f64["embedding"][now]
+            + f64["recurrent_weights"] @ h
+            + f64["gate_bias"]
+        )
+        i, f, g, o = gates.reshape(4, L)
+        i, f, o = (1 / (1 + np.exp(-x)) for x in (i, f, o))
+        c = f * c + i * np.tanh(g)
+        h = o * np.tanh(c)
+        z = f64["readout"] @ h + f64["readout_bias"] + f64["skip"][now]
+        out.append(z[after] - np.logaddexp.reduce(z))
+    return np.array(out)
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_probabilities_of_all_paths_sum_to_one(skip):
+    model = small_model(skip=skip)
+    for first in range(3):
+        paths = [np.array((first, *rest)) for rest in itertools.product(range(3), repeat=6)]
+        total = sum(np.exp(model.log_prob(path)) for path in paths)
+        assert total == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(("n_states", "hidden_dim"), [(3, 6), (20, 64), (34, 61)])
+def test_kernel_agrees_with_equations_and_pytorch(n_states, hidden_dim):
+    network = small_network(n_states, 5, hidden_dim)
+    weights = export_weights(network)
+    model = LSTMModel(weights, StateSpace(n_states), (np.array([0, 1]),))
+    path = np.random.default_rng(1).integers(n_states, size=400)
+    found = model.log_probs(path)[0]
+    np.testing.assert_allclose(found, by_definition(weights, path), atol=1e-4)
+    states = torch.from_numpy(path)[:, None]
+    with torch.no_grad():
+        logits, _ = network(states[:-1], network.initial_memory(1))
+    torch_values = torch.log_softmax(logits[:, 0], 1)[range(399), path[1:]]
+    np.testing.assert_allclose(found, torch_values.numpy(), atol=1e-4)
+
+
+def test_log_prob_is_the_sum_over_frames_and_trajectories():
+    model = small_model()
+    a, b = np.array([0, 1, 2, 2]), np.array([2, 0, 1])
+    parts = model.log_probs([a, b])
+    assert [len(p) for p in parts] == [3, 2]
+    assert model.log_prob([a, b]) == pytest.approx(model.log_prob(a) + model.log_prob(b))
+    assert model.cross_entropy([a, b]) == pytest.approx(-model.log_prob([a, b]) / 5)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_sampled_paths_have_the_probabilities_of_the_model(temperature):
+    model = small_model(seed=3)
+    length, n_lanes = 4, 8000
+    generated = model.generate(length, n_lanes, seed=5, start=1, temperature=temperature)
+    codes = np.array(list(generated)) @ 3 ** np.arange(length)
+    observed = np.bincount(codes, minlength=3**length)
+    paths = list(itertools.product(range(3), repeat=length))
+    expected = np.zeros(3**length)
+    for path in paths:
+        expected[np.array(path) @ 3 ** np.arange(length)] = path_probability(
+            model, (1, *path), temperature
+        )
+    assert expected.sum() == pytest.approx(1, abs=1e-5)
+    # Paths too rare for the test share one cell with the next ones up.
+    order = np.argsort(expected)
+    cell = np.floor(np.cumsum(expected[order]) * n_lanes / 20)
+    pooled = np.array([observed[order][cell == c].sum() for c in np.unique(cell)])
+    wanted = np.array([expected[order][cell == c].sum() for c in np.unique(cell)]) * n_lanes
+    assert chisquare(pooled, wanted * pooled.sum() / wanted.sum()).pvalue > 1e-4
+
+
+def path_probability(model, path, temperature):
+    probability = 1.0
+    for t in range(len(path) - 1):
+        rows = [model.log_probs(np.array((*path[: t + 1], k)))[0][-1] for k in range(3)]
+        p = np.exp(np.array(rows) / temperature)
+        probability *= p[path[t + 1]] / p.sum()
+    return probability
+
+
+def test_lanes_do_not_depend_on_threads_and_other_seeds_differ():
+    model = small_model()
+    one = np.array(list(model.generate(50_000, 5, seed=1, n_threads=1)))
+    two = np.array(list(model.generate(50_000, 5, seed=1, n_threads=3)))
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, np.array(list(model.generate(50_000, 5, seed=2))))
+    assert len({lane.tobytes() for lane in one}) == 5
+
+
+def test_more_lanes_leave_the_first_ones_independent_of_each_other():
+    lanes = np.array(list(small_model().generate(20_000, 2, seed=0, start=0)))
+    same = (lanes[0] == lanes[1]).mean()
+    p = np.bincount(lanes.ravel(), minlength=3) / lanes.size
+    assert same == pytest.approx((p**2).sum(), abs=0.03)
+
+
+def test_generation_goes_on_from_the_stretch_it_read():
+    model = small_model()
+    stretch = States((np.array([0, 1, 2, 2, 1]),), 3)
+    first = [int(s[0]) for s in model.generate(2, 4000, seed=3, start=stretch)]
+    # Stretches end at any frame: average the exact distributions over all five ends.
+    path = stretch.trajectories[0]
+    expected = np.zeros(3)
+    for end in range(1, 6):
+        for k in range(3):
+            expected[k] += np.exp(model.log_probs(np.array([*path[:end], k]))[0][-1]) / 5
+    assert chisquare(np.bincount(first, minlength=3), expected * 4000).pvalue > 1e-4
+
+
+def test_starts_come_from_the_data_and_never_cross_a_border():
+    states = States((np.zeros(3000, int), np.ones(1000, int)), 2)
+    starts = choose_starts(states, seed=0)
+    assert all(len(np.unique(s)) == 1 and 1 <= len(s) <= START_FRAMES for s in starts)
+    assert np.mean([s[-1] for s in starts]) == pytest.approx(0.25, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"n_steps": 1}, "2 steps"),
+        ({"n_steps": 10, "n_lanes": 0}, "1 lane"),
+        ({"n_steps": 10, "start": 3}, "start state 3"),
+        ({"n_steps": 10, "start": -1}, "start state -1"),
+        ({"n_steps": 10, "temperature": 0.0}, "temperature"),
+        ({"n_steps": 10, "temperature": float("nan")}, "temperature"),
+    ],
+)
+def test_bad_generation_is_refused(arguments, word):
+    with pytest.raises(InputError, match=word):
+        small_model().generate(**arguments)
+
+
+def test_unknown_state_is_refused_with_its_place():
+    with pytest.raises(InputError, match="state 7 in trajectory 1, frame 2"):
+        small_model().log_prob([np.array([0, 1]), np.array([0, 1, 7])])

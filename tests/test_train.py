@@ -1,0 +1,208 @@
+import numpy as np
+import pytest
+
+from trajlm.data import States
+from trajlm.errors import InputError, Interrupted
+from trajlm.estimator import LSTMEstimator
+from trajlm.models.network import export_weights
+from trajlm.settings import TrainingSettings, training_settings
+from trajlm.systems.hidden_markov import (
+    KINSOFT_LEVEL3_LUMPING,
+    KINSOFT_LEVEL3_RATES,
+    HiddenMarkovProcess,
+    markov_chain,
+    markov_entropy_rate,
+)
+from trajlm.train import fingerprint, hold_out, train
+
+CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
+SMALL = TrainingSettings(hidden_dim=8, embedding_dim=4, epochs=4, window=20, streams=4)
+
+
+def chain_states(n_frames, n_trajectories=1, seed=0):
+    return markov_chain(CHAIN, dt=1.0, unit="frame").simulate(n_frames, n_trajectories, seed)
+
+
+def same_weights(a, b):
+    return all(np.array_equal(v, getattr(b.weights, k)) for k, v in vars(a.weights).items())
+
+
+def excess_entropy(process, model, seed):
+    """Nats a frame of the model above the truth, on the same fresh path: an estimate of KL."""
+    fresh = process.simulate(300_000, seed=seed)
+    exact = -np.mean(process.log_probs(fresh)[0])
+    return model.cross_entropy(fresh) - exact, exact
+
+
+def test_learned_entropy_of_a_markov_chain_is_the_exact_rate():
+    process = markov_chain(CHAIN, dt=1.0, unit="frame")
+    estimator = LSTMEstimator(hidden_dim=16, embedding_dim=8, epochs=6, seed=0)
+    model = estimator.fit_fetch(process.simulate(200_000, seed=1))
+    excess, on_path = excess_entropy(process, model, seed=2)
+    assert 0 <= excess < 1e-3
+    # The path itself is typical: within four standard errors of the closed form.
+    assert on_path == pytest.approx(markov_entropy_rate(CHAIN), abs=0.006)
+
+
+def test_learned_entropy_of_a_hidden_markov_process_is_the_exact_rate():
+    process = HiddenMarkovProcess.from_rates(
+        KINSOFT_LEVEL3_RATES, dt=0.2, lumping=KINSOFT_LEVEL3_LUMPING
+    )
+    estimator = LSTMEstimator(hidden_dim=16, embedding_dim=8, epochs=12, seed=0)
+    states = process.simulate(200_000, seed=1)
+    excess, _ = excess_entropy(process, estimator.fit_fetch(states), seed=2)
+    assert 0 <= excess < 1e-3
+    # The process is not Markov: a memoryless model must be worse by more than that.
+    from trajlm.models.markov import fit_msm
+
+    msm_excess, _ = excess_entropy(process, fit_msm(states), seed=2)
+    assert msm_excess > 2e-3
+
+
+def test_same_seed_gives_the_same_model_and_another_seed_does_not():
+    states = chain_states(4000)
+    one, two = train(states, SMALL), train(states, SMALL)
+    other = train(states, SMALL.model_copy(update={"seed": 1}))
+    assert same_weights(one, two)
+    assert not same_weights(one, other)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_resumed_training_is_bit_identical(tmp_path, stop_after):
+    states = chain_states(4000)
+    whole = train(states, SMALL)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+
+    def stop(record, baselines):
+        if record.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match=f"epoch {stop_after}"):
+        train(states, SMALL, checkpoint=checkpoint, report=stop)
+    resumed = train(states, SMALL, checkpoint=checkpoint, resume=True)
+    assert same_weights(whole, resumed)
+    without_seconds = [
+        [{k: v for k, v in r.items() if k != "seconds"} for r in m.record["history"]]
+        for m in (whole, resumed)
+    ]
+    assert without_seconds[0] == without_seconds[1]
+
+
+def test_checkpoint_of_other_data_or_settings_is_refused(tmp_path):
+    checkpoint = tmp_path / "c.safetensors"
+    train(chain_states(4000), SMALL, checkpoint=checkpoint)
+    with pytest.raises(InputError, match="other data"):
+        train(chain_states(4000, seed=9), SMALL, checkpoint=checkpoint, resume=True)
+    changed = SMALL.model_copy(update={"learning_rate": 0.01})
+    with pytest.raises(InputError, match="learning_rate"):
+        train(chain_states(4000), changed, checkpoint=checkpoint, resume=True)
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    rng = np.random.default_rng(0)
+    noise = States((rng.integers(4, size=1500),), 4)
+    settings = SMALL.model_copy(
+        update={"epochs": 60, "patience": 3, "learning_rate": 0.02, "hidden_dim": 32}
+    )
+    model = train(noise, settings)
+    history = [r["validation"] for r in model.record["history"]]
+    assert len(history) < 60
+    assert model.record["best_epoch"] == int(np.argmin(history)) + 1
+    assert len(history) - model.record["best_epoch"] == settings.patience + 1
+
+
+def test_network_starts_as_the_markov_model():
+    from trajlm.models.markov import smoothed_transition_matrix
+    from trajlm.train import _build_network
+
+    states = chain_states(4000)
+    weights = export_weights(_build_network(states, SMALL))
+    np.testing.assert_allclose(weights.skip, np.log(smoothed_transition_matrix(states)), rtol=1e-5)
+    assert not weights.readout.any()
+    assert not weights.readout_bias.any()
+    plain = SMALL.model_copy(update={"bigram_skip": False})
+    assert not export_weights(_build_network(states, plain)).skip.any()
+
+
+def test_baselines_are_reported_beside_the_training():
+    states = chain_states(20_000)
+    lines = []
+    train(states, SMALL, report=lambda r, b: lines.append(r.describe(4, b)))
+    model = train(states, SMALL)
+    baselines = model.record["baselines"]
+    training, held_out = hold_out(states, 0.1, 0)
+    counts = np.zeros((3, 3))
+    s = training.trajectories[0]
+    np.add.at(counts, (s[:-1], s[1:]), 1)
+    held = held_out.trajectories[0]
+    T = counts / counts.sum(1, keepdims=True)
+    assert baselines["msm"] == pytest.approx(-np.log(T[held[:-1], held[1:]]).mean(), abs=2e-3)
+    p = np.bincount(s) / len(s)
+    assert baselines["independent"] == pytest.approx(-np.log(p[held[1:]]).mean(), abs=1e-3)
+    assert len(lines) == 4
+    assert f"MSM {baselines['msm']:.4f}" in lines[0]
+
+
+def test_held_out_is_the_last_stretch_of_each_trajectory():
+    states = States((np.arange(100) % 5, np.arange(50) % 5), 5)
+    kept, held = hold_out(states, 0.1, 0)
+    assert [len(s) for s in kept] == [90, 45]
+    np.testing.assert_array_equal(held.trajectories[0], np.arange(90, 100) % 5)
+
+
+def test_of_many_trajectories_whole_ones_are_held_out():
+    states = States(tuple(np.full(30, k) for k in range(20)), 20)
+    kept, held = hold_out(states, 0.1, 0)
+    assert len(held) == 2
+    assert {int(s[0]) for s in kept} | {int(s[0]) for s in held} == set(range(20))
+
+
+def test_joined_trajectories_invent_no_transition():
+    # Each trajectory stays in one state: joined, one frame in ten would change it.
+    states = States(tuple(np.full(10, k % 2) for k in range(100)), 2)
+    model = train(states, SMALL)
+    path = np.array([0] * 9 + [1])
+    assert model.log_probs(path)[0][-1] < np.log(0.01)
+    generated = model.generate(2000, 4, seed=0)
+    assert np.mean([np.diff(s.astype(int)) != 0 for s in generated]) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (np.zeros(100, int), "one state only"),
+        (np.array([0, 1, 0]), "too few"),
+        (np.array([0]), "at least two"),
+        (np.array([0.5, 1.0]), "not a whole number"),
+        (np.array([0, -1]), "frame 1 is negative"),
+    ],
+)
+def test_data_that_cannot_be_learned_is_refused(data, word):
+    with pytest.raises(InputError, match=word):
+        train(data, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [({"epochs": 0}, "epochs = 0"), ({"hiden_dim": 3}, "hiden_dim"), ({"seed": -1}, "seed")],
+)
+def test_bad_settings_are_refused_by_name(settings, word):
+    with pytest.raises(InputError, match=word):
+        training_settings(**settings)
+
+
+def test_fingerprint_knows_borders_and_order():
+    a = States((np.array([0, 1, 1, 0]),), 2)
+    b = States((np.array([0, 1]), np.array([1, 0])), 2)
+    assert len({fingerprint(a), fingerprint(b), fingerprint(States(b.trajectories[::-1], 2))}) == 3
+
+
+def test_estimator_in_the_manner_of_deeptime():
+    estimator = LSTMEstimator(hidden_dim=8, epochs=1)
+    assert not estimator.has_model
+    with pytest.raises(InputError, match="fit first"):
+        estimator.fetch_model()
+    data = list(chain_states(500, 3))
+    assert estimator.fit(data) is estimator
+    assert estimator.has_model
+    assert estimator.fetch_model().n_states == 3
