@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trajlm.analysis import group_by_edges, group_by_list, group_by_pcca
-    from trajlm.compare import Comparison, compare
+    from trajlm.comparison import Comparison, compare
     from trajlm.data import Features, States
     from trajlm.discretize import Bins, KMeans, NearestCenters, remove_spikes, smooth
     from trajlm.errors import TrajlmError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "trajlm.analysis": ("group_by_edges", "group_by_list", "group_by_pcca"),
-    "trajlm.compare": ("Comparison", "compare"),
+    "trajlm.comparison": ("Comparison", "compare"),
     "trajlm.data": ("Features", "States"),
     "trajlm.discretize": ("Bins", "KMeans", "NearestCenters", "remove_spikes", "smooth"),
     "trajlm.errors": ("TrajlmError",),

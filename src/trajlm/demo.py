@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from trajlm.analysis import Grouping, group_by_list
-from trajlm.atomic import check_writable
-from trajlm.compare import compare
+from trajlm.atomic import atomic_path, check_writable
+from trajlm.comparison import compare
 from trajlm.data import Features, States
 from trajlm.discretize import Bins
 from trajlm.errors import InputError
 from trajlm.io import read_features, write_features, write_states
 from trajlm.models.lstm import LSTMModel
 from trajlm.models.markov import fit_hmm, fit_msm
+from trajlm.plots import plot_overview
 from trajlm.settings import training_settings
 from trajlm.systems.alanine import FRAME_PS, simulate_alanine
 from trajlm.train import Baselines, EpochRecord, train
@@ -27,8 +28,8 @@ from trajlm.train import Baselines, EpochRecord, train
 N_STATES = 20
 N_WALKERS = 2
 TEMPERATURE = 450.0
-# C7ax is phi in [0, 2.2) rad; what lies beyond 2.2 is joined to C7eq across the border at pi.
-C7AX = (0.0, 2.2)
+# Where phi is least populated: C5 | C7eq | C7ax | C5, for the angle closes on itself.
+C7EQ_FROM, C7AX_FROM, C7AX_TO = -0.6 * np.pi, 0.0, 2.2
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -69,7 +70,7 @@ def run_demo(
         say("fitting the MSM and the HMM")
         models = {"LSTM": model, "MSM": fit_msm(states), "HMM": fit_hmm(states, seed=seed)}
     with clock.stage("generation and analysis"):
-        comparison = compare(states, models, c7ax_grouping(states), seed=seed, stage=say)
+        comparison = compare(states, models, conformers(states), seed=seed, stage=say)
     how = {
         "command": command,
         "data": f"Alanine dipeptide (ACE-ALA-NME) in vacuum, AMBER ff96, {TEMPERATURE:g} K, "
@@ -81,11 +82,13 @@ def run_demo(
         "seconds": clock.seconds,
     }
     comparison.save(out, how)
+    with atomic_path(out / "overview.png") as temporary:
+        plot_overview(comparison).savefig(temporary, dpi=150)
     return out / "index.html"
 
 
-def c7ax_grouping(states: States) -> Grouping:
-    """Return the grouping of phi bins into C7eq (0) and C7ax (1).
+def conformers(states: States) -> Grouping:
+    """Return the grouping of phi bins into C5 (0), C7eq (1) and C7ax (2).
 
     Raises
     ------
@@ -94,8 +97,8 @@ def c7ax_grouping(states: States) -> Grouping:
     """
     if states.centers is None:
         raise InputError("the states have no centres: cut phi into bins first")
-    inside = (states.centers >= C7AX[0]) & (states.centers < C7AX[1])
-    return group_by_list(states, inside.astype(int).tolist(), names=("C7eq", "C7ax"))
+    group = np.digitize(states.centers, [C7EQ_FROM, C7AX_FROM, C7AX_TO]) % 3
+    return group_by_list(states, group.tolist(), names=("C5", "C7eq", "C7ax"))
 
 
 def _simulation(path: Path, ns: float, seed: int, say: Say, progress: Progress) -> Features:

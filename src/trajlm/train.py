@@ -131,7 +131,8 @@ def train(
     Raises
     ------
     InputError
-        One state only, too few frames, or a checkpoint of other data or settings.
+        One state only, too few frames, a device that is not there, or a checkpoint of other
+        data or settings.
     Interrupted
         Ctrl-C; with a checkpoint everything up to the last whole epoch is saved.
     """
@@ -167,7 +168,7 @@ class _Trainer:
 
         self.settings = settings
         self.training = training
-        self.device = torch.device(device)
+        self.device = _usable_device(device)
         longest = max(len(s) for s in training) - 1
         self.window = min(settings.window, longest)
         self.n_streams = choose_n_streams(training, self.window, settings.streams)
@@ -332,6 +333,17 @@ class _Trainer:
         self.best = weights["best"]
         self.optimizer.load_state_dict(optimizer)
         self.history = [EpochRecord(**r) for r in record["history"]]
+
+
+def _usable_device(name: str) -> torch.device:
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise InputError(f"there is no device {name!r} to train on: try --device cpu") from None
+    return device
 
 
 def _build_network(training: States, settings: TrainingSettings) -> LSTMNetwork:

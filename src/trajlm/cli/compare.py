@@ -50,7 +50,7 @@ def compare(
 ) -> None:
     """Compare generated trajectories with the data: a report and all numbers."""
     from trajlm.atomic import check_writable
-    from trajlm.compare import compare as run_comparison
+    from trajlm.comparison import compare as run_comparison
     from trajlm.io import read_states
 
     began = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from trajlm.models.base import SequenceModel, Tensors
 
 FORMAT = "trajlm-model"
 FORMAT_VERSION = 1
-PACKAGES = ("trajlm", "numpy", "torch", "numba", "deeptime", "safetensors")
+PACKAGES = ("trajlm", "numpy", "scipy", "torch", "numba", "deeptime", "safetensors", "openmm")
 
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that decide a result, as far as installed."""
-    versions = {}
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = version(name)

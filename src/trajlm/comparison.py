@@ -66,7 +66,8 @@ class SourceResult:
     survivals
         For each group, the survival curve of its dwells; None where it is never entered.
     autocorrelation
-        Of the state centres (state numbers where there are none).
+        Of the state centres (state numbers where there are none); None where one state is
+        never left.
     discrepancy
         D against the data and its terms; for the data itself the floor D0.
     discrepancy_interval
@@ -88,7 +89,7 @@ class SourceResult:
     group_free_energy: FreeEnergy
     transitions: CommittedTransitions
     survivals: tuple[Survival | None, ...]
-    autocorrelation: Autocorrelation
+    autocorrelation: Autocorrelation | None
     discrepancy: Discrepancy
     discrepancy_interval: tuple[float, float] | None
     cross_entropy: float | None
@@ -183,11 +184,13 @@ def compare(
     say("measuring the data")
     measured = _measure("data", data, grouped, times, floor(grouped, times), None)
     results = []
-    for name, other in models.items():
+    # Every model has random numbers of its own, or their noise would be the same.
+    seeds = np.random.SeedSequence(seed).generate_state(len(models)).tolist()
+    for own_seed, (name, other) in zip(seeds, models.items(), strict=True):
         model = other if isinstance(other, SequenceModel) else None
         if model:
             say(f"generating with {name}")
-            generated = model.generate(n_frames or data.n_frames, n_runs, seed)
+            generated = model.generate(n_frames or data.n_frames, n_runs, own_seed)
         else:
             assert isinstance(other, States)
             generated = data.with_trajectories(other.trajectories)
@@ -280,9 +283,6 @@ def _measure(
 ) -> SourceResult:
     from trajlm.models.lstm import LSTMModel
 
-    longest = max(len(s) for s in states)
-    centers = states.centers
-    values = centers if centers is not None and centers.ndim == 1 else np.arange(states.n_states)
     return SourceResult(
         name=name,
         n_frames=states.n_frames,
@@ -291,7 +291,7 @@ def _measure(
         group_free_energy=free_energy(grouped),
         transitions=committed_transitions(grouped, times),
         survivals=tuple(_survival(grouped, k) for k in range(grouped.n_states)),
-        autocorrelation=autocorrelation(states, min(MAX_LAG, longest // 10), values),
+        autocorrelation=_autocorrelation(states),
         discrepancy=distance,
         discrepancy_interval=interval,
         cross_entropy=model.cross_entropy(data) if model and data else None,
@@ -299,6 +299,15 @@ def _measure(
         embedding=model.embedding if isinstance(model, LSTMModel) else None,
         record=model.record if model else {},
     )
+
+
+def _autocorrelation(states: States) -> Autocorrelation | None:
+    if states.visited().sum() < 2:
+        return None
+    longest = max(len(s) for s in states)
+    centers = states.centers
+    values = centers if centers is not None and centers.ndim == 1 else np.arange(states.n_states)
+    return autocorrelation(states, min(MAX_LAG, longest // 10), values)
 
 
 def _survival(grouped: States, state: int) -> Survival | None:

@@ -1,0 +1,76 @@
+"""Figure of the free energy."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from trajlm.analysis import FreeEnergy
+from trajlm.plots.style import BAND_COLOR, DATA, SourceStyle, new_axes, plain_label, tidy
+
+FEW_STATES = 12
+# Upper end of the axis over the highest value.
+HEADROOM = 1.12
+
+
+def plot_free_energy(
+    result: FreeEnergy,
+    ax: Axes | None = None,
+    *,
+    centers: npt.ArrayLike | None = None,
+    quantity: str = "state",
+    style: SourceStyle = DATA,
+    shift: float = 0.0,
+) -> Axes:
+    """Draw the free energy of the states, in kT, over their centres.
+
+    States that were never seen leave a gap; the band of the data then shows how low they could
+    lie.
+
+    Parameters
+    ----------
+    result
+        Free energies of n states.
+    ax
+        Axes to draw on; new ones when None.
+    centers
+        Where the states lie, shape (n,); their numbers when None.
+    quantity
+        What the centres are.
+    style
+        Of the source.
+    shift
+        Moves the points of a few states without centres aside, so that sources do not cover
+        one another.
+    """
+    ax = ax or new_axes()
+    n = len(result.values)
+    x = np.arange(n) if centers is None else np.asarray(centers, dtype=np.float64)
+    order = np.argsort(x)
+    values = np.where(np.isfinite(result.values), result.values, np.nan)[order]
+    # A few states without a coordinate are no curve: points, each with its bar.
+    separate = centers is None and n <= FEW_STATES
+    top = ax.get_ylim()[1] / HEADROOM if ax.lines else 1.0
+    if style.band:
+        # Far above every curve, where the axis is cut, instead of infinity.
+        low, high = result.low[order], np.nan_to_num(result.high[order], posinf=1e3)
+        if separate:
+            ax.bar(x, high - low, 0.5, low, color=BAND_COLOR, zorder=1)
+        else:
+            ax.fill_between(x[order], low, high, color=BAND_COLOR, lw=0, zorder=1)
+    look = style.marked(6 if separate else 2.8)
+    ax.plot(
+        x[order] + shift * separate, values, **look | ({"linestyle": "none"} if separate else {})
+    )
+    # Room for the values and, where a state was never seen, for where it could begin to lie.
+    reached = np.where(np.isfinite(result.values), result.values, result.low)
+    top = max(top, float(reached[np.isfinite(reached)].max()))
+    ax.set_ylim(-0.06 * top, HEADROOM * top)
+    if separate:
+        ax.set_xticks(range(n))
+        ax.set_xlim(-0.6, n - 0.4)
+    ax.set_xlabel(plain_label(quantity))
+    ax.set_ylabel("free energy / kT")
+    tidy(ax)
+    return ax

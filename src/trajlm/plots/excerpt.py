@@ -1,0 +1,95 @@
+"""Figure of a stretch of a trajectory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from trajlm.data import IntArray, StateSpace
+from trajlm.plots.style import (
+    DATA,
+    SourceStyle,
+    new_axes,
+    one_coordinate,
+    plain_label,
+    quantity_of,
+    tidy,
+)
+
+# Changes of state above which a stretch is drawn as a curve instead of as steps.
+DENSE = 250
+
+
+def plot_excerpt(
+    trajectory: IntArray,
+    space: StateSpace,
+    ax: Axes | None = None,
+    *,
+    n_frames: int | None = None,
+    max_points: int = 2000,
+    style: SourceStyle = DATA,
+) -> Axes:
+    """Draw the first frames of a trajectory: the centre of each state over time.
+
+    Parameters
+    ----------
+    trajectory
+        States, shape (T,).
+    space
+        Their meaning.
+    ax
+        Axes to draw on; new ones when None.
+    n_frames
+        Frames to show; all when None.
+    max_points
+        Longer stretches are drawn by the lowest and highest value of each of max_points / 2
+        equal pieces, which on the page looks the same.
+    style
+        Of the source; the line is always solid and thin.
+    """
+    ax = ax or new_axes()
+    shown = np.asarray(trajectory[:n_frames])
+    centers = one_coordinate(space)
+    values = shown.astype(np.float64) if centers is None else centers[shown]
+    # Many steps side by side are read as a curve.
+    dense = is_dense(shown)
+    frames, values = _thinned(values, max_points)
+    ax.plot(
+        frames * space.dt,
+        values,
+        color=style.color,
+        linewidth=0.55 if dense else 1.1,
+        drawstyle="default" if dense else "steps-post",
+        label=plain_label(style.name),
+    )
+    if centers is None:
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    ax.set_xlim(0, len(shown) * space.dt)
+    ax.set_xlabel(f"time / {plain_label(space.unit)}")
+    ax.set_ylabel(plain_label(quantity_of(space)))
+    tidy(ax)
+    return ax
+
+
+def is_dense(trajectory: IntArray) -> bool:
+    """Return whether a stretch of states changes too often for each step to be seen."""
+    return int(np.count_nonzero(np.diff(trajectory))) > DENSE
+
+
+def _thinned(
+    values: npt.NDArray[np.float64], max_points: int
+) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.float64]]:
+    """Return frames and values of at most `max_points` points that keep every excursion."""
+    if len(values) <= max_points:
+        return np.arange(len(values)), values
+    pieces = np.array_split(np.arange(len(values)), max_points // 2)
+    frames = []
+    for piece in pieces:
+        ends = {int(piece[np.argmin(values[piece])]), int(piece[np.argmax(values[piece])])}
+        frames.extend(sorted(ends))
+    index = np.array(frames, dtype=np.int64)
+    return index, values[index]

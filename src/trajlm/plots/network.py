@@ -1,0 +1,113 @@
+"""Figures of a language model: its training and its embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from trajlm.analysis import principal_plane
+from trajlm.plots.style import new_axes, plain_label, style_of, tidy
+
+# Two numbers in an embedding map are at least this share of its width or height apart.
+LABEL_WIDTH, LABEL_HEIGHT = 0.06, 0.055
+
+
+def plot_training(record: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw the nats a frame of the training and the held-out stretch after each epoch.
+
+    Lines across give the held-out nats of two models without memory; one that lies far above
+    the curves is named at the upper edge instead.
+
+    Parameters
+    ----------
+    record
+        The training record of a model: ``history``, ``baselines``, ``best_epoch``.
+    ax
+        Axes to draw on; new ones when None.
+    """
+    ax = ax or new_axes()
+    history, best = record["history"], record["best_epoch"]
+    epochs, training, validation = (
+        [epoch[key] for epoch in history] for key in ("epoch", "training", "validation")
+    )
+    color = style_of("LSTM").color
+    ax.plot(epochs, training, color="0.45", linewidth=1.2, dashes=(4, 1.5), label="training")
+    ax.plot(epochs, validation, color=color, linewidth=1.8, label="held out")
+    ax.plot(best, validation[best - 1], "o", color=color, markersize=7, label="best epoch")
+    low, high = min(training + validation), max(training + validation)
+    # A line farther off than this would press the curves flat.
+    reach = max(2.5 * (high - low), 0.02 * abs(low))
+    above = []
+    for key, name, look in (("msm", "MSM", "-."), ("independent", "independent frames", ":")):
+        value = record.get("baselines", {}).get(key)
+        if value is None:
+            continue
+        if value > high + reach:
+            above.append(f"{name}: {value:.3f} \u2191")
+            continue
+        ax.axhline(value, label=name, color=style_of("MSM").color, linewidth=1.2, linestyle=look)
+    if above:
+        ax.set_title("\n".join(above), loc="left", fontsize="small", color="0.3")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("nats per frame")
+    ax.legend(frameon=False, fontsize="small")
+    tidy(ax)
+    return ax
+
+
+def plot_embedding(
+    vectors: npt.ArrayLike,
+    ax: Axes | None = None,
+    *,
+    centers: npt.ArrayLike | None = None,
+    quantity: str = "state",
+) -> Axes:
+    """Draw the states on the two principal axes of their embedding vectors.
+
+    Parameters
+    ----------
+    vectors
+        One row a state, shape (n, M).
+    ax
+        Axes to draw on; new ones when None.
+    centers
+        Where the states lie on the coordinate, shape (n,), which gives the colours; their
+        numbers when None.
+    quantity
+        What the centres are.
+    """
+    ax = ax or new_axes()
+    points, explained = principal_plane(vectors)
+    n = len(points)
+    heights = np.arange(n) if centers is None else np.asarray(centers, dtype=np.float64)
+    x, y = points.T
+    dots = ax.scatter(x, y, 42, heights, cmap="viridis", linewidths=0.4, edgecolors="w")
+    for state in _apart(points):
+        ax.annotate(
+            str(state), points[state], (0, 5), textcoords="offset points", ha="center", fontsize=7
+        )
+    ax.margins(0.08)
+    ax.set_xlabel(f"first axis ({explained[0]:.0%} of variance)")
+    ax.set_ylabel(f"second axis ({explained[1]:.0%} of variance)")
+    figure = ax.get_figure()
+    assert figure is not None
+    figure.colorbar(dots, ax=ax, label=plain_label(quantity), pad=0.02)
+    tidy(ax)
+    return ax
+
+
+def _apart(points: npt.NDArray[np.float64]) -> list[int]:
+    """Return the states whose numbers can be written without covering one another."""
+    extent = np.ptp(points, axis=0)
+    scaled = points / np.where(extent > 0, extent, 1.0) / (LABEL_WIDTH, LABEL_HEIGHT)
+    chosen: list[int] = []
+    for state, point in enumerate(scaled):
+        if all(np.abs(point - scaled[other]).max() >= 1 for other in chosen):
+            chosen.append(state)
+    return chosen

@@ -1,0 +1,128 @@
+"""How each source looks in every figure, and the axes it is drawn on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from trajlm.data import StateSpace
+
+BAND_COLOR = "#d4d4d4"
+
+
+@dataclass(frozen=True)
+class SourceStyle:
+    """The look of one source, told apart by colour and, in grey print, by dashes and marker.
+
+    Parameters
+    ----------
+    name
+        What the legend says.
+    color
+        As matplotlib takes it.
+    dashes
+        Lengths of strokes and gaps in points; empty for a solid line.
+    marker
+        As matplotlib takes it; empty for none.
+    width
+        Of lines, in points.
+    band
+        Whether intervals are drawn.
+    """
+
+    name: str
+    color: str
+    dashes: tuple[float, ...] = ()
+    marker: str = ""
+    width: float = 1.4
+    band: bool = False
+
+    def line(self) -> dict[str, Any]:
+        """Return the keywords of a line in this style."""
+        return {
+            "label": plain_label(self.name),
+            "color": self.color,
+            "linestyle": (0, self.dashes) if self.dashes else "-",
+            "linewidth": self.width,
+            "zorder": 3 if self.band else 4,
+        }
+
+    def marked(self, size: float = 3.6) -> dict[str, Any]:
+        """Return the keywords of a line with a marker at each point."""
+        return {**self.line(), "marker": self.marker or "o", "markersize": size, "mew": 0.8} | (
+            {} if self.band else {"markerfacecolor": "white"}
+        )
+
+
+DATA = SourceStyle("data", "black", band=True, width=1.6)
+# Colours of Okabe and Ito, which the colour-blind can tell apart.
+_KNOWN = {
+    "LSTM": ("#d55e00", (5.0, 1.6), "o"),
+    "MSM": ("#0072b2", (1.2, 1.4), "s"),
+    "HMM": ("#009e73", (5.0, 1.5, 1.2, 1.5), "^"),
+}
+_OTHERS = (
+    ("#aa4499", (8.0, 2.0), "D"),
+    ("#b8860b", (3.0, 1.2), "v"),
+    ("#3a9bd9", (6.0, 1.2, 1.2, 1.2, 1.2, 1.2), "P"),
+    ("#7f5539", (2.0, 2.0), "X"),
+    ("#666699", (10.0, 2.0, 3.0, 2.0), "<"),
+)
+
+
+def style_of(name: str) -> SourceStyle:
+    """Return the style of one model by its name, for figures made by hand."""
+    return styles_of([name])[0]
+
+
+def styles_of(names: Sequence[str]) -> tuple[SourceStyle, ...]:
+    """Return one style a model: LSTM, MSM and HMM have their own, others take turns."""
+    styles = []
+    turn = 0
+    for name in names:
+        look = _KNOWN.get(name.upper())
+        if look is None:
+            look = _OTHERS[turn % len(_OTHERS)]
+            turn += 1
+        styles.append(SourceStyle(name, *look))
+    return tuple(styles)
+
+
+def new_axes() -> Axes:
+    """Return the axes of a new figure, which a notebook shows."""
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots(figsize=(4.2, 3.2), layout="constrained")
+    return ax
+
+
+def tidy(ax: Axes) -> None:
+    """Take away the frame lines that carry no scale."""
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def quantity_of(space: StateSpace) -> str:
+    """Return the name of what the state centres measure, or ``state`` where it is unknown."""
+    if one_coordinate(space) is None:
+        return "state"
+    return str(space.discretization.get("column") or "centre of state")
+
+
+def one_coordinate(space: StateSpace) -> npt.NDArray[np.float64] | None:
+    """Return the centres, shape (n_states,), where they lie on one coordinate."""
+    centers = space.centers
+    if centers is None or centers.size != space.n_states:
+        return None
+    return centers.reshape(space.n_states)
+
+
+def plain_label(text: str) -> str:
+    """Return user text as matplotlib shows it letter by letter: no formula, never hidden."""
+    escaped = text.replace("$", r"\$")
+    # A legend leaves out labels that begin with an underscore.
+    return "\u2009" + escaped if escaped.startswith("_") else escaped

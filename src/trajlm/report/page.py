@@ -1,0 +1,131 @@
+"""The page: what the template is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trajlm.report import figures, words
+from trajlm.report.results import as_values, summary
+from trajlm.report.settled import FEW_EVENTS, population_rows, rate_rows, settled_commit_index
+
+if TYPE_CHECKING:
+    from trajlm.comparison import Comparison
+
+# Keys of `how` that the template puts in places of their own.
+PLACED = ("command", "seconds", "data")
+# Values of a list that the page writes out; the rest is in results.json.
+VALUES_SHOWN = 12
+
+
+def render_page(comparison: Comparison, how: Mapping[str, Any]) -> str:
+    """Return the report as one HTML page that needs nothing else."""
+    import matplotlib.style
+    from jinja2 import Environment, PackageLoader
+
+    # Names come from users: everything is escaped.
+    environment = Environment(
+        loader=PackageLoader("trajlm", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for function in (words.number, words.interval, words.duration, words.warning, brief):
+        environment.filters[function.__name__] = function
+    environment.tests["mapping_of_values"] = lambda value: isinstance(value, Mapping) and value
+    template = environment.get_template("report.html.j2")
+    with matplotlib.style.context(["default", figures.LOOK]):
+        return template.render(**_findings(comparison, how), **_pictures(comparison))
+
+
+def brief(value: Any) -> str:
+    """Return a value in a few words: numbers rounded, long lists counted."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1e5 <= abs(value) < 1e12 else f"{value:.6g}"
+    if isinstance(value, np.ndarray | np.generic):
+        return brief(value.tolist())
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {brief(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        if len(value) > VALUES_SHOWN:
+            ends = ", ".join(brief(item) for item in value[:3])
+            return f"{len(value)} values: {ends}, …, {brief(value[-1])}"
+        return ", ".join(brief(item) for item in value)
+    return str(value)
+
+
+def _findings(comparison: Comparison, how: Mapping[str, Any]) -> dict[str, Any]:
+    from trajlm.models.files import package_versions
+
+    index = settled_commit_index(comparison.reference)
+    numbers = summary(comparison)
+    rows = rate_rows(comparison, index)
+    space = comparison.space
+    times = comparison.reference.transitions.commit_times
+    values = as_values(how)
+    commit = words.physical_time(int(times[index]), space.dt, space.unit)
+    return {
+        "title": f"Beside the data: {words.listed([model.name for model in comparison.models])}",
+        "headline": words.headline(numbers),
+        "floor_sentence": words.floor_sentence(numbers),
+        "verdicts": words.verdicts(numbers),
+        "summary": numbers,
+        "facts": words.data_facts(comparison),
+        "notes": _notes(space.discretization),
+        "data_source": values.get("data"),
+        "unit": space.unit,
+        "flicker_too": index > 0,
+        "shortest_commit": words.physical_time(int(times[0]), space.dt, space.unit),
+        "commit": commit,
+        "rates": rows,
+        "few_events": FEW_EVENTS,
+        "unsettled": [row for row in rows if row.few],
+        "rate_findings": words.rate_findings(rows, commit),
+        "populations": population_rows(comparison),
+        "models": comparison.models,
+        "settings": as_values(comparison.settings),
+        "how": values,
+        "other_how": {k: v for k, v in values.items() if k not in PLACED},
+        "records": _records(comparison),
+        "versions": package_versions(),
+    }
+
+
+def _pictures(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "legend": [
+            (style.name, figures.swatch(style)) for _, style in figures.sources_of(comparison)
+        ],
+        "discrepancy": figures.discrepancy_picture(comparison),
+        "excerpts": figures.excerpt_pictures(comparison),
+        "free_energies": figures.free_energy_pictures(comparison),
+        "transitions": figures.transition_pictures(comparison),
+        "survivals": figures.survival_pictures(comparison),
+        "autocorrelation": figures.autocorrelation_picture(comparison),
+        "networks": [
+            (model, pictures)
+            for model in comparison.models
+            if (pictures := figures.network_pictures(model, comparison))
+        ],
+    }
+
+
+def _notes(discretization: Mapping[str, Any]) -> Sequence[str]:
+    notes = discretization.get("notes") or ()
+    return [notes] if isinstance(notes, str) else [str(note) for note in notes]
+
+
+def _records(comparison: Comparison) -> list[tuple[str, dict[str, Any]]]:
+    """Return how each model was made, without the history that a figure shows."""
+    records = []
+    for model in comparison.models:
+        record = {key: value for key, value in model.record.items() if key != "history"}
+        if record:
+            records.append((model.name, as_values(record)))
+    return records

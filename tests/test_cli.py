@@ -1,0 +1,199 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from trajlm.cli import run
+from trajlm.systems.hidden_markov import markov_chain
+
+CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
+QUICK = ["--hidden-dim", "8", "--embedding-dim", "4"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    states = markov_chain(CHAIN, 1.0, "frame").simulate(4000, seed=0).trajectories[0]
+    np.save("states.npy", states)
+    np.savetxt("force.txt", np.random.default_rng(0).normal(size=(500, 2)), header="time x y")
+    return tmp_path
+
+
+def ok(capsys, *arguments):
+    status = run([str(a) for a in arguments])
+    output = capsys.readouterr()
+    assert status == 0, output.err
+    return output
+
+
+def refused(capsys, *arguments):
+    """Run a command that must fail; return its one sentence."""
+    status = run([str(a) for a in arguments])
+    output = capsys.readouterr()
+    assert status == 2
+    sentence = output.err.strip().splitlines()[-1]
+    assert sentence.startswith("trajlm: ")
+    assert "Traceback" not in output.err
+    return sentence
+
+
+def test_from_states_to_report(here, capsys):
+    ok(capsys, "train", "states.npy", "--out", "model", "--epochs", 2, *QUICK)
+    ok(capsys, "generate", "model", "--steps", 3000, "--lanes", 4, "--seed", 1, "--out", "g.npy")
+    generated = np.load("g.npy")
+    assert generated.shape == (4, 3000)
+    assert generated.dtype == np.uint8
+    assert generated.max() < 3
+    output = ok(
+        capsys, "compare", "states.npy", "LSTM=g.npy", "--models", "msm,hmm", "--out", "report"
+    )
+    assert "D0" in output.out
+    results = json.loads((here / "report" / "results.json").read_text())
+    assert set(results["models"]) == {"LSTM", "MSM", "HMM"}
+    assert "<html" in (here / "report" / "index.html").read_text()
+    assert "n_states 3" in ok(capsys, "info", "model").out
+
+
+def test_compare_takes_a_model_folder(here, capsys):
+    ok(capsys, "train", "states.npy", "--out", "model", "--epochs", 1, *QUICK)
+    ok(capsys, "compare", "states.npy", "model", "--out", "report", "--runs", 2)
+    results = json.loads((here / "report" / "results.json").read_text())
+    assert results["models"]["model"]["record"]["history"]
+
+
+def test_generation_is_repeatable_and_seeded(here, capsys):
+    ok(capsys, "train", "states.npy", "--out", "model", "--epochs", 1, *QUICK)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        ok(capsys, "generate", "model", "--steps", 500, "--seed", seed, "--out", f"{name}.npy")
+    a, b, c = (np.load(f"{name}.npy") for name in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_simulate_and_discretize(here, capsys):
+    ok(capsys, "simulate", "linear3", "--frames", 500, "--trajectories", 2, "--out", "x.npz")
+    ok(
+        capsys, "discretize", "x.npz", "--column", "x", "--smooth", 5, "--centers", "-1.5,0,1.5",
+        "--remove-spikes", 3, "--out", "s.npz",
+    )  # fmt: skip
+    ok(capsys, "discretize", "x.npz", "--column", "x", "--bins", 10, "--out", "b.npz")
+    ok(capsys, "discretize", "x.npz", "--kmeans", 4, "--out", "k.npz")
+    for name, n in (("s", 3), ("b", 10), ("k", 4)):
+        archive = np.load(f"{name}.npz")
+        assert archive["states"].max() < n
+        assert len(archive["lengths"]) == 2
+
+
+def test_plain_rows_are_trajectories(here, capsys):
+    np.save("rows.npy", np.load("states.npy")[:3000].reshape(3, 1000))
+    output = ok(capsys, "train", "rows.npy", "--out", "m", "--epochs", 1, *QUICK)
+    assert "3 trajectory(ies), 3,000 frames" in output.err
+
+
+def test_training_says_what_it_is_doing(here, capsys):
+    output = ok(capsys, "train", "states.npy", "--out", "m", "--epochs", 2, *QUICK)
+    lines = [x for x in output.err.splitlines() if x.startswith("epoch")]
+    assert len(lines) == 2
+    assert all("MSM" in x and "independent" in x and "held out" in x for x in lines)
+
+
+BAD = {
+    "missing file": (["train", "nothing.npy", "--out", "m"], "nothing.npy"),
+    "empty file": (["train", "empty.npy", "--out", "m"], "empty.npy"),
+    "NaN": (["discretize", "nan.npy", "--bins", "3", "--out", "s.npz"], "frame 7"),
+    "infinity": (["discretize", "inf.npy", "--bins", "3", "--out", "s.npz"], "frame 2"),
+    "text": (["discretize", "text.txt", "--bins", "3", "--out", "s.npz"], "line 3"),
+    "negative": (["train", "negative.npy", "--out", "m"], "frame 4"),
+    "fractional": (["train", "fractional.npy", "--out", "m"], "frame 1"),
+    "one frame": (["train", "one.npy", "--out", "m"], "at least two"),
+    "one state": (["train", "constant.npy", "--out", "m"], "one state only"),
+    "unknown column": (
+        ["discretize", "COLVAR", "--column", "chi", "--bins", "3", "--out", "s.npz"],
+        "phi, psi",
+    ),
+    "no way to cut": (["discretize", "COLVAR", "--out", "s.npz"], "--bins"),
+    "model missing": (["generate", "nowhere", "--steps", "10", "--out", "g.npy"], "nowhere"),
+    "no such command": (["trian"], "trian"),
+    "no such option": (["train", "states.npy", "--out", "m", "--epoch", "3"], "--epoch"),
+    "bad number": (["train", "states.npy", "--out", "m", "--epochs", "many"], "--epochs"),
+    "no epochs": (["train", "states.npy", "--out", "m", "--epochs", "0"], "epochs"),
+    "unwritable": (["train", "states.npy", "--out", "states.npy/m"], "cannot be written"),
+    "unknown system": (["simulate", "helium", "--out", "x.npz"], "linear3"),
+    "unknown model": (["compare", "states.npy", "--models", "arima"], "arima"),
+    "nothing to compare": (["compare", "states.npy"], "nothing to compare"),
+    "bad grouping": (["compare", "states.npy", "--models", "msm", "--group", "pcca:x"], "--group"),
+    "no such device": (
+        ["train", "states.npy", "--out", "m", "--device", "abacus", "--epochs", "1"],
+        "abacus",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(case, here, capsys):
+    np.save("negative.npy", np.array([0, 1, 2, 1, -1]))
+    np.save("fractional.npy", np.array([0, 0.5, 1]))
+    np.save("one.npy", np.array([1]))
+    np.save("constant.npy", np.zeros(500, int))
+    (here / "empty.npy").touch()
+    for name, frame in (("nan", 7), ("inf", 2)):
+        x = np.arange(10.0)
+        x[frame] = float(name)
+        np.save(f"{name}.npy", x)
+    (here / "text.txt").write_text("x\n1.0\noops\n2.0\n")
+    (here / "COLVAR").write_text("#! FIELDS time phi psi\n 0 1 2\n 1 2 3\n 2 3 4\n")
+    before = {p for p in here.rglob("*") if p.is_file()}
+    arguments, word = BAD[case]
+    assert word in refused(capsys, *arguments)
+    assert {p for p in here.rglob("*") if p.is_file()} == before
+
+
+def test_out_of_range_states_of_generated_data_are_refused(here, capsys):
+    np.save("more.npy", np.array([0, 1, 2, 3, 4, 5]))
+    assert "6 states" in refused(capsys, "compare", "states.npy", "more.npy", "--out", "r")
+
+
+def test_spoilt_model_is_refused(here, capsys):
+    ok(capsys, "train", "states.npy", "--out", "m", "--epochs", 1, *QUICK)
+    weights = here / "m" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    assert "damaged" in refused(capsys, "generate", "m", "--steps", 10, "--out", "g.npy")
+    assert not (here / "g.npy").exists()
+
+
+def interrupt_training(here, when):
+    """Train in a process of its own and stop it as Ctrl-C does, once `when` is on its screen."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trajlm.cli", "train", "states.npy", "--out", "m",
+         "--epochs", "2000", "--patience", "2000", *QUICK],
+        cwd=here, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    seen = ""
+    while when not in seen:
+        line = process.stderr.readline()
+        assert line, seen
+        seen += line
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    return process.wait(), rest, time.monotonic() - began
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_saves_and_says_how_to_go_on(here, capsys):
+    status, message, seconds = interrupt_training(here, "epoch 3/")
+    assert status == 130
+    assert "--resume" in message
+    assert "Traceback" not in message
+    assert seconds < 5
+    assert (here / "m" / "checkpoint.safetensors").exists()
+    assert "unfinished" in refused(capsys, "train", "states.npy", "--out", "m", *QUICK)
+    wrong = ["--epochs", 7, *QUICK]
+    assert "epochs" in refused(capsys, "train", "states.npy", "--out", "m", "--resume", *wrong)
+    ok(capsys, "train", "states.npy", "--out", "m", "--overwrite", "--epochs", 1, *QUICK)
+    assert not (here / "m" / "checkpoint.safetensors").exists()

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from trajlm.analysis import committed_transitions, group_by_edges
+from trajlm.comparison import compare, default_grouping
+from trajlm.data import States
+from trajlm.errors import InputError
+from trajlm.models.markov import fit_msm
+from trajlm.systems.hidden_markov import (
+    KINSOFT_LEVEL3_LUMPING,
+    KINSOFT_LEVEL3_RATES,
+    HiddenMarkovProcess,
+    markov_chain,
+)
+
+CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
+PROCESS = markov_chain(CHAIN, 0.5, "ps")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return PROCESS.simulate(50_000, seed=0)
+
+
+def test_d_is_near_the_floor_for_the_truth_and_far_for_another_process(data):
+    slow = markov_chain(0.2 * CHAIN + 0.8 * np.eye(3), 0.5, "ps")
+    comparison = compare(
+        data, {"truth": PROCESS.simulate(500_000, seed=1), "slow": slow.simulate(500_000, seed=2)}
+    )
+    floor = comparison.reference.discrepancy.value
+    truth, wrong = comparison.models
+    assert truth.discrepancy.value < 2 * floor
+    assert wrong.discrepancy.value > 5 * floor
+    low, high = wrong.discrepancy_interval
+    assert low <= wrong.discrepancy.value <= high
+    assert high - low < 0.5 * wrong.discrepancy.value
+
+
+def test_discrepancy_is_the_mean_over_its_definition(data):
+    generated = PROCESS.simulate(50_000, seed=3)
+    result = compare(data, {"x": generated}).models[0]
+    times = result.transitions.commit_times
+    ref, gen = (committed_transitions(s, times).counts for s in (data, generated))
+    terms = [
+        abs(np.log(max(gen[m, i, j], 0.5) / ref[m, i, j]))
+        for m in range(len(times))
+        for i in range(3)
+        for j in range(3)
+        if i != j and ref[m, i, j] >= 20
+    ]
+    assert result.discrepancy.value == pytest.approx(np.mean(terms))
+
+
+def test_memory_that_a_markov_model_lacks_shows_in_d():
+    process = HiddenMarkovProcess.from_rates(
+        KINSOFT_LEVEL3_RATES, dt=0.2, lumping=KINSOFT_LEVEL3_LUMPING
+    )
+    data = process.simulate(100_000, seed=0)
+    models = {"MSM": fit_msm(data), "truth": process.simulate(1_000_000, seed=1)}
+    msm, truth = compare(data, models).models
+    assert msm.discrepancy.value > 4 * truth.discrepancy.value
+    assert msm.cross_entropy == pytest.approx(fit_msm(data).cross_entropy(data))
+    assert truth.cross_entropy is None
+
+
+def test_independent_runs_of_a_model_are_repeatable(data):
+    one, two, other = (
+        compare(data, {"MSM": fit_msm(data)}, n_runs=3, seed=s).models[0].discrepancy.value
+        for s in (1, 1, 2)
+    )
+    assert one == two
+    assert one != other
+
+
+def test_few_states_stay_as_they_are_and_many_are_grouped(data):
+    assert default_grouping(data).n_groups == 3
+    rng = np.random.default_rng(0)
+    wells = markov_chain(np.array([[0.995, 0.005], [0.01, 0.99]]), 1.0, "frame")
+    fine = wells.simulate(50_000, seed=0).trajectories[0].astype(int) * 5 + rng.integers(
+        5, size=50_000
+    )
+    grouping = default_grouping(States((fine,), 10, centers=np.arange(10.0)))
+    assert grouping.assignment.tolist() == [0] * 5 + [1] * 5
+
+
+def test_grouping_is_applied_to_both_sides(data):
+    coordinates = States(data.trajectories, 3, 0.5, "ps", np.array([0.0, 1.0, 2.0]))
+    grouping = group_by_edges(coordinates, [1.5])
+    comparison = compare(coordinates, {"same": coordinates}, grouping)
+    assert comparison.reference.transitions.counts.shape[1:] == (2, 2)
+    assert comparison.models[0].discrepancy.value == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("models", "word"),
+    [
+        ({}, "nothing to compare"),
+        ({"x": States((np.array([0, 5]),))}, "x has 6 states"),
+        ({"x": States((np.array([0, 1]),), 3, dt=1.0, unit="ps")}, "one frame each 1 ps"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(data, models, word):
+    with pytest.raises(InputError, match=word):
+        compare(data, models)

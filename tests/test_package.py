@@ -1,0 +1,41 @@
+import subprocess
+import sys
+
+import pytest
+
+import trajlm
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_import_brings_no_heavy_package():
+    loaded = run("import sys, trajlm; print(*sys.modules)").split()
+    heavy = {"torch", "numba", "deeptime", "matplotlib", "scipy", "openmm", "pydantic", "numpy"}
+    assert heavy.isdisjoint(loaded)
+
+
+def test_help_brings_no_heavy_package():
+    code = "import sys, trajlm.cli; trajlm.cli.run(['--help']); print(*sys.modules)"
+    loaded = run(code).split()
+    assert {"torch", "numba", "deeptime", "matplotlib", "scipy"}.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize("name", trajlm.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    value = getattr(trajlm, name)
+    assert callable(value)
+    assert value.__doc__
+
+
+def test_public_functions_are_not_hidden_by_modules_of_their_name():
+    code = "import trajlm.cli.compare, trajlm.comparison, trajlm; print(callable(trajlm.compare))"
+    assert run(code).strip() == "True"
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        trajlm.nonsense  # noqa: B018

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from trajlm.analysis import (
+    autocorrelation,
+    committed_transitions,
+    dwell_times,
+    free_energy,
+    survival,
+)
+from trajlm.comparison import Comparison, compare
+from trajlm.data import States, StateSpace
+from trajlm.models.markov import fit_msm
+from trajlm.plots import (
+    DATA,
+    plot_autocorrelation,
+    plot_committed_transitions,
+    plot_discrepancies,
+    plot_embedding,
+    plot_excerpt,
+    plot_free_energy,
+    plot_overview,
+    plot_survival,
+    plot_training,
+    quantity_of,
+    style_of,
+    styles_of,
+)
+
+matplotlib.use("Agg")
+
+RECORD = {
+    "history": [
+        {"epoch": 1, "training": 1.2, "validation": 1.3, "seconds": 1.0},
+        {"epoch": 2, "training": 1.1, "validation": 1.15, "seconds": 1.0},
+        {"epoch": 3, "training": 1.0, "validation": 1.2, "seconds": 1.0},
+    ],
+    "baselines": {"msm": 1.4, "independent": 3.0},
+    "best_epoch": 2,
+}
+
+
+def new_axes():
+    return Figure().add_subplot()
+
+
+def chain(n: int = 4000, seed: int = 0) -> States:
+    rng = np.random.default_rng(seed)
+    switches = rng.random(n) < 0.05
+    return States(np.cumsum(switches) % 2, 2, dt=0.5, unit="ns")
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    data = chain()
+    return compare(data, {"MSM": fit_msm(data)}, n_runs=2)
+
+
+def test_free_energy_lies_at_the_centres_and_unseen_states_leave_a_gap():
+    states = States(np.array([0, 0, 0, 2, 2, 0, 0, 2]), 3)
+    ax = plot_free_energy(free_energy(states), new_axes(), centers=[30.0, 20.0, 10.0])
+    x, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(x, [10, 20, 30])
+    np.testing.assert_allclose(y, [np.log(5 / 3), np.nan, 0])
+    assert np.isfinite(ax.get_ylim()).all()
+
+
+def test_committed_rates_are_per_unit_time_and_end_where_nothing_is_counted():
+    states = States(np.array([0] * 10 + [1] * 3 + [0] * 10 + [1] * 2 + [0] * 5), 2, 0.5, "ns")
+    result = committed_transitions(states, [1, 2, 3, 5])
+    ax = plot_committed_transitions(result, (0, 1), new_axes())
+    x, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(x, [0.5, 1, 1.5, 2.5])
+    np.testing.assert_allclose(y, [2 / 15, 2 / 15, 1 / 15, np.nan])
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert ax.get_ylim()[0] > 0
+    assert ax.get_xlabel() == "commit time / ns"
+    assert ax.get_ylabel() == "transitions per ns"
+
+
+def test_a_pair_that_was_never_counted_can_be_drawn():
+    result = committed_transitions(States(np.array([0, 0, 1, 1]), 3), [1, 2])
+    ax = plot_committed_transitions(result, (2, 0), new_axes())
+    ax.figure.draw_without_rendering()
+    assert np.isnan(ax.lines[0].get_ydata()).all()
+
+
+def test_survival_keeps_only_probabilities_above_zero():
+    curve = survival(dwell_times(chain(), 0))
+    assert curve.probability[-1] == 0
+    ax = plot_survival(curve, new_axes())
+    drawn = ax.lines[0].get_ydata()
+    assert (drawn > 0).all()
+    assert drawn[0] == 1
+    assert len(drawn) == np.count_nonzero(curve.probability)
+
+
+def test_autocorrelation_is_drawn_at_its_lag_times():
+    result = autocorrelation(chain(), 300, [0.0, 1.0])
+    ax = plot_autocorrelation(result, new_axes())
+    x, y = ax.lines[-1].get_data()
+    lags = np.round(x / 0.5).astype(int)
+    assert lags[0] == 1
+    assert lags[-1] == 300
+    np.testing.assert_array_equal(y, result.values[lags])
+
+
+def test_excerpt_shows_centres_over_time_in_steps():
+    space = StateSpace(2, 0.5, "ps", np.array([-1.0, 3.0]), {"column": "phi"})
+    ax = plot_excerpt(np.array([0, 1, 1, 0, 0]), space, new_axes(), n_frames=4)
+    x, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(x, [0, 0.5, 1, 1.5])
+    np.testing.assert_allclose(y, [-1, 3, 3, -1])
+    assert ax.lines[0].get_drawstyle() == "steps-post"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time / ps", "phi")
+
+
+def test_a_long_excerpt_is_thinned_without_losing_its_excursions():
+    states = np.zeros(50_000, dtype=int)
+    rare = np.random.default_rng(1).choice(50_000, 20, replace=False)
+    states[rare] = 1
+    ax = plot_excerpt(states, StateSpace(2), new_axes(), max_points=400)
+    x, y = ax.lines[0].get_data()
+    assert len(x) <= 400
+    assert (np.diff(x) > 0).all()
+    # Two of them may share a piece; each piece with one still shows it.
+    assert {int(r) // 250 for r in rare} == {int(k) // 250 for k in x[y == 1]}
+
+
+def test_a_baseline_far_above_the_curves_is_named_and_not_drawn():
+    ax = plot_training(RECORD, new_axes())
+    levels = [line.get_ydata()[0] for line in ax.lines]
+    assert 1.4 in levels
+    assert 3.0 not in levels
+    assert "independent frames: 3.000" in ax.get_title(loc="left")
+    best = next(line for line in ax.lines if line.get_label() == "best epoch")
+    np.testing.assert_allclose(np.array(best.get_data(), dtype=float).ravel(), [2, 1.15])
+
+
+def test_embedding_map_has_a_dot_for_each_state_and_labels_that_do_not_collide():
+    vectors = np.random.default_rng(0).normal(size=(60, 5))
+    ax = plot_embedding(vectors, new_axes())
+    assert len(ax.collections[0].get_offsets()) == 60
+    labels = [int(text.get_text()) for text in ax.texts]
+    assert 10 < len(labels) < 60
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    overlaps = [a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k]]
+    assert not any(overlaps)
+
+
+def test_discrepancies_that_are_unknown_leave_their_row_empty():
+    ax = plot_discrepancies(
+        [0.1, float("nan")], styles_of(["a", "b"]), new_axes(), intervals=[(0.05, 0.2), None]
+    )
+    ax.figure.draw_without_rendering()
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
+    lines = [line.get_xdata() for line in ax.lines]
+    np.testing.assert_allclose(np.asarray(lines[0], dtype=float), [0.05, 0.2])
+
+
+def test_styles_differ_in_colour_and_in_dashes_and_marker():
+    styles = [DATA, *styles_of(["LSTM", "MSM", "HMM", "x", "y", "z"])]
+    assert len({style.color for style in styles}) == len(styles)
+    assert len({style.dashes for style in styles}) == len(styles)
+    assert len({style.marker for style in styles}) == len(styles)
+    assert all(len(to_rgb(style.color)) == 3 for style in styles)
+
+
+def test_a_model_looks_the_same_whatever_it_is_beside():
+    assert styles_of(["x", "HMM", "LSTM"])[1:] == (style_of("HMM"), style_of("LSTM"))
+
+
+@pytest.mark.parametrize("name", ["$x_1", "_hidden", r"a\b$c$"])
+def test_names_are_shown_letter_by_letter(name):
+    ax = plot_free_energy(free_energy(chain()), new_axes(), style=style_of(name))
+    ax.legend()
+    ax.figure.draw_without_rendering()
+    (shown,) = (text.get_text() for text in ax.get_legend().get_texts())
+    assert shown.strip().replace(r"\$", "$") == name
+
+
+def test_quantity_is_the_column_or_what_is_known():
+    centers = np.array([1.0, 2.0])
+    assert quantity_of(StateSpace(2, centers=centers, discretization={"column": "d"})) == "d"
+    assert quantity_of(StateSpace(2, centers=centers)) == "centre of state"
+    assert quantity_of(StateSpace(2, centers=np.ones((2, 2)))) == "state"
+
+
+def test_new_axes_are_made_when_none_are_given():
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    ax = plot_free_energy(free_energy(chain()))
+    try:
+        assert len(plt.get_fignums()) == len(before) + 1
+    finally:
+        plt.close(ax.figure)
+
+
+def test_given_axes_leave_pyplot_and_its_settings_alone(comparison):
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums(), dict(matplotlib.rcParams)
+    plot_training(RECORD, new_axes())
+    plot_embedding(np.eye(4), new_axes())
+    plot_overview(comparison)
+    assert (plt.get_fignums(), dict(matplotlib.rcParams)) == before
+
+
+def test_overview_shows_both_stretches_on_one_scale_and_the_busiest_pair(comparison):
+    figure = plot_overview(comparison, n_frames=500)
+    upper, lower, _, rates = figure.axes
+    assert upper.get_title(loc="left") == "data"
+    assert lower.get_title(loc="left") == "MSM"
+    assert upper.get_ylim() == lower.get_ylim()
+    counts = comparison.reference.transitions.counts.sum(axis=0)
+    i, j = np.unravel_index(np.argmax(counts), counts.shape)
+    assert rates.get_title() == f"{i} \u2192 {j}"
+    figure.draw_without_rendering()

@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import matplotlib
+import numpy as np
+import pytest
+
+from trajlm.analysis import group_by_list
+from trajlm.atomic import plain
+from trajlm.comparison import Comparison, compare
+from trajlm.data import States
+from trajlm.errors import OutputError
+from trajlm.models.markov import fit_msm
+from trajlm.report import save_report
+from trajlm.report.results import collect_results
+from trajlm.report.settled import (
+    FEW_EVENTS,
+    population_rows,
+    rate_rows,
+    settled_commit_index,
+    typical_dwells,
+)
+from trajlm.report.words import duration, interval, listed, number, physical_time
+
+LSTM_RECORD = {
+    "settings": {"epochs": 2, "seed": 7},
+    "history": [
+        {"epoch": 1, "training": 0.5, "validation": 0.52, "seconds": 1.0},
+        {"epoch": 2, "training": 0.4, "validation": 0.41, "seconds": 1.0},
+    ],
+    "baselines": {"msm": 0.45, "independent": 1.0},
+    "best_epoch": 2,
+}
+SECTIONS = ["data", "look", "equilibrium", "kinetics", "settled", "dwells", "network", "how"]
+HOW = {
+    "command": "trajlm compare a.npy",
+    "seconds": {"training": 75.0},
+    "data": "A chain <of> states.",
+    "seeds": {"training": 7},
+    "machine": "two cores",
+    "files": ["a.npy"],
+    "anything": {"deep": {"er": [1, 2]}},
+}
+
+
+def chain(T, n: int, seed: int, dt: float = 0.5) -> States:
+    rng = np.random.default_rng(seed)
+    edges = np.cumsum(T, axis=1)
+    states = np.zeros(n, dtype=int)
+    for t in range(1, n):
+        states[t] = np.searchsorted(edges[states[t - 1]], rng.random())
+    return States(np.minimum(states, len(T) - 1), len(T), dt, "ns")
+
+
+def ring(n: int, rate: float = 0.02):
+    T = np.full((n, n), rate / (n - 1))
+    np.fill_diagonal(T, 1 - rate)
+    return T
+
+
+class Page(HTMLParser):
+    """What a page holds: addresses, sections and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.sections: list[str] = []
+        self.images: list[dict[str, str]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.addresses += [given[k] for k in ("src", "srcset", "href") if k in given]
+        if tag == "section":
+            self.sections.append(given["id"])
+        if tag == "img":
+            self.images.append(given)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def saved(comparison: Comparison, folder, how=HOW):
+    save_report(comparison, folder, how)
+    page = Page((folder / "index.html").read_text(encoding="utf-8"))
+    refuse = pytest.fail
+    results = json.loads(
+        (folder / "results.json").read_text(encoding="utf-8"),
+        parse_constant=lambda name: refuse(f"{name} is not JSON"),
+    )
+    return page, results
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    data = chain(ring(3, 0.06), 6000, 0)
+    others = {"LSTM": chain(ring(3, 0.06), 6000, 1), "MSM": fit_msm(data)}
+    made = compare(data, others, n_runs=2)
+    vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    lstm = replace(made.models[0], record=LSTM_RECORD, embedding=vectors, cross_entropy=0.4)
+    return replace(made, models=(lstm, *made.models[1:]))
+
+
+@pytest.fixture(scope="module")
+def report(comparison, tmp_path_factory):
+    return saved(comparison, tmp_path_factory.mktemp("report"))
+
+
+def test_the_page_has_its_sections_and_needs_nothing_from_outside(report):
+    page, _ = report
+    assert page.sections == SECTIONS
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert all(a.startswith(("data:image/svg+xml;base64,", "#")) for a in page.addresses)
+    assert {a[1:] for a in page.addresses if a.startswith("#")} <= set(page.sections)
+
+
+def test_images_are_whole_and_described(report):
+    page, _ = report
+    assert len(page.images) > 12
+    for image in page.images:
+        svg = ET.fromstring(base64.b64decode(image["src"].split(",")[1]))
+        assert svg.tag.endswith("svg")
+        assert "alt" in image
+    assert sum(bool(image["alt"]) for image in page.images) >= 12
+
+
+def test_every_pair_and_group_has_its_panel(report):
+    page, _ = report
+    alts = " ".join(image["alt"] for image in page.images)
+    for i in range(3):
+        assert f"dwells in group {i}" in alts
+        for j in range(3):
+            assert (f"{i} → {j}" in alts) == (i != j)
+
+
+def test_results_hold_the_numbers_of_the_comparison(report, comparison):
+    _, results = report
+    assert {"reference", "models", "grouping", "space", "settings", "how", "versions"} <= set(
+        results
+    )
+    assert list(results["models"]) == ["LSTM", "MSM"]
+    for model in comparison.models:
+        row = results["summary"]["models"][model.name]
+        assert row["D"] == model.discrepancy.value
+        assert row["D_interval"] == list(model.discrepancy_interval)
+        floor = comparison.reference.discrepancy.value
+        assert row["D_over_D0"] == pytest.approx(model.discrepancy.value / floor)
+        assert row["cross_entropy"] == model.cross_entropy
+    data = results["reference"]["transitions"]
+    counts = np.array(data["counts"])
+    np.testing.assert_array_equal(counts, comparison.reference.transitions.counts)
+    np.testing.assert_allclose(np.array(data["rates"]), counts / 3000.0)
+    assert len(results["reference"]["excerpt"]) == 1000
+    assert results["models"]["LSTM"]["record"]["history"] == LSTM_RECORD["history"]
+    assert results["how"] == HOW
+    assert results["versions"]["trajlm"]
+
+
+def test_the_page_tells_the_numbers(report, comparison):
+    page, _ = report
+    floor = comparison.reference.discrepancy.value
+    lstm = comparison.models[0].discrepancy.value
+    assert f"D0 = {number(floor, 2)}" in page.text
+    assert f"D = {number(lstm, 2)}" in page.text
+    assert f"{number(lstm / floor, 2)} times" in page.text
+    for words in ("A chain <of> states.", "trajlm compare a.npy", "75 s", "two cores", "deep"):
+        assert words in page.text
+
+
+def test_the_page_is_the_same_each_time_whatever_the_settings_of_matplotlib(
+    report, comparison, tmp_path
+):
+    page, _ = report
+    with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 30}):
+        before = dict(matplotlib.rcParams)
+        save_report(comparison, tmp_path, HOW)
+        assert dict(matplotlib.rcParams) == before
+    assert (tmp_path / "index.html").read_text(encoding="utf-8") == page.html
+
+
+def test_names_of_users_are_shown_and_never_run(tmp_path):
+    evil = "<script>alert(1)</script> $x_{"
+    data = chain(ring(2), 1500, 0)
+    grouping = group_by_list(data, [0, 1], names=("<b>", '"&_'))
+    made = compare(data, {evil: chain(ring(2), 1500, 3)}, grouping=grouping)
+    page, results = saved(made, tmp_path, {"command": evil, evil: evil, "data": {evil: evil}})
+    assert "script" not in page.tags
+    assert "b" not in page.tags
+    assert page.text.count(evil) >= 4
+    assert "<b>" in page.text
+    assert results["models"][evil]["n_frames"] == 1500
+
+
+def test_without_a_language_model_its_section_is_left_out(tmp_path):
+    data = chain(ring(2), 1500, 0)
+    made = compare(data, {"MSM": fit_msm(data), "file": chain(ring(2), 900, 4)}, n_runs=2)
+    page, results = saved(made, tmp_path, {})
+    assert "network" not in page.sections
+    assert "#network" not in page.addresses
+    assert results["models"]["file"]["embedding"] is None
+    assert results["models"]["file"]["cross_entropy"] is None
+
+
+def test_data_with_few_transitions_is_said_to_settle_nothing(tmp_path):
+    frames = np.repeat([0, 1, 0, 1], [400, 200, 300, 100])
+    data = States(frames, 2)
+    page, results = saved(compare(data, {"MSM": fit_msm(data)}, n_runs=2), tmp_path, {})
+    assert "The data has too few transitions" in page.text
+    assert "settles none of the rates" in page.text
+    assert "Too few transitions to judge by" in page.text
+    assert results["summary"]["D0"] is None
+    assert results["summary"]["models"]["MSM"]["D"] is None
+
+
+def test_a_missing_floor_is_said_where_d_itself_is_known(tmp_path):
+    # Thirty transitions each way in all, fifteen in each half.
+    data = States(np.tile(np.repeat([0, 1], 20), 30), 2)
+    page, results = saved(compare(data, {"again": data}), tmp_path, {})
+    assert results["summary"]["D0"] is None
+    assert results["summary"]["models"]["again"]["D"] == 0
+    assert "too few transitions to give a floor" in page.text
+
+
+def test_groups_that_are_never_entered_or_never_seen_are_no_obstacle(tmp_path):
+    data = States(np.repeat([0, 1], 500), 3)
+    made = compare(data, {"other": States(np.repeat([0, 1, 0], 300), 3)})
+    assert made.reference.survivals[0] is None
+    assert made.reference.survivals[2] is None
+    page, _ = saved(made, tmp_path, {})
+    assert page.sections == [s for s in SECTIONS if s != "network"]
+
+
+def test_rates_are_placed_against_the_interval_of_the_data(comparison):
+    data = comparison.reference.transitions
+    low, high = data.rate_intervals()
+    slow = replace(
+        comparison.models[1].transitions,
+        counts=np.zeros_like(comparison.models[1].transitions.counts),
+    )
+    models = (
+        replace(comparison.models[0], transitions=data),
+        replace(comparison.models[1], transitions=slow),
+    )
+    rows = rate_rows(replace(comparison, models=models), 2)
+    assert len(rows) == 6
+    for row in rows:
+        i, j = int(row.source), int(row.target)
+        assert row.count == data.counts[2, i, j]
+        assert (row.low, row.high) == (low[2, i, j], high[2, i, j])
+        assert row.low < row.rate < row.high
+        assert [m.place for m in row.models] == ["inside", "below"]
+        assert row.few == (row.count < FEW_EVENTS)
+
+
+def test_populations_come_back_from_the_free_energies(comparison):
+    reference = comparison.reference
+    for k, row in enumerate(population_rows(comparison)):
+        assert row.value == reference.group_free_energy.populations[k]
+        assert 0 <= row.low < row.value < row.high <= 1
+        share = reference.transitions.time_in_state[k] / reference.n_frames
+        assert row.value == pytest.approx(share)
+
+
+def test_typical_dwell_weighs_dwells_by_their_time():
+    # Many flickers of one frame, but most of the time goes to dwells of 100 frames.
+    cycle = [0] * 100 + [1] * 100 + [0, 1] * 20
+    data = States(np.array(cycle * 10), 2, 0.5, "ns")
+    made = compare(data, {"again": data})
+    assert typical_dwells(made.reference) == [pytest.approx(50), pytest.approx(50, abs=1)]
+    index = settled_commit_index(made.reference)
+    # A third of 100 frames: of 1, 2, 5, 10, 20, 50 ... nearest on the logarithmic scale is 20.
+    assert made.reference.transitions.commit_times[index] == 20
+
+
+def test_twenty_pairs_and_long_names_give_one_panel_each(tmp_path):
+    data = chain(ring(5, 0.4), 1500, 0)
+    names = [f"a rather long name of group {k}" for k in range(5)]
+    grouping = group_by_list(data, range(5), names=names)
+    other = chain(ring(5, 0.4), 1500, 1)
+    page, _ = saved(compare(data, {"x" * 200: other}, grouping=grouping), tmp_path, {})
+    pairs = [i for i in page.images if i["alt"].startswith("Rate over commit time")]
+    assert len(pairs) == 20
+    assert (tmp_path / "index.html").stat().st_size < 3_000_000
+
+
+def test_values_without_a_plain_form_are_kept_as_text(comparison, tmp_path):
+    how = {"when": complex(1, 2), "folder": tmp_path, "nothing": None, "nan": float("nan")}
+    expected = {"when": "(1+2j)", "folder": str(tmp_path), "nothing": None, "nan": None}
+    assert plain(collect_results(comparison, how)["how"]) == expected
+
+
+def test_a_folder_that_cannot_be_written_is_said_so(comparison, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        save_report(comparison, tmp_path / "file" / "report", {})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0714, "0.0714"),
+        (31.94, "31.9"),
+        (1234567.0, "1.23×10⁶"),
+        (12345.0, "12,345"),
+        (0.00025, "2.50×10⁻⁴"),
+        (-0.5, "−0.500"),
+        (0, "0"),
+        (None, "–"),
+        (float("nan"), "–"),
+        (float("inf"), "∞"),
+        (9.999, "10.0"),
+        (999.6, "1,000"),
+    ],
+)
+def test_numbers_are_written_with_three_digits(value, text):
+    assert number(value) == text
+
+
+def test_words_for_intervals_times_and_lists():
+    assert interval(0.0631, 0.0797) == "[0.063, 0.080]"
+    assert interval(float("nan"), 1.0) == ""
+    assert duration(4.21) == "4.2 s"
+    assert duration(200) == "3 min 20 s"
+    assert duration(3.2 * 3600) == "3 h 12 min"
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert physical_time(1, 1.0, "frame") == "1 frame"
+    assert physical_time(400_000, 0.1, "ms") == "40,000 ms"
+
+
+def test_wide_tables_scroll_in_their_own_box(report):
+    html = report[0].html
+    assert len(re.findall("<table", html)) == len(re.findall('class="scroll"><table', html)) == 3
+    assert '<meta name="viewport" content="width=device-width' in html
