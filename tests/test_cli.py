@@ -125,6 +125,14 @@ BAD = {
     "unwritable": (["train", "states.npy", "--out", "states.npy/m"], "cannot be written"),
     "unknown system": (["simulate", "helium", "--out", "x.npz"], "linear3"),
     "unknown model": (["compare", "states.npy", "--models", "arima"], "arima"),
+    "seed below zero": (["simulate", "linear3", "--seed", "-1", "--out", "x.npz"], "--seed"),
+    "endless": (["simulate", "linear3", "--frames", "1" + 20 * "0", "--out", "x.npz"], "--frames"),
+    "two of a name": (["compare", "states.npy", "MSM=states.npy", "--models", "msm"], "MSM"),
+    "no number": (["compare", "states.npy", "--models", "msm", "--group", "pcca:nan"], "--group"),
+    "too large": (
+        ["train", "states.npy", "--out", "m", "--hidden-dim", "10000000", "--epochs", "1"],
+        "memory",
+    ),
     "nothing to compare": (["compare", "states.npy"], "nothing to compare"),
     "bad grouping": (["compare", "states.npy", "--models", "msm", "--group", "pcca:x"], "--group"),
     "no such device": (
@@ -156,6 +164,26 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(case, here, capsy
 def test_out_of_range_states_of_generated_data_are_refused(here, capsys):
     np.save("more.npy", np.array([0, 1, 2, 3, 4, 5]))
     assert "6 states" in refused(capsys, "compare", "states.npy", "more.npy", "--out", "r")
+
+
+def test_data_whose_halves_agree_has_a_floor_of_zero(here, capsys):
+    np.save("same.npy", np.tile([0] * 5 + [1] * 5, 400))
+    output = ok(capsys, "compare", "same.npy", "again=same.npy", "--out", "r")
+    assert "again: D = 0" in output.out
+
+
+def test_a_path_may_hold_an_equals_sign(here, capsys):
+    (here / "states.npy").rename(here / "run=1.npy")
+    output = ok(capsys, "compare", "run=1.npy", "run=1.npy", "--out", "r")
+    assert "run=1: D = 0" in output.out
+
+
+def test_resuming_a_finished_training_says_so(here, capsys):
+    arguments = ("train", "states.npy", "--out", "m", "--epochs", 1, *QUICK)
+    ok(capsys, *arguments)
+    before = (here / "m" / "model.safetensors").read_bytes()
+    assert "finished already" in ok(capsys, *arguments, "--resume").out
+    assert (here / "m" / "model.safetensors").read_bytes() == before
 
 
 def test_spoilt_model_is_refused(here, capsys):

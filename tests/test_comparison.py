@@ -91,6 +91,25 @@ def test_grouping_is_applied_to_both_sides(data):
     assert comparison.models[0].discrepancy.value == pytest.approx(0, abs=1e-12)
 
 
+def test_the_truth_is_close_on_many_short_trajectories_too():
+    # Their ends cut stays short; a lane without ends would commit far more often.
+    T = np.array([[0.95, 0.05], [0.05, 0.95]])
+    process = markov_chain(T, 1.0, "frame")
+    data = process.simulate(50, 2000, seed=0)
+    comparison = compare(data, {"truth": process.simulate(300_000, 2, seed=1)})
+    assert comparison.models[0].discrepancy.value < 2 * comparison.reference.discrepancy.value
+    assert comparison.models[0].n_trajectories == 2 * 6000
+
+
+def test_very_short_trajectories_and_states_never_left_can_be_compared():
+    process = markov_chain(CHAIN, 1.0, "frame")
+    compare(process.simulate(8, 300, seed=0), {"x": process.simulate(8, 300, seed=1)})
+    stuck = States((np.zeros(500, int),), 3)
+    result = compare(process.simulate(5000, seed=0), {"stuck": stuck}).models[0]
+    assert result.autocorrelation is None
+    assert result.discrepancy.value > 1
+
+
 @pytest.mark.parametrize(
     ("models", "word"),
     [

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -71,6 +72,10 @@ def spoil_json(folder, **changes):
         (lambda f: spoil_json(f, kind="pickle"), "does not describe a model"),
         (lambda f: spoil_json(f, sizes={"n_states": 7}), "does not describe a model"),
         (lambda f: spoil_json(f, sizes=None), "does not describe a model"),
+        (lambda f: spoil_json(f, dt=-1.0), "does not describe a model"),
+        (lambda f: spoil_json(f, centers=[1.0]), "does not describe a model"),
+        (lambda f: spoil_json(f, discretization=[1]), "does not describe a model"),
+        (lambda f: (f / "model.json").write_text("[" * 100_000), "damaged"),
         (
             lambda f: (f / "model.safetensors").write_bytes(
                 (f / "model.safetensors").read_bytes()[:-7]
@@ -105,31 +110,60 @@ def test_a_file_where_the_folder_should_be_is_refused(model, tmp_path):
         model.save(tmp_path / "m")
 
 
-@settings(max_examples=60, deadline=None)
+def reseal(folder):
+    """Give the description the hash of the weights as they are, as a hostile author would."""
+    weights = (folder / "model.safetensors").read_bytes()
+    spoil_json(folder, weights_sha256=hashlib.sha256(weights).hexdigest())
+
+
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_flipped_bits_never_crash_the_loader(data, states, tmp_path_factory):
+def test_flipped_bits_never_crash_loading_or_generating(data, model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("flip") / "m"
-    fit_msm(states).save(folder)
+    model.save(folder)
     name = data.draw(st.sampled_from(["model.json", "model.safetensors"]))
     raw = bytearray((folder / name).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     (folder / name).write_bytes(bytes(raw))
     try:
-        load_model(folder)
+        if name == "model.safetensors":
+            reseal(folder)
+        generated = load_model(folder).generate(20, 3, seed=0)
+        describe_model(folder)
     except TrajlmError:
         return
+    assert max(s.max() for s in generated) < generated.n_states
 
 
-def test_weights_with_changed_shapes_are_refused(states, tmp_path):
-    model = train(states, TrainingSettings(hidden_dim=5, embedding_dim=3, epochs=1))
-    model.save(tmp_path / "m")
-    path = tmp_path / "m" / "model.safetensors"
-    arrays = load_file(path)
-    arrays["weights.readout"] = arrays["weights.readout"][:, :-1].copy()
-    save_file(arrays, path)
-    import hashlib
+def resave(folder, **changes):
+    path = folder / "model.safetensors"
+    save_file(load_file(path) | changes, path)
+    reseal(folder)
 
-    spoil_json(tmp_path / "m", weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"start_states": np.full(10, 2**40, np.uint64), "start_lengths": np.array([10])},
+        {"start_states": np.full(10, 7, np.uint8), "start_lengths": np.array([10])},
+        {"start_states": np.zeros(10, np.uint8), "start_lengths": np.array([0, 10])},
+        {"start_states": np.zeros(10, np.uint8), "start_lengths": np.array([11])},
+        {"start_states": np.zeros(10, np.float32), "start_lengths": np.array([10])},
+        {"weights.recurrent_weights": np.zeros(100, np.float32)},
+        {"weights.readout": np.full((5, 5), np.nan, np.float32)},
+        {"weights.readout": np.zeros((5, 4), np.float32)},
+    ],
+)
+def test_hostile_arrays_are_refused(changes, states, tmp_path):
+    train(states, TrainingSettings(hidden_dim=5, embedding_dim=3, epochs=1)).save(tmp_path / "m")
+    resave(tmp_path / "m", **changes)
     with pytest.raises(ModelFileError, match="does not describe a model"):
+        load_model(tmp_path / "m")
+
+
+def test_rows_that_are_not_probabilities_are_refused(states, tmp_path):
+    fit_msm(states).save(tmp_path / "m")
+    resave(tmp_path / "m", transition_matrix=np.full((5, 5), 0.3))
+    with pytest.raises(ModelFileError, match="not probabilities"):
         load_model(tmp_path / "m")

@@ -7,7 +7,8 @@ from scipy.stats import chisquare
 
 from trajlm.data import States, StateSpace
 from trajlm.errors import InputError
-from trajlm.models.lstm import START_FRAMES, LSTMModel, LSTMWeights, choose_starts
+from trajlm.generate import START_FRAMES, choose_starts
+from trajlm.models.lstm import LSTMModel, LSTMWeights
 from trajlm.models.network import LSTMNetwork, export_weights
 
 
@@ -155,6 +156,11 @@ def test_starts_come_from_the_data_and_never_cross_a_border():
         ({"n_steps": 10, "n_lanes": 0}, "1 lane"),
         ({"n_steps": 10, "start": 3}, "start state 3"),
         ({"n_steps": 10, "start": -1}, "start state -1"),
+        ({"n_steps": 10, "start": np.int64(3)}, "start state 3"),
+        ({"n_steps": 10, "start": States((np.array([0, 7]),))}, "state 7"),
+        ({"n_steps": 10, "seed": -1}, "seed"),
+        ({"n_steps": 10**21}, "memory"),
+        ({"n_steps": 10, "temperature": 1e-50}, "temperature"),
         ({"n_steps": 10, "temperature": 0.0}, "temperature"),
         ({"n_steps": 10, "temperature": float("nan")}, "temperature"),
     ],
@@ -167,3 +173,12 @@ def test_bad_generation_is_refused(arguments, word):
 def test_unknown_state_is_refused_with_its_place():
     with pytest.raises(InputError, match="state 7 in trajectory 1, frame 2"):
         small_model().log_prob([np.array([0, 1]), np.array([0, 1, 7])])
+
+
+def test_data_of_another_dt_is_not_scored():
+    model = LSTMModel(small_model().weights, StateSpace(3, 0.1, "ps"), (np.array([0, 1]),))
+    path = np.array([0, 1, 2, 0])
+    assert np.isfinite(model.log_prob(path))
+    assert model.log_prob(States((path,), 3, 0.1, "ps")) == model.log_prob(path)
+    with pytest.raises(InputError, match=r"one step each 0\.1 ps"):
+        model.log_prob(States((path,), 3, 0.2, "ps"))

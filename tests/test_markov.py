@@ -161,3 +161,23 @@ def test_lag_out_of_range_is_refused(lag):
 def test_too_few_hidden_states_are_refused():
     with pytest.raises(InputError, match="at least 2"):
         fit_hmm(chain_states(100), 1)
+
+
+def test_a_model_at_a_longer_lag_does_not_score_single_frames():
+    states = chain_states(1000)
+    with pytest.raises(InputError, match="same dt"):
+        fit_msm(states, lag=10).cross_entropy(states)
+
+
+def test_numpy_integers_are_start_states_too():
+    model = fit_msm(chain_states(1000))
+    np.testing.assert_array_equal(
+        list(model.generate(50, 2, seed=1, start=np.int64(2))),
+        list(model.generate(50, 2, seed=1, start=2)),
+    )
+
+
+def test_hmm_of_states_that_are_not_connected():
+    rng = np.random.default_rng(0)
+    states = States((rng.integers(2, size=500), 2 + rng.integers(2, size=500)), 4)
+    assert fit_hmm(states, 3).n_hidden == 3

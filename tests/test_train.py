@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from trajlm.data import States
-from trajlm.errors import InputError, Interrupted
+from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.estimator import LSTMEstimator
+from trajlm.holdout import hold_out
 from trajlm.models.network import export_weights
 from trajlm.settings import TrainingSettings, training_settings
 from trajlm.systems.hidden_markov import (
@@ -13,7 +15,7 @@ from trajlm.systems.hidden_markov import (
     markov_chain,
     markov_entropy_rate,
 )
-from trajlm.train import fingerprint, hold_out, train
+from trajlm.train import fingerprint, finished_model, train
 
 CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
 SMALL = TrainingSettings(hidden_dim=8, embedding_dim=4, epochs=4, window=20, streams=4)
@@ -39,7 +41,7 @@ def test_learned_entropy_of_a_markov_chain_is_the_exact_rate():
     estimator = LSTMEstimator(hidden_dim=16, embedding_dim=8, epochs=6, seed=0)
     model = estimator.fit_fetch(process.simulate(200_000, seed=1))
     excess, on_path = excess_entropy(process, model, seed=2)
-    assert 0 <= excess < 1e-3
+    assert -1e-4 < excess < 1e-3
     # The path itself is typical: within four standard errors of the closed form.
     assert on_path == pytest.approx(markov_entropy_rate(CHAIN), abs=0.006)
 
@@ -51,7 +53,7 @@ def test_learned_entropy_of_a_hidden_markov_process_is_the_exact_rate():
     estimator = LSTMEstimator(hidden_dim=16, embedding_dim=8, epochs=12, seed=0)
     states = process.simulate(200_000, seed=1)
     excess, _ = excess_entropy(process, estimator.fit_fetch(states), seed=2)
-    assert 0 <= excess < 1e-3
+    assert -1e-4 < excess < 1e-3
     # The process is not Markov: a memoryless model must be worse by more than that.
     from trajlm.models.markov import fit_msm
 
@@ -67,9 +69,10 @@ def test_same_seed_gives_the_same_model_and_another_seed_does_not():
     assert not same_weights(one, other)
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3])
-def test_resumed_training_is_bit_identical(tmp_path, stop_after):
-    states = chain_states(4000)
+@pytest.mark.parametrize("stop_after", [1, 3])
+@pytest.mark.parametrize("n_trajectories", [1, 20])
+def test_resumed_training_is_bit_identical(tmp_path, stop_after, n_trajectories):
+    states = chain_states(4000 // n_trajectories, n_trajectories)
     whole = train(states, SMALL)
     checkpoint = tmp_path / "checkpoint.safetensors"
 
@@ -108,7 +111,7 @@ def test_early_stopping_keeps_the_best_epoch():
     history = [r["validation"] for r in model.record["history"]]
     assert len(history) < 60
     assert model.record["best_epoch"] == int(np.argmin(history)) + 1
-    assert len(history) - model.record["best_epoch"] == settings.patience + 1
+    assert len(history) - model.record["best_epoch"] == settings.patience
 
 
 def test_network_starts_as_the_markov_model():
@@ -155,6 +158,48 @@ def test_of_many_trajectories_whole_ones_are_held_out():
     kept, held = hold_out(states, 0.1, 0)
     assert len(held) == 2
     assert {int(s[0]) for s in kept} | {int(s[0]) for s in held} == set(range(20))
+
+
+def test_held_out_share_is_of_frames_not_of_trajectories():
+    long_one = States((np.arange(100_000) % 3, *(np.arange(20) % 3 for _ in range(19))), 3)
+    for seed in range(5):
+        kept, held = hold_out(long_one, 0.1, seed)
+        assert held.n_frames == pytest.approx(0.1 * long_one.n_frames, rel=0.01)
+        assert kept.n_frames + held.n_frames == long_one.n_frames
+
+
+def test_a_training_that_diverges_says_so():
+    wild = SMALL.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(InputError, match="diverged in epoch"):
+        train(chain_states(4000), wild)
+
+
+def test_damaged_checkpoints_are_refused(tmp_path):
+    checkpoint = tmp_path / "c.safetensors"
+    states = chain_states(4000)
+    train(states, SMALL, checkpoint=checkpoint)
+    whole = checkpoint.read_bytes()
+    # The file is mapped into memory, and about to be written over.
+    arrays = {k: v.clone() for k, v in load_file(checkpoint).items()}
+    for damage in (
+        lambda: checkpoint.write_bytes(whole[:-20]),
+        lambda: checkpoint.write_bytes(b"{}"),
+        lambda: save_file(arrays, checkpoint),
+        lambda: save_file({"x": arrays["best/readout.bias"]}, checkpoint),
+    ):
+        damage()
+        with pytest.raises(ModelFileError, match="without --resume"):
+            train(states, SMALL, checkpoint=checkpoint, resume=True)
+
+
+def test_finished_model_is_known_by_data_and_settings(tmp_path):
+    states = chain_states(4000)
+    train(states, SMALL).save(tmp_path)
+    assert same_weights(finished_model(tmp_path, states, SMALL), train(states, SMALL))
+    assert finished_model(tmp_path, chain_states(4000, seed=1), SMALL) is None
+    other = SMALL.model_copy(update={"seed": 1})
+    assert finished_model(tmp_path, states, other) is None
+    assert finished_model(tmp_path / "nothing", states, SMALL) is None
 
 
 def test_joined_trajectories_invent_no_transition():

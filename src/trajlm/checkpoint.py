@@ -56,18 +56,20 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]
             metadata = file.metadata() or {}
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         if metadata["format"] != FORMAT:
-            raise ModelFileError(f"{path} is a checkpoint of another version of trajlm")
+            raise ModelFileError(
+                f"{path} is a checkpoint of another version of trajlm: train without --resume"
+            )
         record = json.loads(metadata["record"])
         groups = json.loads(metadata["param_groups"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        weights: Weights = {}
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for key, tensor in tensors.items():
+            group, rest = key.split("/", 1)
+            if group == "adam":
+                index, name = rest.split("/", 1)
+                moments.setdefault(int(index), {})[name] = tensor
+            else:
+                weights.setdefault(group, {})[rest] = tensor
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged ({error}): train without --resume") from None
-    weights: Weights = {}
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        group, rest = key.split("/", 1)
-        if group == "adam":
-            index, name = rest.split("/", 1)
-            moments.setdefault(int(index), {})[name] = tensor
-        else:
-            weights.setdefault(group, {})[rest] = tensor
     return weights, {"state": moments, "param_groups": groups}, record

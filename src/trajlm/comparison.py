@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from trajlm.analysis import (
     group_by_pcca,
     survival,
 )
+from trajlm.analysis.runs import encode_runs
 from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.models.base import SequenceModel
@@ -75,7 +77,7 @@ class SourceResult:
     cross_entropy
         Nats a frame of the data under the model; None where no model is at hand.
     excerpt
-        A stretch of the first trajectory, for the eye, shape (frames,).
+        The beginning of the longest trajectory, for the eye, shape (frames,).
     embedding
         The state vectors of a language model, shape (n_states, M), or None.
     record
@@ -179,7 +181,7 @@ def compare(
         _check_same_states(data, name, other)
     grouping = grouping or default_grouping(data)
     grouped = grouping.apply(data)
-    times = commit_times(_longest_stay(grouped))
+    times = commit_times(int(encode_runs(grouped.trajectories).lengths.max()))
     say = stage or (lambda _: None)
     say("measuring the data")
     measured = _measure("data", data, grouped, times, floor(grouped, times), None)
@@ -195,6 +197,7 @@ def compare(
             assert isinstance(other, States)
             generated = data.with_trajectories(other.trajectories)
         say(f"measuring {name}")
+        generated = cut_alike(generated, data)
         grouped = grouping.apply(generated)
         value, interval = _discrepancy_with_interval(measured.transitions, grouped)
         results.append(
@@ -202,6 +205,26 @@ def compare(
         )
     settings = {"n_runs": n_runs, "n_frames": n_frames or data.n_frames, "seed": seed}
     return Comparison(measured, tuple(results), grouping, data.space, settings)
+
+
+def cut_alike(states: States, reference: States) -> States:
+    """Cut generated lanes into trajectories of the lengths that the reference has.
+
+    The end of a trajectory cuts a stay short, and a stay cut short is committed less often: only
+    trajectories of the same lengths can be compared. Each lane is cut into the reference's
+    lengths one after the other, over and over; what is left at its end is kept where it holds a
+    transition.
+    """
+    lengths = [len(s) for s in reference]
+    pieces: list[IntArray] = []
+    for s in states:
+        begin = 0
+        for length in itertools.cycle(lengths):
+            if len(s) - begin < 2:
+                break
+            pieces.append(s[begin : begin + length])
+            begin += length
+    return states.with_trajectories(pieces)
 
 
 def default_grouping(states: States) -> Grouping:
@@ -235,14 +258,6 @@ def _check_same_states(data: States, name: str, other: SequenceModel | States) -
             f"{name} makes one frame each {space.dt:g} {space.unit} but the data has one each "
             f"{data.dt:g} {data.unit}: compare at the same dt"
         )
-
-
-def _longest_stay(grouped: States) -> int:
-    longest = 1
-    for s in grouped:
-        ends = np.flatnonzero(np.diff(s)) + 1
-        longest = max(longest, int(np.diff([0, *ends, len(s)]).max()))
-    return longest
 
 
 def _discrepancy_with_interval(
@@ -295,7 +310,7 @@ def _measure(
         discrepancy=distance,
         discrepancy_interval=interval,
         cross_entropy=model.cross_entropy(data) if model and data else None,
-        excerpt=max(states, key=len)[:EXCERPT_FRAMES],
+        excerpt=max(states, key=len)[:EXCERPT_FRAMES].copy(),
         embedding=model.embedding if isinstance(model, LSTMModel) else None,
         record=model.record if model else {},
     )
@@ -307,7 +322,7 @@ def _autocorrelation(states: States) -> Autocorrelation | None:
     longest = max(len(s) for s in states)
     centers = states.centers
     values = centers if centers is not None and centers.ndim == 1 else np.arange(states.n_states)
-    return autocorrelation(states, min(MAX_LAG, longest // 10), values)
+    return autocorrelation(states, min(MAX_LAG, max(1, longest // 10)), values)
 
 
 def _survival(grouped: States, state: int) -> Survival | None:

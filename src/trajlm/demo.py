@@ -21,9 +21,9 @@ from trajlm.io import read_features, write_features, write_states
 from trajlm.models.lstm import LSTMModel
 from trajlm.models.markov import fit_hmm, fit_msm
 from trajlm.plots import plot_overview
-from trajlm.settings import training_settings
+from trajlm.settings import TrainingSettings, training_settings
 from trajlm.systems.alanine import FRAME_PS, simulate_alanine
-from trajlm.train import Baselines, EpochRecord, train
+from trajlm.train import Baselines, EpochRecord, fingerprint, finished_model, train
 
 N_STATES = 20
 N_WALKERS = 2
@@ -65,7 +65,8 @@ def run_demo(
     states = Bins(N_STATES, range=(-np.pi, np.pi)).fit(phi).transform(phi)
     write_states(out / "states.npz", states)
     with clock.stage("training"):
-        model = _train(states, out / "model", epochs, seed, say)
+        settings = training_settings(seed=seed, **({} if epochs is None else {"epochs": epochs}))
+        model = _train(states, out, settings, say)
     with clock.stage("MSM and HMM"):
         say("fitting the MSM and the HMM")
         models = {"LSTM": model, "MSM": fit_msm(states), "HMM": fit_hmm(states, seed=seed)}
@@ -111,8 +112,13 @@ def _simulation(path: Path, ns: float, seed: int, say: Say, progress: Progress) 
     return features
 
 
-def _train(states: States, folder: Path, epochs: int | None, seed: int, say: Say) -> LSTMModel:
-    settings = training_settings(seed=seed, **({} if epochs is None else {"epochs": epochs}))
+def _train(states: States, out: Path, settings: TrainingSettings, say: Say) -> LSTMModel:
+    digest = fingerprint(states)[:8]
+    folder = out / f"model-{digest}-{settings.epochs}epochs-seed{settings.seed}"
+    model = finished_model(folder, states, settings)
+    if model:
+        say(f"taking up the model in {folder}")
+        return model
 
     def report(record: EpochRecord, baselines: Baselines) -> None:
         say(record.describe(settings.epochs, baselines))

@@ -16,8 +16,30 @@ if TYPE_CHECKING:
     from trajlm.models.base import Progress
     from trajlm.models.lstm import LSTMModel
 
+# Frames of data that a generated lane reads before its first own frame.
+START_FRAMES = 1000
+N_STARTS = 256
+# Outside these, a temperature is a slip: 1/T or the logits over T leave single precision.
+TEMPERATURES = (1e-3, 1e3)
 # Frames a lane makes between two looks at the clock: a few hundredths of a second at L=64.
 CHUNK = 20_000
+
+
+def choose_starts(states: States, seed: int) -> tuple[IntArray, ...]:
+    """Return stretches of the data for generated lanes to begin from.
+
+    Their last frames are drawn uniformly over all frames of all trajectories, so that lanes
+    begin as often in a state as the data is found there; each reaches back at most
+    `START_FRAMES` frames and never across the beginning of its trajectory.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = np.array([len(s) for s in states])
+    which = rng.choice(len(lengths), size=N_STARTS, p=lengths / lengths.sum())
+    starts = []
+    for i in which:
+        end = int(rng.integers(1, lengths[i] + 1))
+        starts.append(states.trajectories[i][max(0, end - START_FRAMES) : end].copy())
+    return tuple(starts)
 
 
 def generate_lanes(
@@ -36,10 +58,12 @@ def generate_lanes(
     threads.
     """
     from trajlm.kernels.random import stream_keys
-    from trajlm.models.lstm import choose_starts
 
-    if not (np.isfinite(temperature) and temperature > 0):
-        raise InputError(f"the temperature must be a positive number, not {temperature}")
+    coldest, hottest = TEMPERATURES
+    if not coldest <= temperature <= hottest:
+        raise InputError(
+            f"the temperature must lie between {coldest:g} and {hottest:g}, not at {temperature}"
+        )
     if isinstance(start, States):
         starts = choose_starts(start, seed)
     elif start is not None:

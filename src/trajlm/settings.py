@@ -12,20 +12,20 @@ from trajlm.errors import InputError
 class TrainingSettings(BaseModel):
     """What decides a training, apart from the data; `docs/model.md` has the evidence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     embedding_dim: int = Field(32, ge=1, description="length M of the state vectors")
     hidden_dim: int = Field(64, ge=1, description="number L of LSTM units")
     bigram_skip: bool = Field(True, description="add B[s(t)], started from the MSM, to the logits")
     epochs: int = Field(40, ge=1, description="passes over the training stretch at most")
     learning_rate: float = Field(2e-3, gt=0, description="Adam's at the start; cosine to zero")
-    window: int = Field(300, ge=2, description="frames after which gradients are cut")
+    window: int = Field(100, ge=2, description="frames after which gradients are cut")
     streams: int = Field(64, ge=1, description="contiguous streams a batch at most")
     averaging: float = Field(2.0, ge=0, description="epochs over which weights are averaged")
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
-    validation: float = Field(0.1, gt=0, lt=0.5, description="held-out share, last in time")
+    validation: float = Field(0.1, gt=0, lt=0.5, description="held-out share of the frames")
     patience: int = Field(5, ge=1, description="epochs without gain before stopping")
-    seed: int = Field(0, ge=0, description="fixes the result")
+    seed: int = Field(0, ge=0, lt=2**63, description="fixes the result")
 
 
 def training_settings(**settings: Any) -> TrainingSettings:

@@ -24,8 +24,8 @@ class Window:
     Parameters
     ----------
     inputs, targets
-        States and the states one frame later, shape (window, streams); targets are `PADDING`
-        behind the end of a trajectory.
+        States and the states one frame later, shape (frames, streams), as many frames as the
+        longest piece; targets are `PADDING` behind the end of a piece.
     fresh
         Streams whose memory must be cleared first, since a trajectory (or a stream's share of
         one) begins here; shape (streams,).
@@ -75,8 +75,9 @@ class Streams:
 
     def __iter__(self) -> Iterator[Window]:
         for step in range(self.n_steps):
-            inputs = np.zeros((self.window, self.n_streams), np.int64)
-            targets = np.full((self.window, self.n_streams), PADDING, np.int64)
+            longest = int((self.pieces[step, :, 2] - self.pieces[step, :, 1]).max())
+            inputs = np.zeros((longest, self.n_streams), np.int64)
+            targets = np.full((longest, self.n_streams), PADDING, np.int64)
             for lane, (k, begin, end) in enumerate(self.pieces[step]):
                 s = self.trajectories[k]
                 inputs[: end - begin, lane] = s[begin:end]

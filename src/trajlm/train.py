@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,11 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from trajlm.data import IntArray, States, as_states
-from trajlm.errors import InputError, Interrupted
-from trajlm.models.lstm import LSTMModel, choose_starts
+from trajlm.errors import InputError, Interrupted, ModelFileError, TrajlmWarning
+from trajlm.generate import choose_starts
+from trajlm.holdout import hold_out
+from trajlm.models.files import load_model
+from trajlm.models.lstm import LSTMModel
 from trajlm.models.markov import fit_msm, smoothed_transition_matrix
 from trajlm.settings import TrainingSettings
 from trajlm.streams import PADDING, Streams, Window, choose_n_streams, lay_streams
@@ -27,8 +31,8 @@ if TYPE_CHECKING:
 
 # Validation reads few, long streams, so that their beginnings without memory do not weigh.
 VALIDATION_STREAMS = 8
-# With at least this many trajectories whole ones are held out instead of a stretch of each.
-MANY_TRAJECTORIES = 10
+# Nats a frame, in those of a blind guess, from which on a training has gone astray.
+DIVERGED = 10.0
 
 
 class Baselines(BaseModel):
@@ -60,36 +64,6 @@ class EpochRecord(BaseModel):
 
 
 Report = Callable[[EpochRecord, Baselines], None]
-
-
-def hold_out(states: States, fraction: float, seed: int) -> tuple[States, States]:
-    """Return (training, validation): validation is a stretch of time, never shuffled frames.
-
-    Of a few long trajectories, the last `fraction` of each; of ten or more, whole trajectories
-    chosen at random.
-
-    Raises
-    ------
-    InputError
-        Too few frames to hold any out.
-    """
-    if len(states) >= MANY_TRAJECTORIES:
-        order = np.random.default_rng(seed).permutation(len(states))
-        n_held = max(1, round(fraction * len(states)))
-        held = set(order[:n_held].tolist())
-        kept = [s for i, s in enumerate(states) if i not in held]
-        return states.with_trajectories(kept), states.with_trajectories(
-            [states.trajectories[i] for i in sorted(held)]
-        )
-    cuts = [round(len(s) * (1 - fraction)) for s in states]
-    heads = [s[:c] for s, c in zip(states, cuts, strict=True) if c >= 2]
-    tails = [s[c:] for s, c in zip(states, cuts, strict=True) if len(s) - c >= 2]
-    if not heads or not tails:
-        raise InputError(
-            f"{states.n_frames} frames are too few to train on and to hold "
-            f"{fraction:.0%} of them out"
-        )
-    return states.with_trajectories(heads), states.with_trajectories(tails)
 
 
 def fingerprint(states: States) -> str:
@@ -131,8 +105,10 @@ def train(
     Raises
     ------
     InputError
-        One state only, too few frames, a device that is not there, or a checkpoint of other
-        data or settings.
+        One state only, too few frames, a device that is not there, too little memory, a
+        training that diverges, or a checkpoint of other data or settings.
+    ModelFileError
+        A damaged checkpoint.
     Interrupted
         Ctrl-C; with a checkpoint everything up to the last whole epoch is saved.
     """
@@ -141,21 +117,55 @@ def train(
     if data.visited().sum() < 2:
         raise InputError("the data holds one state only: there is nothing to learn")
     training, validation = hold_out(data, settings.validation, settings.seed)
-    trainer = _Trainer(training, validation, settings, device)
-    path = Path(checkpoint) if checkpoint else None
-    if path and resume and path.exists():
-        trainer.load(path, fingerprint(data))
+    data_sha256 = fingerprint(data)
+    try:
+        trainer = _Trainer(training, validation, settings, device)
+        path = Path(checkpoint) if checkpoint else None
+        if path and resume and path.exists():
+            trainer.load(path, data_sha256)
+        _run_epochs(trainer, path, data_sha256, report)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
+            raise InputError(
+                f"there is not enough memory to train with hidden_dim {settings.hidden_dim}, "
+                f"window {settings.window} and {settings.streams} streams: make one smaller"
+            ) from None
+        raise
+    return trainer.model(data, data_sha256)
+
+
+def finished_model(folder: Path, states: States, settings: TrainingSettings) -> LSTMModel | None:
+    """Return the model in `folder` if it was trained on the same data with the same settings."""
+    if not (folder / "model.json").exists():
+        return None
+    model = load_model(folder)
+    record = model.record
+    same = (
+        isinstance(model, LSTMModel)
+        and record.get("settings") == settings.model_dump()
+        and record.get("data_sha256") == fingerprint(states)
+    )
+    return model if same and isinstance(model, LSTMModel) else None
+
+
+def _run_epochs(
+    trainer: _Trainer, path: Path | None, data_sha256: str, report: Report | None
+) -> None:
+    """Run all epochs that are left, each saved before it is reported."""
+    saved = len(trainer.history)
     try:
         while not trainer.finished:
             record = trainer.run_epoch()
             if path:
-                trainer.save(path, fingerprint(data))
+                trainer.save(path, data_sha256)
+                saved = record.epoch
             if report:
                 report(record, trainer.baselines)
     except KeyboardInterrupt:
-        where = f"saved after epoch {len(trainer.history)}; go on with --resume"
-        raise Interrupted(f"training stopped, {where if path else 'nothing saved'}") from None
-    return trainer.model(data)
+        where = "with nothing saved"
+        if path and saved:
+            where = f"saved after epoch {saved}; go on with --resume"
+        raise Interrupted(f"training stopped, {where}") from None
 
 
 class _Trainer:
@@ -186,7 +196,7 @@ class _Trainer:
     def finished(self) -> bool:
         """Whether all epochs ran, or the held-out stretch stopped improving."""
         done = len(self.history)
-        return done >= self.settings.epochs or done - self.best_epoch > self.settings.patience
+        return done >= self.settings.epochs or done - self.best_epoch >= self.settings.patience
 
     @property
     def best_epoch(self) -> int:
@@ -202,6 +212,12 @@ class _Trainer:
         streams = lay_streams(self.training, self.n_streams, self.window, rng)
         training = self._learn(streams, epoch)
         validation = self._validate()
+        limit = DIVERGED * np.log(self.training.n_states)
+        if not (training < limit and validation < limit):
+            raise InputError(
+                f"the training diverged in epoch {epoch}: lower the learning rate from "
+                f"{self.settings.learning_rate:g}"
+            )
         seconds = time.perf_counter() - began
         record = EpochRecord(epoch=epoch, training=training, validation=validation, seconds=seconds)
         self.history.append(record)
@@ -272,7 +288,7 @@ class _Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def model(self, data: States) -> LSTMModel:
+    def model(self, data: States, data_sha256: str) -> LSTMModel:
         """Return the model of the best epoch, ready to generate."""
         from trajlm.models.network import export_weights
 
@@ -281,7 +297,7 @@ class _Trainer:
             "settings": self.settings.model_dump(),
             "n_frames": data.n_frames,
             "n_trajectories": len(data),
-            "data_sha256": fingerprint(data),
+            "data_sha256": data_sha256,
             "best_epoch": self.best_epoch,
             "history": [r.model_dump() for r in self.history],
             "baselines": self.baselines.model_dump(),
@@ -291,6 +307,8 @@ class _Trainer:
 
     def save(self, path: Path, data_sha256: str) -> None:
         """Write everything a resumed run needs."""
+        import torch
+
         from trajlm.checkpoint import write_checkpoint
 
         write_checkpoint(
@@ -305,6 +323,7 @@ class _Trainer:
                 "settings": self.settings.model_dump(),
                 "history": [r.model_dump() for r in self.history],
                 "data_sha256": data_sha256,
+                "threads": torch.get_num_threads(),
             },
         )
 
@@ -315,24 +334,43 @@ class _Trainer:
         ------
         InputError
             The checkpoint is of other data or other settings.
+        ModelFileError
+            It is damaged.
         """
+        import torch
+
         from trajlm.checkpoint import read_checkpoint
 
         weights, optimizer, record = read_checkpoint(path)
-        if record["data_sha256"] != data_sha256:
+        if record.get("data_sha256") != data_sha256:
             raise InputError(f"{path} belongs to other data: train without --resume")
-        then = TrainingSettings(**record["settings"])
+        try:
+            then = TrainingSettings(**record["settings"])
+            history = [EpochRecord(**r) for r in record["history"]]
+            threads = int(record["threads"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"{path} is damaged ({error!r}): train without --resume") from None
         for name in TrainingSettings.model_fields:
             if getattr(then, name) != getattr(self.settings, name):
                 raise InputError(
                     f"{path} was trained with {name} = {getattr(then, name)}: give the same "
                     "settings or train without --resume"
                 )
-        self.network.load_state_dict(weights["network"])
-        self.averaged.load_state_dict(weights["averaged"])
-        self.best = weights["best"]
-        self.optimizer.load_state_dict(optimizer)
-        self.history = [EpochRecord(**r) for r in record["history"]]
+        try:
+            self.network.load_state_dict(weights["network"])
+            self.averaged.load_state_dict(weights["averaged"])
+            self.best = weights["best"]
+            self.optimizer.load_state_dict(optimizer)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ModelFileError(f"{path} is damaged ({error!r}): train without --resume") from None
+        self.history = history
+        if threads != torch.get_num_threads():
+            warnings.warn(
+                f"the training began with {threads} thread(s) and goes on with "
+                f"{torch.get_num_threads()}: its result can differ in the last digits",
+                TrajlmWarning,
+                stacklevel=2,
+            )
 
 
 def _usable_device(name: str) -> torch.device:

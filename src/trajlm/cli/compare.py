@@ -40,18 +40,26 @@ def compare(
         int, typer.Option(help="Group after a running mean of the centres over these frames.")
     ] = 1,
     models: Annotated[str, typer.Option(help="Also fit and compare these: msm,hmm.")] = "",
-    runs: Annotated[int, typer.Option(help="Independent generations of each model.")] = 10,
-    seed: Annotated[int, typer.Option(help="Of the generations.")] = 0,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Generations of each model, each as long as the data.")
+    ] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Of the generations.")] = 0,
     dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,
     key: Annotated[
         str | None, typer.Option(help="Arrays of an npz reference to read, such as 'G_*'.")
     ] = None,
 ) -> None:
-    """Compare generated trajectories with the data: a report and all numbers."""
+    """Compare generated trajectories with the data: a report and all numbers.
+
+    A model folder generates first. Kinetics are compared between groups of states: D is the
+    mean |ln(rate / rate of the data)|, D0 the same between the two halves of the data.
+    """
     from trajlm.atomic import check_writable
     from trajlm.comparison import compare as run_comparison
     from trajlm.io import read_states
+    from trajlm.report.results import summary
+    from trajlm.report.words import floor_sentence, verdicts
 
     began = time.perf_counter()
     data = read_states(reference, key=key, dt=dt, unit=unit)
@@ -63,7 +71,10 @@ def compare(
         if name in others:
             raise InputError(f"two sources are called {name}: name them, as in OTHER={item}")
         others[name] = source
-    others |= fit_models(data, models, seed)
+    for name, model in fit_models(data, models, seed).items():
+        if name in others:
+            raise InputError(f"two sources are called {name}: name yours, as in OTHER=FILE")
+        others[name] = model
     comparison = run_comparison(data, others, grouping, n_runs=runs, seed=seed, stage=say)
     how = {
         "command": " ".join(["trajlm", *sys.argv[1:]]),
@@ -72,10 +83,9 @@ def compare(
         "seconds": {"all": round(time.perf_counter() - began, 1)},
     }
     comparison.save(out, how)
-    floor = comparison.reference.discrepancy.value
-    for result in comparison.models:
-        value = result.discrepancy.value
-        typer.echo(f"{result.name}: D = {value:.3f}, {value / floor:.1f} x D0 ({floor:.3f})")
+    found = summary(comparison)
+    for line in (floor_sentence(found), *(f"{n}: {t} {r}" for n, t, r in verdicts(found))):
+        typer.echo(line.strip())
     typer.echo(str(out / "index.html"))
 
 
@@ -97,9 +107,9 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
     values = numbers(rest, "--group")
     if method == "edges":
         return analysis.group_by_edges(data, values, running_mean)
-    whole = [int(v) for v in values]
-    if whole != values or method not in ("pcca", "list"):
+    if method not in ("pcca", "list") or not all(v.is_integer() for v in values):
         raise InputError(f"--group {text} is not edges:X,Y,..., pcca:N or list:G,G,...")
+    whole = [int(v) for v in values]
     if method == "list":
         return analysis.group_by_list(data, whole, running_mean)
     if len(whole) != 1:
@@ -135,7 +145,9 @@ def _read_generated(item: str) -> tuple[str, SequenceModel | States]:
     from trajlm.models.files import load_model
 
     name, separator, rest = item.partition("=")
-    path = Path(rest if separator else item)
-    if not separator:
+    path = Path(item)
+    if separator and not path.exists():
+        path = Path(rest)
+    else:
         name = path.name if path.is_dir() else path.stem
     return name, load_model(path) if path.is_dir() else read_states(path)

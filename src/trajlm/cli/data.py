@@ -15,10 +15,15 @@ def simulate(
     system: Annotated[str, typer.Argument(help="linear3 | triangular3 | four_state | alanine")],
     out: Annotated[Path, typer.Option(help="Features file to write (.npz).")],
     frames: Annotated[
-        int, typer.Option(help="Frames a trajectory: 1 time unit each, 0.1 ps for alanine.")
+        int,
+        typer.Option(
+            min=1, max=10**11, help="Frames a trajectory: 1 time unit each, 0.1 ps for alanine."
+        ),
     ] = 100_000,
-    trajectories: Annotated[int, typer.Option(help="Independent trajectories.")] = 1,
-    seed: Annotated[int, typer.Option(help="Fixes the result.")] = 0,
+    trajectories: Annotated[
+        int, typer.Option(min=1, max=10**6, help="Independent trajectories.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
 ) -> None:
     """Simulate a system whose truth is known."""
     from trajlm.atomic import check_writable
@@ -39,7 +44,7 @@ def discretize(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", help="COLVAR, text, CSV, npy or npz.")
     ],
-    out: Annotated[Path, typer.Option(help="States file to write (.npz, or .npy without time).")],
+    out: Annotated[Path, typer.Option(help="States to write: .npz, or .npy without dt.")],
     bins: Annotated[int | None, typer.Option(help="Cut one column into equal bins.")] = None,
     range_: Annotated[
         tuple[float, float] | None,
@@ -61,7 +66,7 @@ def discretize(
     key: Annotated[
         str | None, typer.Option(help="Arrays of an npz to read, such as 'E_*'.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of k-means.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of k-means.")] = 0,
 ) -> None:
     """Cut continuous data into states. Several inputs are separate trajectories."""
     from trajlm import discretize as cuts

@@ -15,9 +15,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the report and all files.")] = Path(
         "trajlm-demo"
     ),
-    ns: Annotated[float, typer.Option(help="Molecular time to simulate.")] = 30.0,
+    ns: Annotated[float, typer.Option(min=0.1, max=1e6, help="Molecular time to simulate.")] = 30.0,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data at most.")] = None,
-    seed: Annotated[int, typer.Option(help="Fixes the result.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
 ) -> None:
     """Simulate alanine dipeptide, learn it, generate from what was learned, and report."""
     from trajlm.demo import run_demo

@@ -27,7 +27,7 @@ def train(
         bool, typer.Option(help="Start as the Markov model and learn the memory.")
     ] = DEFAULT.bigram_skip,
     learning_rate: Annotated[
-        float, typer.Option(help="Adam's, at the start.")
+        float, typer.Option(help="Adam's learning rate at the start.")
     ] = DEFAULT.learning_rate,
     window: Annotated[
         int, typer.Option(help="Frames after which gradients are cut.")
@@ -36,7 +36,9 @@ def train(
     patience: Annotated[
         int, typer.Option(help="Epochs without gain before stopping.")
     ] = DEFAULT.patience,
-    validation: Annotated[float, typer.Option(help="Held-out share.")] = DEFAULT.validation,
+    validation: Annotated[
+        float, typer.Option(help="Share of the frames held out to see when to stop.")
+    ] = DEFAULT.validation,
     seed: Annotated[int, typer.Option(help="Fixes the result.")] = DEFAULT.seed,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
@@ -44,7 +46,9 @@ def train(
     key: Annotated[
         str | None, typer.Option(help="Arrays of an npz to read, such as 'G_*'.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from an interruption.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after an interruption, with the same options.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Throw an unfinished training away.")
     ] = False,
@@ -53,6 +57,8 @@ def train(
     from trajlm.atomic import check_writable
     from trajlm.io import read_states
     from trajlm.settings import training_settings
+    from trajlm.train import finished_model
+    from trajlm.train import train as run_training
 
     settings = training_settings(
         epochs=epochs,
@@ -73,11 +79,15 @@ def train(
         raise InputError(
             f"{out} holds an unfinished training: --resume goes on with it, --overwrite begins anew"
         )
+    model = finished_model(out, data, settings) if resume and not checkpoint.exists() else None
+    if model:
+        typer.echo(f"{out}: this training is finished already")
+        return
+    if resume and not checkpoint.exists():
+        say(f"{out} holds no unfinished training: beginning anew")
     say(
         f"training on {len(data)} trajectory(ies), {data.n_frames:,} frames, {data.n_states} states"
     )
-    from trajlm.train import train as run_training
-
     model = run_training(
         data,
         settings,
@@ -102,7 +112,8 @@ def generate(
     lanes: Annotated[int, typer.Option(help="Independent trajectories.")] = 1,
     seed: Annotated[int, typer.Option(help="Fixes the result.")] = 0,
     start: Annotated[
-        int | None, typer.Option(help="Start in this state (default: stretches of data).")
+        int | None,
+        typer.Option(help="State before the first frame (default: go on from stretches of data)."),
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Divides the logits of a language model (1 as learned).")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from trajlm.errors import InputError
 
 Progress = Callable[[int], None]
 Tensors = dict[str, npt.NDArray[Any]]
+
+# States that one call may generate: beyond, no machine holds them.
+LARGEST_RESULT = 10**13
 
 
 class SequenceModel(ABC):
@@ -60,7 +64,8 @@ class SequenceModel(ABC):
         Parameters
         ----------
         start
-            None: as the data was found; an integer: the state before the first frame.
+            None: as the data was found; an integer: the state before the first frame, with no
+            past; States: stretches of that data, as far as the model has a past.
         progress
             Called now and then with the number of frames made since the last call.
         """
@@ -84,16 +89,10 @@ class SequenceModel(ABC):
         Raises
         ------
         InputError
-            A state that the model does not know.
+            A state that the model does not know, or frames of another dt than its steps.
         """
         data = as_states(states)
-        for i, s in enumerate(data.trajectories):
-            if s.max() >= self.n_states:
-                frame = int(np.argmax(s >= self.n_states))
-                raise InputError(
-                    f"state {int(s[frame])} in trajectory {i}, frame {frame} is unknown to this "
-                    f"model of {self.n_states} states: use the discretisation it was trained with"
-                )
+        self._check_known(data)
         return [self._log_probs(s) for s in data.trajectories]
 
     def log_prob(self, states: States | IntArray | Sequence[IntArray]) -> float:
@@ -117,14 +116,56 @@ class SequenceModel(ABC):
 
         save_model(self, Path(folder))
 
-    def _check_lanes(self, n_steps: int, n_lanes: int, start: int | States | None) -> None:
+    def _check_known(self, data: States) -> None:
+        """Refuse states that the model does not know, and frames of another dt than its steps.
+
+        Data in frames may be scored by a model that knows their time.
+        """
+        for i, s in enumerate(data.trajectories):
+            if s.max() >= self.n_states:
+                frame = int(np.argmax(s >= self.n_states))
+                raise InputError(
+                    f"state {int(s[frame])} in trajectory {i}, frame {frame} is unknown to this "
+                    f"model of {self.n_states} states: use the discretisation it was trained with"
+                )
+        space = self.space
+        untimed = data.unit == "frame" and space.unit != "frame"
+        if not untimed and (not np.isclose(data.dt, space.dt) or data.unit != space.unit):
+            raise InputError(
+                f"the model makes one step each {space.dt:g} {space.unit} but the data has one "
+                f"frame each {data.dt:g} {data.unit}: use data of the same dt"
+            )
+
+    def _check_lanes(
+        self, n_steps: int, n_lanes: int, seed: int, start: int | States | None
+    ) -> int | States | None:
+        """Return `start` as a plain integer, States or None.
+
+        Raises
+        ------
+        InputError
+            Steps, lanes, seed or start out of range.
+        """
         if n_steps < 2 or n_lanes < 1:
             raise InputError(
                 f"{n_steps} steps in {n_lanes} lane(s) were asked for: "
                 "at least 2 steps and 1 lane are needed"
             )
-        if isinstance(start, int) and not 0 <= start < self.n_states:
+        if n_steps * n_lanes > LARGEST_RESULT:
             raise InputError(
-                f"start state {start} is out of range: there are {self.n_states} states, "
+                f"{n_steps} steps in {n_lanes} lane(s) are more than memory holds: ask for fewer"
+            )
+        if seed < 0:
+            raise InputError(f"the seed is {seed}: give 0 or a positive whole number")
+        if start is None:
+            return None
+        if isinstance(start, States):
+            self._check_known(start)
+            return start
+        state = operator.index(start)
+        if not 0 <= state < self.n_states:
+            raise InputError(
+                f"start state {state} is out of range: there are {self.n_states} states, "
                 f"0 to {self.n_states - 1}"
             )
+        return state

@@ -87,16 +87,10 @@ def load_model(folder: str | Path) -> SequenceModel:
         c.kind: c for c in (LSTMModel, MarkovModel, HiddenMarkovModel)
     }
     try:
-        space = StateSpace(
-            int(description["sizes"]["n_states"]),
-            float(description["dt"]),
-            str(description["unit"]),
-            None if description["centers"] is None else np.array(description["centers"]),
-            description["discretization"],
-        )
+        space = _read_space(description)
         cls = kinds[description["kind"]]
         return cls.from_arrays(space, description["record"], description["sizes"], arrays)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise ModelFileError(
             f"{folder / 'model.json'} does not describe a model ({error}): train it again"
         ) from None
@@ -118,17 +112,25 @@ def describe_model(folder: str | Path) -> str:
         f"one frame each {space.dt:g} {space.unit}",
         f"states: {_discretization_sentence(space)}",
     ]
-    history = record.get("history")
-    if history:
-        best = history[record["best_epoch"] - 1]
-        baselines = record["baselines"]
-        lines += [
-            f"trained on {record['n_trajectories']} trajectory(ies), {record['n_frames']:,} "
-            f"frames, {len(history)} epochs, seed {record['settings']['seed']}",
-            f"held-out stretch: {best['validation']:.4f} nats a frame (MSM "
-            f"{baselines['msm']:.4f}, independent frames {baselines['independent']:.4f})",
-        ]
+    if "history" in record:
+        try:
+            lines += _training_lines(record)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ModelFileError(
+                f"{Path(folder) / 'model.json'} has a damaged training record ({error!r})"
+            ) from None
     return "\n".join(lines)
+
+
+def _training_lines(record: dict[str, Any]) -> list[str]:
+    history, baselines = record["history"], record["baselines"]
+    best = history[record["best_epoch"] - 1]
+    return [
+        f"trained on {record['n_trajectories']} trajectory(ies), {record['n_frames']:,} "
+        f"frames, {len(history)} epochs, seed {record['settings']['seed']}",
+        f"held-out stretch: {best['validation']:.4f} nats a frame (MSM "
+        f"{baselines['msm']:.4f}, independent frames {baselines['independent']:.4f})",
+    ]
 
 
 def _discretization_sentence(space: StateSpace) -> str:
@@ -137,6 +139,23 @@ def _discretization_sentence(space: StateSpace) -> str:
         return f"{space.n_states}, as given"
     column = how.get("column") or ", ".join(how.get("columns", []))
     return f"{space.n_states} by {how.get('method', 'grouping')} of {column or 'states'}"
+
+
+def _read_space(description: dict[str, Any]) -> StateSpace:
+    """Return the meaning of the states, checked as that of data would be."""
+    n_states = int(description["sizes"]["n_states"])
+    centers = description["centers"]
+    if centers is not None:
+        centers = np.array(centers, dtype=np.float64)
+        if len(centers) != n_states or not np.isfinite(centers).all():
+            raise ValueError("the state centres do not fit the number of states")
+    dt, unit = float(description["dt"]), description["unit"]
+    if not (np.isfinite(dt) and dt > 0 and isinstance(unit, str) and unit):
+        raise ValueError("dt is no positive time with a unit")
+    for key in ("discretization", "record"):
+        if not isinstance(description[key], dict):
+            raise ValueError(f"{key} is no mapping")
+    return StateSpace(n_states, dt, unit, centers, description["discretization"])
 
 
 def _state_labels(space: StateSpace) -> list[str]:
@@ -150,7 +169,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelFileError(f"{path} is missing: the folder holds no whole model") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged ({error}): train the model again") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFileError(f"{path} is not the description of a trajlm model")
@@ -178,6 +197,6 @@ def _read_weights(path: Path, description: dict[str, Any]) -> Tensors:
         )
     try:
         arrays: Tensors = load(data)
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, KeyError) as error:
         raise ModelFileError(f"{path} is damaged ({error}): train the model again") from None
     return arrays

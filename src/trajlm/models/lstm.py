@@ -20,10 +20,6 @@ from trajlm.models.base import Progress, SequenceModel, Tensors
 
 F32 = npt.NDArray[np.float32]
 
-# Frames of data that a generated lane reads before its first own frame.
-START_FRAMES = 1000
-N_STARTS = 256
-
 
 @dataclass(frozen=True)
 class LSTMWeights:
@@ -50,6 +46,8 @@ class LSTMWeights:
     skip: F32
 
     def __post_init__(self) -> None:
+        if self.embedding.ndim != 2 or self.recurrent_weights.ndim != 2:
+            raise ValueError("the weights are not matrices")
         n, M = self.embedding.shape
         L = self.recurrent_weights.shape[1]
         expected = {
@@ -103,6 +101,18 @@ def step_tables(weights: LSTMWeights) -> StepTables:
         readout,
         weights.skip + weights.readout_bias,
     )
+
+
+def _checked_starts(arrays: Tensors, n_states: int) -> tuple[IntArray, ...]:
+    """Return the stretches that lanes begin from; compiled code will index tables with them."""
+    states, lengths = arrays["start_states"], arrays["start_lengths"]
+    if states.dtype.kind != "u" or lengths.dtype.kind != "i" or states.ndim != 1:
+        raise ValueError("the starting stretches are not integers")
+    if len(lengths) == 0 or lengths.min() < 1 or int(lengths.sum()) != len(states):
+        raise ValueError("the lengths of the starting stretches do not add up")
+    if states.max() >= n_states:
+        raise ValueError("a starting stretch holds an unknown state")
+    return tuple(np.split(states, np.cumsum(lengths)[:-1]))
 
 
 class LSTMModel(SequenceModel):
@@ -173,8 +183,8 @@ class LSTMModel(SequenceModel):
             Fixes the result, whatever the number of threads.
         start
             None: each lane reads a stretch of training data, chosen at random, and goes on from
-            there; States: the same with stretches of that data; an integer: every lane starts
-            in that state with no past.
+            there; States: the same with stretches of that data; an integer: the state before
+            the first frame, with no past.
         progress
             Called with the number of frames made since the last call.
         temperature
@@ -185,11 +195,11 @@ class LSTMModel(SequenceModel):
         Raises
         ------
         InputError
-            Steps, lanes, start or temperature out of range.
+            Steps, lanes, seed, start or temperature out of range.
         """
         from trajlm.generate import generate_lanes
 
-        self._check_lanes(n_steps, n_lanes, start)
+        start = self._check_lanes(n_steps, n_lanes, seed, start)
         trajectories = generate_lanes(
             self, n_steps, n_lanes, seed, start, temperature, progress, n_threads
         )
@@ -224,23 +234,6 @@ class LSTMModel(SequenceModel):
         )
         if weights.embedding.shape[0] != space.n_states:
             raise ValueError("the embedding has another number of states than the model")
-        ends = np.cumsum(arrays["start_lengths"])[:-1]
-        starts = tuple(np.split(arrays["start_states"], ends))
-        return cls(weights, space, starts, record)
-
-
-def choose_starts(states: States, seed: int) -> tuple[IntArray, ...]:
-    """Return stretches of the data for generated lanes to begin from.
-
-    Their last frames are drawn uniformly over all frames of all trajectories, so that lanes
-    begin as often in a state as the data is found there; each reaches back at most
-    `START_FRAMES` frames and never across the beginning of its trajectory.
-    """
-    rng = np.random.default_rng(seed)
-    lengths = np.array([len(s) for s in states])
-    which = rng.choice(len(lengths), size=N_STARTS, p=lengths / lengths.sum())
-    starts = []
-    for i in which:
-        end = int(rng.integers(1, lengths[i] + 1))
-        starts.append(states.trajectories[i][max(0, end - START_FRAMES) : end].copy())
-    return tuple(starts)
+        if not all(np.isfinite(w).all() for w in vars(weights).values()):
+            raise ValueError("a weight is not a finite number")
+        return cls(weights, space, _checked_starts(arrays, space.n_states), record)

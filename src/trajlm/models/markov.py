@@ -9,6 +9,7 @@ the populations, which is about one such jump in the length of the data.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class MarkovModel(SequenceModel):
         """
         from trajlm.kernels.chain import simulate_chain
 
-        self._check_lanes(n_steps, n_lanes, start)
+        start = self._check_lanes(n_steps, n_lanes, seed, start)
         cumulative = np.cumsum(self.transition_matrix, axis=1)
         keys, first = _lane_starts(self.stationary_distribution, n_lanes, seed, start)
         out = np.empty((n_lanes, n_steps), smallest_unsigned(self.n_states))
@@ -104,6 +105,7 @@ class MarkovModel(SequenceModel):
         T, pi = arrays["transition_matrix"], arrays["stationary_distribution"]
         if T.shape != (n, n) or pi.shape != (n,):
             raise ValueError("the transition matrix does not fit the number of states")
+        _check_stochastic(T, pi)
         return cls(T, pi, space, record)
 
 
@@ -171,7 +173,7 @@ class HiddenMarkovModel(SequenceModel):
         """
         from trajlm.kernels.chain import simulate_hidden_chain
 
-        self._check_lanes(n_steps, n_lanes, start)
+        start = self._check_lanes(n_steps, n_lanes, seed, start)
         weights = self.stationary_distribution
         if isinstance(start, int):
             weights = weights * self.emission[:, start]
@@ -204,7 +206,18 @@ class HiddenMarkovModel(SequenceModel):
         m = len(pi)
         if T.shape != (m, m) or E.shape != (m, space.n_states):
             raise ValueError("the matrices do not fit the number of states")
+        _check_stochastic(T, E, pi)
         return cls(T, E, pi, space, record)
+
+
+def _check_stochastic(*matrices: F64) -> None:
+    for P in matrices:
+        if (
+            P.dtype != np.float64
+            or not (P >= 0).all()
+            or not (np.abs(P.sum(axis=-1) - 1) < 1e-9).all()
+        ):
+            raise ValueError("the rows of a matrix are not probabilities")
 
 
 def _lane_starts(
@@ -350,8 +363,8 @@ def _fit_hmm(data: States, n_hidden: int, seed: int) -> HiddenMarkovModel:
     epsilon = 1.0 / data.n_frames
     emission = (1 - epsilon) * emission + epsilon * _populations(data)
     T = np.asarray(fitted.transition_model.transition_matrix, np.float64)
-    pi = np.asarray(fitted.transition_model.stationary_distribution, np.float64)
-    model = HiddenMarkovModel(T, emission, pi / pi.sum(), data.space)
+    T, pi = _with_stationary_distribution(T, emission, data)
+    model = HiddenMarkovModel(T, emission, pi, data.space)
     n_parameters = n_hidden * (n_hidden - 1) + n_hidden * (len(visited) - 1)
     log_likelihood = model.log_prob(data)
     model.record = {
@@ -362,12 +375,31 @@ def _fit_hmm(data: States, n_hidden: int, seed: int) -> HiddenMarkovModel:
     return model
 
 
+def _with_stationary_distribution(T: F64, emission: F64, data: States) -> tuple[F64, F64]:
+    """Return the hidden transition matrix and its stationary distribution.
+
+    Hidden states that are not connected have none of their own: there the floor of this module
+    is mixed into the matrix, towards the weights that best explain the populations.
+    """
+    from deeptime.markov.tools.analysis import is_connected, stationary_distribution
+    from scipy.optimize import nnls
+
+    if not is_connected(T, directed=False):
+        weights, _ = nnls(emission.T, _populations(data))
+        epsilon = 1.0 / data.n_frames
+        T = (1 - epsilon) * T + epsilon * weights / weights.sum()
+    pi = np.asarray(stationary_distribution(T), np.float64)
+    return T, pi / pi.sum()
+
+
 def _initial_hmm(compressed: Sequence[IntArray], n_visited: int, n_hidden: int, seed: int) -> Any:
-    """Return deeptime's metastable guess, or a random one where there are too few states."""
+    """Return deeptime's metastable guess, or a random one where there is none."""
     from deeptime.markov.hmm import init
 
     if n_hidden < n_visited:
-        return init.discrete.metastable_from_data(list(compressed), n_hidden, lagtime=1)
+        # States that are not connected leave fewer metastable sets than were asked for.
+        with suppress(ValueError):
+            return init.discrete.metastable_from_data(list(compressed), n_hidden, lagtime=1)
     from deeptime.markov.hmm import DiscreteOutputModel, HiddenMarkovModel
 
     # deeptime's own random guess takes its numbers from the global generator.
