@@ -125,6 +125,13 @@ BAD = {
     "unwritable": (["train", "states.npy", "--out", "states.npy/m"], "cannot be written"),
     "unknown system": (["simulate", "helium", "--out", "x.npz"], "linear3"),
     "unknown model": (["compare", "states.npy", "--models", "arima"], "arima"),
+    "unit without dt": (
+        ["discretize", "text2.txt", "--bins", "3", "--unit", "ms", "--out", "s.npz"],
+        "give dt",
+    ),
+    "grouping unknown": (["compare", "states.npy", "--models", "msm", "--group", "fo"], "pcca:N"),
+    "other suffix": (["generate", "m", "--steps", "10", "--out", "g.csv"], ".npz"),
+    "no threads": (["train", "states.npy", "--out", "m", "--threads", "0"], "--threads"),
     "seed below zero": (["simulate", "linear3", "--seed", "-1", "--out", "x.npz"], "--seed"),
     "endless": (["simulate", "linear3", "--frames", "1" + 20 * "0", "--out", "x.npz"], "--frames"),
     "two of a name": (["compare", "states.npy", "MSM=states.npy", "--models", "msm"], "MSM"),
@@ -153,12 +160,13 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(case, here, capsy
         x = np.arange(10.0)
         x[frame] = float(name)
         np.save(f"{name}.npy", x)
+    (here / "text2.txt").write_text("1.0\n3.0\n2.0\n")
     (here / "text.txt").write_text("x\n1.0\noops\n2.0\n")
     (here / "COLVAR").write_text("#! FIELDS time phi psi\n 0 1 2\n 1 2 3\n 2 3 4\n")
-    before = {p for p in here.rglob("*") if p.is_file()}
+    before = set(here.rglob("*"))
     arguments, word = BAD[case]
     assert word in refused(capsys, *arguments)
-    assert {p for p in here.rglob("*") if p.is_file()} == before
+    assert set(here.rglob("*")) == before
 
 
 def test_out_of_range_states_of_generated_data_are_refused(here, capsys):
@@ -183,7 +191,11 @@ def test_resuming_a_finished_training_says_so(here, capsys):
     ok(capsys, *arguments)
     before = (here / "m" / "model.safetensors").read_bytes()
     assert "finished already" in ok(capsys, *arguments, "--resume").out
+    other = ("train", "states.npy", "--out", "m", "--epochs", 1, "--seed", 1, *QUICK)
+    assert "--overwrite" in refused(capsys, *other)
     assert (here / "m" / "model.safetensors").read_bytes() == before
+    ok(capsys, *other, "--overwrite")
+    assert (here / "m" / "model.safetensors").read_bytes() != before
 
 
 def test_spoilt_model_is_refused(here, capsys):

@@ -69,8 +69,9 @@ def test_kinsoft_dwell_times_have_the_time_constants_of_the_truth(tmp_path):
     states = read_states(archive, key="G_*", dt=0.2, unit="s")
     assert len(states) == 150
     for seed in range(3):
-        command("train", archive, *options, "--out", tmp_path / "model", "--seed", seed)
-        generated = load_model(tmp_path / "model").generate(20_000, 50, seed=1)
+        model = tmp_path / f"model{seed}"
+        command("train", archive, *options, "--out", model, "--seed", seed)
+        generated = load_model(model).generate(20_000, 50, seed=1)
         for state, hidden in ((1, (0, 1)), (2, (2, 3))):
             block = np.array(KINSOFT_LEVEL3_RATES)[np.ix_(hidden, hidden)]
             truth = np.sort(-1 / np.linalg.eigvals(block).real)

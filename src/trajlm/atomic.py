@@ -62,9 +62,11 @@ def check_writable(path: PathLike) -> None:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError(f"{path} cannot be written: it is a folder, give a file name")
+    folder = target.parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    probe = folder / f".{uuid.uuid4().hex}"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        probe = target.with_name(f".{uuid.uuid4().hex}")
         probe.touch()
         probe.unlink()
     except OSError as error:

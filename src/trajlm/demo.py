@@ -58,6 +58,7 @@ def run_demo(
         Ctrl-C during the training.
     """
     check_writable(out / "index.html")
+    settings = training_settings(seed=seed, **({} if epochs is None else {"epochs": epochs}))
     clock = _Clock()
     with clock.stage("simulation"):
         features = _simulation(out / f"simulation-{ns:g}ns-seed{seed}.npz", ns, seed, say, progress)
@@ -65,7 +66,6 @@ def run_demo(
     states = Bins(N_STATES, range=(-np.pi, np.pi)).fit(phi).transform(phi)
     write_states(out / "states.npz", states)
     with clock.stage("training"):
-        settings = training_settings(seed=seed, **({} if epochs is None else {"epochs": epochs}))
         model = _train(states, out, settings, say)
     with clock.stage("MSM and HMM"):
         say("fitting the MSM and the HMM")

@@ -6,7 +6,8 @@ import copy
 import hashlib
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 VALIDATION_STREAMS = 8
 # Nats a frame, in those of a blind guess, from which on a training has gone astray.
 DIVERGED = 10.0
+# Largest L that is trained by one thread unless told otherwise.
+ONE_THREAD = 128
 
 
 class Baselines(BaseModel):
@@ -83,6 +86,7 @@ def train(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     report: Report | None = None,
+    n_threads: int | None = None,
 ) -> LSTMModel:
     """Train a language model on `states` by minimising J, the nats a frame.
 
@@ -101,6 +105,9 @@ def train(
         never stopped, on the same machine and number of threads.
     report
         Called after every epoch.
+    n_threads
+        Threads of the processor. None: one up to L = 128, where two gain little and wait for
+        each other endlessly when something else runs beside them; all cores above.
 
     Raises
     ------
@@ -119,11 +126,12 @@ def train(
     training, validation = hold_out(data, settings.validation, settings.seed)
     data_sha256 = fingerprint(data)
     try:
-        trainer = _Trainer(training, validation, settings, device)
-        path = Path(checkpoint) if checkpoint else None
-        if path and resume and path.exists():
-            trainer.load(path, data_sha256)
-        _run_epochs(trainer, path, data_sha256, report)
+        with _threads(n_threads, settings.hidden_dim):
+            trainer = _Trainer(training, validation, settings, device)
+            path = Path(checkpoint) if checkpoint else None
+            if path and resume and path.exists():
+                trainer.load(path, data_sha256)
+            _run_epochs(trainer, path, data_sha256, report)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
             raise InputError(
@@ -146,6 +154,21 @@ def finished_model(folder: Path, states: States, settings: TrainingSettings) -> 
         and record.get("data_sha256") == fingerprint(states)
     )
     return model if same and isinstance(model, LSTMModel) else None
+
+
+@contextmanager
+def _threads(n: int | None, hidden_dim: int) -> Iterator[None]:
+    """Give PyTorch its threads for the time of the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    if n is not None and n < 1:
+        raise InputError(f"{n} threads were asked for: at least one is needed")
+    torch.set_num_threads(n or (1 if hidden_dim <= ONE_THREAD else before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _run_epochs(

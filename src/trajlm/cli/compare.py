@@ -37,7 +37,8 @@ def compare(
     ),
     group: Annotated[str | None, typer.Option(help=GROUP_HELP)] = None,
     running_mean: Annotated[
-        int, typer.Option(help="Group after a running mean of the centres over these frames.")
+        int,
+        typer.Option(min=1, help="Group after a running mean of the centres over these frames."),
     ] = 1,
     models: Annotated[str, typer.Option(help="Also fit and compare these: msm,hmm.")] = "",
     runs: Annotated[
@@ -103,12 +104,14 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
         if running_mean != 1:
             raise InputError("--running-mean needs --group, such as --group edges:0.5")
         return None
-    method, _, rest = text.partition(":") if ":" in text else ("edges", ":", text)
+    method, colon, rest = text.partition(":")
+    if not colon or method not in ("edges", "pcca", "list"):
+        raise InputError(f"--group {text} is not edges:X,Y,..., pcca:N or list:G,G,...")
     values = numbers(rest, "--group")
     if method == "edges":
         return analysis.group_by_edges(data, values, running_mean)
-    if method not in ("pcca", "list") or not all(v.is_integer() for v in values):
-        raise InputError(f"--group {text} is not edges:X,Y,..., pcca:N or list:G,G,...")
+    if not all(v.is_integer() for v in values):
+        raise InputError(f"--group {text}: {method} takes whole numbers")
     whole = [int(v) for v in values]
     if method == "list":
         return analysis.group_by_list(data, whole, running_mean)

@@ -48,14 +48,19 @@ def discretize(
     bins: Annotated[int | None, typer.Option(help="Cut one column into equal bins.")] = None,
     range_: Annotated[
         tuple[float, float] | None,
-        typer.Option("--range", help="Where the bins begin and end (default: the data's range)."),
+        typer.Option(
+            "--range",
+            metavar="LOW HIGH",
+            help="Where the bins begin and end (default: the data's range).",
+        ),
     ] = None,
     centers: Annotated[
         str | None, typer.Option(help="Nearest of these centres, such as -1.5,0,1.5.")
     ] = None,
     kmeans: Annotated[int | None, typer.Option(help="This many k-means centres.")] = None,
     column: Annotated[
-        list[str] | None, typer.Option(help="Column to use, by name or number; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Column to use, by name or number from 0; may be repeated."),
     ] = None,
     smooth: Annotated[int, typer.Option(help="Running mean over this many frames first.")] = 1,
     remove_spikes: Annotated[

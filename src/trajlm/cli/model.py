@@ -41,6 +41,9 @@ def train(
     ] = DEFAULT.validation,
     seed: Annotated[int, typer.Option(help="Fixes the result.")] = DEFAULT.seed,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the processor (default: one up to L = 128).")
+    ] = None,
     dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,
     key: Annotated[
@@ -50,7 +53,7 @@ def train(
         bool, typer.Option("--resume", help="Go on after an interruption, with the same options.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Throw an unfinished training away.")
+        bool, typer.Option("--overwrite", help="Replace the model or training that is there.")
     ] = False,
 ) -> None:
     """Train the language model on states."""
@@ -83,6 +86,8 @@ def train(
     if model:
         typer.echo(f"{out}: this training is finished already")
         return
+    if (out / "model.json").exists() and not overwrite:
+        raise InputError(f"{out} holds a trained model: --overwrite replaces it")
     if resume and not checkpoint.exists():
         say(f"{out} holds no unfinished training: beginning anew")
     say(
@@ -94,11 +99,17 @@ def train(
         device=device,
         checkpoint=checkpoint,
         resume=resume,
+        n_threads=threads,
         report=lambda record, baselines: say(record.describe(epochs, baselines)),
     )
     model.save(out)
     checkpoint.unlink(missing_ok=True)
     history, best = model.record["history"], model.record["best_epoch"]
+    if history[best - 1]["validation"] >= model.record["baselines"]["msm"]:
+        say(
+            "the model foretells the held-out stretch no better than the MSM: there is no memory "
+            "to learn, or too little data to learn it from"
+        )
     typer.echo(
         f"{out}: {history[best - 1]['validation']:.4f} nats a frame on the held-out stretch "
         f"(epoch {best})"
@@ -125,8 +136,10 @@ def generate(
     from trajlm.models.files import load_model
     from trajlm.models.lstm import LSTMModel
 
-    model = load_model(model_dir)
+    if out.suffix not in (".npy", ".npz"):
+        raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
     check_writable(out)
+    model = load_model(model_dir)
     options = {}
     if temperature is not None:
         if not isinstance(model, LSTMModel):

@@ -102,18 +102,19 @@ def _read_one(
     line_numbers = np.array(layout.line_numbers, dtype=np.int64)
     values = parse_rows(layout.rows, line_numbers, None, names, path)
     notes += _bias_notes(path, names)
-    clock = time_of(dt, unit)
+    file_clock = (1.0, "frame")
     if "time" in names:
         kept, step, more = _follow_time(path, layout, values[:, names.index("time")], line_numbers)
         values = values[kept]
         notes += more
         if step is None and dt is None:
             raise InputError(f"{path} holds one frame only, so dt is unknown: give dt")
-        clock = time_of(dt, unit, step or 1.0, "ps")
+        file_clock = (step or 1.0, "ps")
     elif len(layout.starts) > 1:
         raise InputError(f"{path} was restarted but has no column 'time' to find repeated frames")
     for note in notes:
         warnings.warn(note, TrajlmWarning, stacklevel=5)
+    clock = time_of(dt, unit, *file_clock)
     periods = tuple(_period(path, layout.bounds, names[k]) for k in index)
     chosen = tuple(names[k] for k in index)
     return build(path, [values[:, index]], names=chosen, periods=periods, notes=notes, **clock)

@@ -78,7 +78,15 @@ def as_paths(paths: Paths) -> list[PathLike]:
 def time_of(
     dt: float | None, unit: str | None, file_dt: float = 1.0, file_unit: str = "frame"
 ) -> dict[str, Any]:
-    """Return dt and unit as keywords: what the user gives wins over what the file says."""
+    """Return dt and unit as keywords: what the user gives wins over what the file says.
+
+    Raises
+    ------
+    InputError
+        A unit for frames of which nobody says how long they last.
+    """
+    if unit is not None and unit != "frame" and dt is None and file_unit == "frame":
+        raise InputError(f"the unit is {unit} but the file does not say dt: give dt, too")
     return {
         "dt": file_dt if dt is None else dt,
         "unit": file_unit if unit is None else unit,

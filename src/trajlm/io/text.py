@@ -87,7 +87,7 @@ def _read_one(
 ) -> Features:
     table = read_table(path)
     index = None if columns is None else select_index(table.names, columns, path)
-    clock = time_of(dt, unit)
+    file_clock = (1.0, "frame")
     notes = table.notes
     time_column = next((k for k, n in enumerate(table.names) if TIME_NAME.fullmatch(n)), None)
     kept = list(range(len(table.names)))
@@ -96,18 +96,18 @@ def _read_one(
         if file_dt is not None:
             match = TIME_NAME.fullmatch(table.names[time_column])
             file_unit = match.group(1) if match else None
-            clock = time_of(dt, unit, file_dt, file_unit or "time unit")
+            file_clock = (file_dt, file_unit or "time unit")
             if len(kept) > 1:
                 kept.remove(time_column)
         else:
-            notes = (*notes, _warn_uneven(path, table.names[time_column], bad_line, clock["dt"]))
+            notes = (*notes, _warn_uneven(path, table.names[time_column], bad_line, dt or 1.0))
     chosen = kept if index is None else index
     return build(
         path,
         [table.values[:, chosen]],
         names=tuple(table.names[k] for k in chosen),
         notes=notes,
-        **clock,
+        **time_of(dt, unit, *file_clock),
     )
 
 

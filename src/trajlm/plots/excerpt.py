@@ -58,8 +58,9 @@ def plot_excerpt(
     # Many steps side by side are read as a curve.
     dense = is_dense(shown)
     frames, values = _thinned(values, max_points)
+    times, values = _broken_at_wraps(frames * space.dt, values, space)
     ax.plot(
-        frames * space.dt,
+        times,
         values,
         color=style.color,
         linewidth=0.55 if dense else 1.1,
@@ -73,6 +74,20 @@ def plot_excerpt(
     ax.set_ylabel(plain_label(quantity_of(space)))
     tidy(ax)
     return ax
+
+
+def _broken_at_wraps(
+    times: npt.NDArray[np.floating[Any]], values: npt.NDArray[np.float64], space: StateSpace
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.float64]]:
+    """Put a gap where a periodic coordinate goes the short way round its border.
+
+    Drawn through, every such step would look like a leap over the whole range.
+    """
+    period = space.discretization.get("period")
+    if not isinstance(period, list | tuple) or len(period) != 2:
+        return times, values
+    wraps = np.flatnonzero(np.abs(np.diff(values)) > (period[1] - period[0]) / 2) + 1
+    return np.insert(times, wraps, times[wraps]), np.insert(values, wraps, np.nan)
 
 
 def is_dense(trajectory: IntArray) -> bool:

@@ -43,11 +43,19 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     return {
         "D0": floor.value,
         "D0_terms": floor.n_terms,
+        "pairs": transitions.counts.shape[1] * (transitions.counts.shape[1] - 1),
+        "pairs_judged": _pairs_judged(comparison),
         "models": {model.name: _verdict(model, floor.value) for model in comparison.models},
         "commit_time": float(transitions.commit_times[index] * transitions.dt),
         "rates": as_values(rate_rows(comparison, index)),
         "populations": as_values(population_rows(comparison)),
     }
+
+
+def _pairs_judged(comparison: Comparison) -> int:
+    """Return how many ordered pairs D is a mean over."""
+    terms = comparison.models[0].discrepancy
+    return len(set(zip(terms.source.tolist(), terms.target.tolist(), strict=True)))
 
 
 def as_values(obj: Any) -> Any:

@@ -101,7 +101,9 @@ def headline(summary: Mapping[str, Any]) -> str:
             "them. The intervals below are what there is to judge by."
         )
     best = min(known, key=lambda name: known[name])
-    factor = f"differ from those of the data by a factor of {_factor(known[best])} on average."
+    factor = f"differ from those of the data by a factor of {_factor(known[best])} on average"
+    judged, pairs = summary["pairs_judged"], summary["pairs"]
+    factor += "." if judged == pairs else f", over the {judged} of {pairs} pairs that have 20."
     if len(known) == 1:
         return f"The rates of {best} {factor}"
     return f"The model that comes closest is {best}: its rates {factor}"
