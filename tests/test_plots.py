@@ -132,6 +132,15 @@ def test_a_long_excerpt_is_thinned_without_losing_its_excursions():
     assert {int(r) // 250 for r in rare} == {int(k) // 250 for k in x[y == 1]}
 
 
+def test_a_periodic_coordinate_is_not_drawn_across_its_border():
+    space = StateSpace(4, 1.0, "ps", np.array([-3.0, -1.0, 1.0, 3.0]), {"period": [-4.0, 4.0]})
+    ax = plot_excerpt(np.array([0, 1, 0, 3, 0, 1, 2]), space, new_axes())
+    _, y = ax.lines[0].get_data()
+    np.testing.assert_array_equal(y, [-3, -1, -3, np.nan, 3, np.nan, -3, -1, 1])
+    # The one frame on the other side is a dot.
+    assert ax.lines[1].get_xydata().tolist() == [[3, 3]]
+
+
 def test_a_baseline_far_above_the_curves_is_named_and_not_drawn():
     ax = plot_training(RECORD, new_axes())
     levels = [line.get_ydata()[0] for line in ax.lines]

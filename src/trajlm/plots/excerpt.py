@@ -67,6 +67,10 @@ def plot_excerpt(
         drawstyle="default" if dense else "steps-post",
         label=plain_label(style.name),
     )
+    # One frame on the other side of a border has no line to either side.
+    missing = np.isnan(np.concatenate([[np.nan], values, [np.nan]]))
+    alone = missing[:-2] & missing[2:] & ~missing[1:-1]
+    ax.plot(times[alone], values[alone], ".", color=style.color, markersize=2)
     if centers is None:
         ax.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     ax.set_xlim(0, len(shown) * space.dt)
