@@ -6,8 +6,7 @@ import copy
 import hashlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from trajlm.data import IntArray, States, as_states
+from trajlm.devices import threads, usable_device
 from trajlm.errors import InputError, Interrupted, ModelFileError, TrajlmWarning
 from trajlm.generate import choose_starts
 from trajlm.holdout import hold_out
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 VALIDATION_STREAMS = 8
 # Nats a frame, in those of a blind guess, from which on a training has gone astray.
 DIVERGED = 10.0
-# Largest L that is trained by one thread unless told otherwise.
-ONE_THREAD = 128
 
 
 class Baselines(BaseModel):
@@ -126,7 +124,7 @@ def train(
     training, validation = hold_out(data, settings.validation, settings.seed)
     data_sha256 = fingerprint(data)
     try:
-        with _threads(n_threads, settings.hidden_dim):
+        with threads(n_threads, settings.hidden_dim):
             trainer = _Trainer(training, validation, settings, device)
             path = Path(checkpoint) if checkpoint else None
             if path and resume and path.exists():
@@ -147,28 +145,9 @@ def finished_model(folder: Path, states: States, settings: TrainingSettings) -> 
     if not (folder / "model.json").exists():
         return None
     model = load_model(folder)
-    record = model.record
-    same = (
-        isinstance(model, LSTMModel)
-        and record.get("settings") == settings.model_dump()
-        and record.get("data_sha256") == fingerprint(states)
-    )
-    return model if same and isinstance(model, LSTMModel) else None
-
-
-@contextmanager
-def _threads(n: int | None, hidden_dim: int) -> Iterator[None]:
-    """Give PyTorch its threads for the time of the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    if n is not None and n < 1:
-        raise InputError(f"{n} threads were asked for: at least one is needed")
-    torch.set_num_threads(n or (1 if hidden_dim <= ONE_THREAD else before))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    if not isinstance(model, LSTMModel) or model.record.get("settings") != settings.model_dump():
+        return None
+    return model if model.record.get("data_sha256") == fingerprint(states) else None
 
 
 def _run_epochs(
@@ -201,7 +180,7 @@ class _Trainer:
 
         self.settings = settings
         self.training = training
-        self.device = _usable_device(device)
+        self.device = usable_device(device)
         longest = max(len(s) for s in training) - 1
         self.window = min(settings.window, longest)
         self.n_streams = choose_n_streams(training, self.window, settings.streams)
@@ -370,7 +349,7 @@ class _Trainer:
         try:
             then = TrainingSettings(**record["settings"])
             history = [EpochRecord(**r) for r in record["history"]]
-            threads = int(record["threads"])
+            then_threads = int(record["threads"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{path} is damaged ({error!r}): train without --resume") from None
         for name in TrainingSettings.model_fields:
@@ -387,24 +366,13 @@ class _Trainer:
         except (KeyError, ValueError, RuntimeError) as error:
             raise ModelFileError(f"{path} is damaged ({error!r}): train without --resume") from None
         self.history = history
-        if threads != torch.get_num_threads():
+        if then_threads != torch.get_num_threads():
             warnings.warn(
-                f"the training began with {threads} thread(s) and goes on with "
+                f"the training began with {then_threads} thread(s) and goes on with "
                 f"{torch.get_num_threads()}: its result can differ in the last digits",
                 TrajlmWarning,
                 stacklevel=2,
             )
-
-
-def _usable_device(name: str) -> torch.device:
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise InputError(f"there is no device {name!r} to train on: try --device cpu") from None
-    return device
 
 
 def _build_network(training: States, settings: TrainingSettings) -> LSTMNetwork:
