@@ -16,6 +16,7 @@ class TrainingSettings(BaseModel):
 
     embedding_dim: int = Field(32, ge=1, description="length M of the state vectors")
     hidden_dim: int = Field(64, ge=1, description="number L of LSTM units")
+    embedding_scale: float = Field(1.0, gt=0, description="spread of the state vectors at start")
     bigram_skip: bool = Field(True, description="add B[s(t)], started from the MSM, to the logits")
     epochs: int = Field(40, ge=1, description="passes over the training stretch at most")
     learning_rate: float = Field(2e-3, gt=0, description="Adam's at the start; cosine to zero")

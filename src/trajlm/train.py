@@ -386,7 +386,11 @@ def _build_network(training: States, settings: TrainingSettings) -> LSTMNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return LSTMNetwork(
-            training.n_states, settings.embedding_dim, settings.hidden_dim, log_transitions
+            training.n_states,
+            settings.embedding_dim,
+            settings.hidden_dim,
+            log_transitions,
+            settings.embedding_scale,
         )
 
 

@@ -14,6 +14,7 @@ from trajlm.cli.compare import compare
 from trajlm.cli.data import discretize, simulate
 from trajlm.cli.demo import demo
 from trajlm.cli.model import generate, info, train
+from trajlm.cli.paper import paper
 from trajlm.errors import Interrupted, TrajlmError, TrajlmWarning
 
 BAD_INPUT = 2
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, simulate, discretize, train, generate, compare, info):
+for command in (demo, simulate, discretize, train, generate, compare, paper, info):
     app.command()(command)
 
 

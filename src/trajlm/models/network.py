@@ -21,6 +21,8 @@ class LSTMNetwork(nn.Module):
         Log of a smoothed transition matrix, shape (n_states, n_states), that the skip B starts
         from while D and b start at zero: the network starts as the Markov model and learns only
         the memory. None: no skip (the network of the 2020 paper).
+    embedding_scale
+        Standard deviation of the state vectors at the start.
     """
 
     def __init__(
@@ -29,9 +31,12 @@ class LSTMNetwork(nn.Module):
         embedding_dim: int,
         hidden_dim: int,
         log_transitions: Tensor | None = None,
+        embedding_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(n_states, embedding_dim)
+        with torch.no_grad():
+            self.embedding.weight.mul_(embedding_scale)
         self.lstm = nn.LSTM(embedding_dim, hidden_dim)
         self.readout = nn.Linear(hidden_dim, n_states)
         self.skip: nn.Embedding | None = None
