@@ -58,26 +58,35 @@ def look(view: ViewResult) -> bytes:
 def boltzmann(view: ViewResult) -> bytes:
     """Draw the free energy of the states: the data with its band, models with their bars."""
     with matplotlib.style.context(["default", LOOK]):
-        figure = Canvas(figsize=(4.6, 3.2), layout="constrained")
+        figure = Canvas(figsize=(4.8, 3.3), layout="constrained")
         ax = figure.subplots()
         space = view.data.stick.states.space
-        centers = one_coordinate(space)
-        x = np.arange(space.n_states) if centers is None else centers
+        # A few states are no curve: points side by side, under the names of the states.
+        few = space.n_states == len(view.view.groups.names)
+        centers = None if few else one_coordinate(space)
         plot_free_energy(
-            view.data.free_energy, ax, centers=x, quantity=quantity_of(space), style=DATA
+            view.data.free_energy, ax, centers=centers, quantity=quantity_of(space), style=DATA
         )
+        x = np.arange(space.n_states) if centers is None else centers
         sources = [source for source in view.sources if source.lag == 1]
-        for source, style in zip(sources, styles_of([s.name for s in sources]), strict=True):
+        styles = styles_of([source.name for source in sources])
+        for k, (source, style) in enumerate(zip(sources, styles, strict=True)):
             mean, low, high = source.populations()
             with np.errstate(divide="ignore", invalid="ignore"):
                 F, top, bottom = (-np.log(p / mean.max()) for p in (mean, low, high))
             F[~np.isfinite(F)] = np.nan
-            top = np.where(np.isfinite(top), top, F + 5)
-            bars = np.nan_to_num(np.abs([F - bottom, top - F]))
-            ax.errorbar(x, F, bars, **style.marked(3.2), capsize=1.5, elinewidth=0.8)
-        if view.data.exact_populations is not None:
-            p = view.data.exact_populations
-            ax.plot(x, -np.log(p / p.max()), "x", color="black", ms=7, mew=1.4, label="exact")
+            bars = np.nan_to_num(np.abs([F - bottom, np.where(np.isfinite(top), top, F + 5) - F]))
+            look = style.marked(4) | ({"linestyle": "none"} if few else {})
+            shift = 0.12 * (k + 1) if few else 0.0
+            ax.errorbar(x + shift, F, bars, **look, capsize=1.5, elinewidth=0.8)
+        exact = view.data.exact_populations
+        if exact is not None:
+            ax.plot(
+                x, -np.log(exact / exact.max()), "x", color="0.25", ms=8, mew=1.4, label="exact"
+            )
+        if few:
+            ax.set_xticks(x, [plain_label(name) for name in view.view.groups.names])
+            ax.set_xlabel("")
         ax.legend(frameon=False, fontsize="small")
         return as_png(figure)
 

@@ -75,20 +75,20 @@ def _verdict(view: ViewResult, several: bool) -> str:
 
 def _view_blocks(view: ViewResult, result: SystemResult, several: bool) -> list[Block]:
     name = view.view.name
-    prefix = f"{name.replace('_', ' ')}: " if several else ""
+    suffix = f", {name.replace('_', ' ')}" if several else ""
 
     def figure(kind: str, caption: str, png: bytes) -> Figure:
         return Figure(f"{result.recipe.name}-{name}-{kind}", caption, png)
 
     blocks: list[Block] = [
-        Heading(f"{prefix}what it looks like"),
+        Heading(f"What it looks like{suffix}"),
         figure(
             "look",
             "A stretch of the data, and of what each model generated: not the same moments, so "
             "the curves need not agree in detail.",
             figures.look(view),
         ),
-        Heading(f"{prefix}Boltzmann statistics"),
+        Heading(f"Boltzmann statistics{suffix}"),
         figure(
             "boltzmann",
             "Free energy over the states. Band: 95 % interval of the data from its segments; bars: "
@@ -96,7 +96,7 @@ def _view_blocks(view: ViewResult, result: SystemResult, several: bool) -> list[
             figures.boltzmann(view),
         ),
         *_populations(view),
-        Heading(f"{prefix}kinetics"),
+        Heading(f"Kinetics{suffix}"),
         figure(
             "kinetics",
             "Inverse rate of each transition, counting stays of at least the commit time. Band: "
@@ -111,9 +111,9 @@ def _view_blocks(view: ViewResult, result: SystemResult, several: bool) -> list[
     ]
     if view.plane is not None:
         blocks += _connectivity(view)
-    blocks += _entropy(view, prefix)
+    blocks += _entropy(view, suffix)
     if view.embeddings and view.pairs is not None:
-        blocks += _embedding(view, prefix, figure)
+        blocks += _embedding(view, suffix, figure)
     return blocks
 
 
@@ -267,7 +267,7 @@ def _connectivity(view: ViewResult) -> list[Block]:
     return [Heading("The connectivity that x hides"), Table(header, tuple(rows)), Paragraph(text)]
 
 
-def _entropy(view: ViewResult, prefix: str) -> list[Block]:
+def _entropy(view: ViewResult, suffix: str) -> list[Block]:
     nats = cross_nats(view)
     rows = [
         (
@@ -282,7 +282,7 @@ def _entropy(view: ViewResult, prefix: str) -> list[Block]:
         for source in SCORED
     ]
     blocks: list[Block] = [
-        Heading(f"{prefix}path entropy"),
+        Heading(f"Path entropy{suffix}"),
         Table(("nats a frame", *(f"under {model}" for model in SCORED)), tuple(rows)),
         Paragraph(
             "A row is a source of paths, a column the model that scores them; on the diagonal are "
@@ -312,7 +312,7 @@ def _mean_cell(values: list[float], digits: int) -> str:
     return f"{number(mean, digits)} {interval(low, high, digits)}"
 
 
-def _embedding(view: ViewResult, prefix: str, figure: Any) -> list[Block]:
+def _embedding(view: ViewResult, suffix: str, figure: Any) -> list[Block]:
     assert view.pairs is not None
     rows = []
     for name, found in view.embeddings.items():
@@ -337,7 +337,7 @@ def _embedding(view: ViewResult, prefix: str, figure: Any) -> list[Block]:
     )
     space = view.data.stick.states.space
     return [
-        Heading(f"{prefix}embedding"),
+        Heading(f"Embedding{suffix}"),
         figure(
             "map",
             "State vectors of the first training on their principal axes, numbered by state; the "

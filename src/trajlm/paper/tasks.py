@@ -167,8 +167,8 @@ def read_runs(path: Path) -> tuple[list[Run], IntArray]:
         rest = json.loads(str(file["rest"]))
         runs = []
         for k, values in enumerate(rest):
-            if values["nats_of_data"] is None:
-                values["nats_of_data"] = float("nan")
+            for name in ("discrepancy", "nats_of_data"):
+                values[name] = float("nan") if values[name] is None else values[name]
             arrays = {
                 name: file[name][k] for name in ("populations", "group_populations", "counts")
             }
