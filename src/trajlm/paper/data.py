@@ -36,7 +36,8 @@ from trajlm.systems.potentials import POTENTIALS, exact_populations, mean_energy
 
 Advance = Callable[[int], None]
 
-MARKOV3_TRANSITION_MATRIX = ((0.95, 0.04, 0.01), (0.03, 0.9, 0.07), (0.02, 0.08, 0.9))
+# Reversible, as molecular processes at equilibrium are.
+MARKOV3_TRANSITION_MATRIX = ((0.95, 0.04, 0.01), (0.04, 0.92, 0.04), (0.02, 0.08, 0.9))
 KINSOFT_LEVEL3_DT = 0.2
 # Blocks for the mean energy: each hundreds of frames long, and the energy forgets in a few.
 ENERGY_BLOCKS = 50
