@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,13 +12,20 @@ from trajlm.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-# Largest L that is trained by one thread unless told otherwise.
-ONE_THREAD = 128
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager
-def threads(n: int | None, hidden_dim: int) -> Iterator[None]:
-    """Give PyTorch `n` threads for the time of the block; by default those that L is worth.
+def threads(n: int | None) -> Iterator[int]:
+    """Give how many threads our own loops get, and hold PyTorch to one for the time of the block.
+
+    PyTorch's threads wait for each other at every small operation, endlessly when something else
+    shares the cores (epochs of 1 s took more than 30 s); ours share whole windows.
 
     Raises
     ------
@@ -26,12 +34,12 @@ def threads(n: int | None, hidden_dim: int) -> Iterator[None]:
     """
     import torch
 
-    before = torch.get_num_threads()
     if n is not None and n < 1:
         raise InputError(f"{n} threads were asked for: at least one is needed")
-    torch.set_num_threads(n or (1 if hidden_dim <= ONE_THREAD else before))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        yield
+        yield n or usable_cores()
     finally:
         torch.set_num_threads(before)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trajlm.data import IntArray, States, smallest_unsigned
+from trajlm.devices import usable_cores
 from trajlm.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def generate_lanes(
     lanes = [
         _Lane(model, starts[chosen[k]], keys[k], 1.0 / temperature, out[k]) for k in range(n_lanes)
     ]
-    pool = ThreadPoolExecutor(n_threads or os.cpu_count())
+    pool = ThreadPoolExecutor(n_threads or usable_cores())
     try:
         for begin in range(0, n_steps, CHUNK):
             end = min(begin + CHUNK, n_steps)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from trajlm.data import IntArray, States, as_states
 from trajlm.devices import threads, usable_device
-from trajlm.errors import InputError, Interrupted, ModelFileError, TrajlmWarning
+from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.generate import choose_starts
 from trajlm.holdout import hold_out
 from trajlm.models.files import load_model
@@ -100,12 +99,12 @@ def train(
         File that keeps all a resumed run needs, written after every epoch.
     resume
         Go on from `checkpoint` where it exists; the result is bit-identical to a run that was
-        never stopped, on the same machine and number of threads.
+        never stopped, on the same machine.
     report
         Called after every epoch.
     n_threads
-        Threads of the processor. None: one up to L = 128, where two gain little and wait for
-        each other endlessly when something else runs beside them; all cores above.
+        Threads that share the streams, on the processor; all cores when None. The result is the
+        same for any number.
 
     Raises
     ------
@@ -124,8 +123,8 @@ def train(
     training, validation = hold_out(data, settings.validation, settings.seed)
     data_sha256 = fingerprint(data)
     try:
-        with threads(n_threads, settings.hidden_dim):
-            trainer = _Trainer(training, validation, settings, device)
+        with threads(n_threads) as n:
+            trainer = _Trainer(training, validation, settings, device, n)
             path = Path(checkpoint) if checkpoint else None
             if path and resume and path.exists():
                 trainer.load(path, data_sha256)
@@ -174,9 +173,16 @@ class _Trainer:
     """The state of a training between epochs: network, optimiser, history, best weights."""
 
     def __init__(
-        self, training: States, validation: States, settings: TrainingSettings, device: str
+        self,
+        training: States,
+        validation: States,
+        settings: TrainingSettings,
+        device: str,
+        n_threads: int,
     ) -> None:
         import torch
+
+        from trajlm.models.window import LSTMWindow
 
         self.settings = settings
         self.training = training
@@ -190,7 +196,13 @@ class _Trainer:
         self.baselines = _baselines(training, validation)
         self.network = _build_network(training, settings).to(self.device)
         self.averaged = copy.deepcopy(self.network)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(),
+            lr=settings.learning_rate,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        # Elsewhere PyTorch's own layer runs.
+        self.loops = LSTMWindow(n_threads) if self.device.type == "cpu" else None
         self.history: list[EpochRecord] = []
         self.best = {k: v.clone() for k, v in self.averaged.state_dict().items()}
 
@@ -278,7 +290,7 @@ class _Trainer:
         inputs = torch.from_numpy(window.inputs).to(self.device)
         targets = torch.from_numpy(window.targets).to(self.device)
         keep = torch.from_numpy(~window.fresh).to(self.device, torch.float32)[None, :, None]
-        logits, after = network(inputs, (memory[0] * keep, memory[1] * keep))
+        logits, after = network(inputs, (memory[0] * keep, memory[1] * keep), self.loops)
         loss = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=PADDING, reduction="sum"
         )
@@ -309,8 +321,6 @@ class _Trainer:
 
     def save(self, path: Path, data_sha256: str) -> None:
         """Write everything a resumed run needs."""
-        import torch
-
         from trajlm.checkpoint import write_checkpoint
 
         write_checkpoint(
@@ -325,7 +335,6 @@ class _Trainer:
                 "settings": self.settings.model_dump(),
                 "history": [r.model_dump() for r in self.history],
                 "data_sha256": data_sha256,
-                "threads": torch.get_num_threads(),
             },
         )
 
@@ -339,8 +348,6 @@ class _Trainer:
         ModelFileError
             It is damaged.
         """
-        import torch
-
         from trajlm.checkpoint import read_checkpoint
 
         weights, optimizer, record = read_checkpoint(path)
@@ -349,7 +356,6 @@ class _Trainer:
         try:
             then = TrainingSettings(**record["settings"])
             history = [EpochRecord(**r) for r in record["history"]]
-            then_threads = int(record["threads"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{path} is damaged ({error!r}): train without --resume") from None
         for name in TrainingSettings.model_fields:
@@ -366,13 +372,6 @@ class _Trainer:
         except (KeyError, ValueError, RuntimeError) as error:
             raise ModelFileError(f"{path} is damaged ({error!r}): train without --resume") from None
         self.history = history
-        if then_threads != torch.get_num_threads():
-            warnings.warn(
-                f"the training began with {then_threads} thread(s) and goes on with "
-                f"{torch.get_num_threads()}: its result can differ in the last digits",
-                TrajlmWarning,
-                stacklevel=2,
-            )
 
 
 def _build_network(training: States, settings: TrainingSettings) -> LSTMNetwork:

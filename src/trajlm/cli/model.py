@@ -42,7 +42,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Fixes the result.")] = DEFAULT.seed,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Of the processor (default: one up to L = 128).")
+        int | None, typer.Option(min=1, help="Of the processor (default: all cores).")
     ] = None,
     dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,

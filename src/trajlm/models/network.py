@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from trajlm.models.lstm import LSTMWeights
-
-Memory = tuple[Tensor, Tensor]
+from trajlm.models.window import LSTMWindow, Memory
 
 
 class LSTMNetwork(nn.Module):
@@ -51,12 +51,21 @@ class LSTMNetwork(nn.Module):
         zeros = self.readout.weight.new_zeros(1, n_streams, self.lstm.hidden_size)
         return zeros, zeros
 
-    def forward(self, states: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+    def forward(
+        self, states: Tensor, memory: Memory, window: LSTMWindow | None = None
+    ) -> tuple[Tensor, Memory]:
         """Return logits (window, streams, n_states) of the next states, and the new memory.
 
-        `states` has shape (window, streams).
+        `states` has shape (window, streams). With `window`, its loops take the place of
+        PyTorch's layer; the memory then carries no gradient.
         """
-        hidden, memory = self.lstm(self.embedding(states), memory)
+        if window is None:
+            hidden, memory = self.lstm(self.embedding(states), memory)
+        else:
+            weights = dict(self.lstm.named_parameters())
+            bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
+            table = linear(self.embedding.weight, weights["weight_ih_l0"], bias)
+            hidden, memory = window(table, weights["weight_hh_l0"], states, memory)
         logits: Tensor = self.readout(hidden)
         if self.skip is not None:
             logits = logits + self.skip(states)

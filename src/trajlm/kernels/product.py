@@ -1,0 +1,141 @@
+"""Matrix products inside compiled loops, near the rate of the processor.
+
+``out += a @ b`` in tiles of `ROWS` by `PANEL` numbers that stay in registers over the whole
+depth of the product: per step of the depth one row of b and `ROWS` numbers of a are read for
+`ROWS` times `PANEL` multiply-adds. The matrix b is packed in panels of `PANEL` columns so that it
+is read in order; each element of `out` is summed in order of the depth, so a row of the result
+does not depend on the rows beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from trajlm.kernels.simd import (
+    WIDE,
+    WIDTH,
+    address,
+    load_vector,
+    multiply_add,
+    splat_vector,
+    store_vector,
+)
+
+PANEL = 32
+# Accumulators, one row of b and ROWS numbers of a fill the 16 (AVX-512: 32) registers.
+ROWS = 12 if WIDE else 3
+# Depth after which a panel of b (16 KiB) would push the rows of a out of the first cache.
+DEPTH = 128
+
+F32 = npt.NDArray[np.float32]
+
+
+def tile(rows: int) -> Any:
+    """Return the compiled product of `rows` rows of a and one panel of b.
+
+    The function takes, each with the element its memory is read from: ``out, first, row stride;
+    a, first, row stride, depth stride; b, first, depth stride; depth``.
+    """
+    vectors = PANEL // WIDTH
+
+    @intrinsic
+    def multiply(
+        typingctx: Any, out: Any, out0: Any, out_row: Any, a: Any, a0: Any, a_row: Any,
+        a_depth: Any, b: Any, b0: Any, b_depth: Any, depth: Any,
+    ) -> Any:  # fmt: skip
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            out, out0, out_row, a, a0, a_row, a_depth, b, b0, b_depth, depth = args
+            kinds = sig.args
+            places = _places(builder, address(context, builder, kinds[0], out, out0), out_row, rows)
+            a = address(context, builder, kinds[3], a, a0)
+            a_rows = [builder.gep(a, [builder.mul(a_row, a_row.type(r))]) for r in range(rows)]
+            b = address(context, builder, kinds[7], b, b0)
+
+            before = builder.block
+            loop = builder.append_basic_block("depth")
+            after = builder.append_basic_block("done")
+            sums = [[load_vector(builder, p) for p in row] for row in places]
+            builder.branch(loop)
+            builder.position_at_end(loop)
+            k = builder.phi(depth.type)
+            k.add_incoming(depth.type(0), before)
+            held = [[_carried(builder, x, before) for x in row] for row in sums]
+            at_k = builder.mul(k, a_depth)
+            factors = [
+                splat_vector(builder, builder.load(builder.gep(row, [at_k]), align=4))
+                for row in a_rows
+            ]
+            b_row = builder.gep(b, [builder.mul(k, b_depth)])
+            for v in range(vectors):
+                x = load_vector(builder, builder.gep(b_row, [depth.type(v * WIDTH)]))
+                for r in range(rows):
+                    sums[r][v] = multiply_add(builder, factors[r], x, held[r][v])
+                    held[r][v].add_incoming(sums[r][v], loop)
+            k_next = builder.add(k, depth.type(1))
+            k.add_incoming(k_next, loop)
+            builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, after)
+            builder.position_at_end(after)
+            for r in range(rows):
+                for v in range(vectors):
+                    store_vector(builder, sums[r][v], places[r][v])
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.void(out, n, n, a, n, n, n, b, n, n, n), codegen
+
+    return multiply
+
+
+def _places(builder: Any, first: Any, stride: Any, rows: int) -> list[list[Any]]:
+    """Return the pointers to the vectors of a tile."""
+    starts = [builder.gep(first, [builder.mul(stride, stride.type(r))]) for r in range(rows)]
+    return [[builder.gep(p, [stride.type(v)]) for v in range(0, PANEL, WIDTH)] for p in starts]
+
+
+def _carried(builder: Any, value: ir.Value, block: Any) -> Any:
+    """Return the value that a loop carries, `value` when it comes from `block`."""
+    phi = builder.phi(value.type)
+    phi.add_incoming(value, block)
+    return phi
+
+
+_many_rows = tile(ROWS)
+_one_row = tile(1)
+
+
+@numba.njit(nogil=True)
+def add_packed_product(
+    out: F32, out0: int, columns: int, a: F32, a0: int, depth: int, b: F32, rows: int
+) -> None:
+    """Add a (rows, depth) times packed b (depth, columns) to `out` (rows, columns).
+
+    `out0` and `a0` are the elements of the arrays' memory where the matrices begin.
+    """
+    for p in range(columns // PANEL):
+        for k in range(0, depth, DEPTH):
+            d = min(DEPTH, depth - k)
+            b0 = (p * depth + k) * PANEL
+            o, i = out0 + p * PANEL, a0 + k
+            r = 0
+            while r + ROWS <= rows:
+                _many_rows(
+                    out, o + r * columns, columns, a, i + r * depth, depth, 1, b, b0, PANEL, d
+                )
+                r += ROWS
+            while r < rows:
+                _one_row(out, o + r * columns, columns, a, i + r * depth, depth, 1, b, b0, PANEL, d)
+                r += 1
+
+
+def packed(matrix: F32) -> F32:
+    """Return a matrix (depth, columns) in panels, flat; columns are a multiple of `PANEL`."""
+    depth, columns = matrix.shape
+    panels = matrix.reshape(depth, columns // PANEL, PANEL).swapaxes(0, 1)
+    return np.ascontiguousarray(panels, dtype=np.float32).reshape(-1)

@@ -1,0 +1,154 @@
+"""Vectors of single-precision numbers as values of compiled code.
+
+The compiler's own vectorisation comes and goes with the shape of a loop; what is written with
+these stays vectorised, and without reassociation: the same numbers give the same bits in every
+kernel. `WIDTH` numbers fill one register of this machine (two where registers hold four).
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import (
+    intrinsic,
+    lower_builtin,
+    models,
+    register_model,
+    type_callable,
+)
+
+WIDE = bool(llvm.get_host_cpu_features().get("avx512f"))
+WIDTH = 16 if WIDE else 8
+
+F32 = ir.FloatType()
+VECTOR = ir.VectorType(F32, WIDTH)
+
+
+class VectorType(types.Type):
+    """`WIDTH` single-precision numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"float32x{WIDTH}")
+
+
+vector_type = VectorType()
+
+
+@register_model(VectorType)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: Any) -> None:
+        super().__init__(dmm, fe_type, VECTOR)
+
+
+def address(context: Any, builder: Any, kind: Any, array: Any, first: Any) -> Any:
+    """Return the LLVM pointer to element `first` of an array's memory."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [first])
+
+
+def load_vector(builder: Any, pointer: Any) -> Any:
+    """Emit an unaligned load."""
+    return builder.load(builder.bitcast(pointer, VECTOR.as_pointer()), align=4)
+
+
+def store_vector(builder: Any, value: Any, pointer: Any) -> None:
+    """Emit an unaligned store."""
+    builder.store(value, builder.bitcast(pointer, VECTOR.as_pointer()), align=4)
+
+
+def splat_vector(builder: Any, scalar: Any) -> Any:
+    """Emit a vector whose elements all are `scalar`."""
+    one = builder.insert_element(
+        ir.Constant(VECTOR, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
+    )
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+    return builder.shuffle_vector(one, one, zeros)
+
+
+def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """Emit a * b + c, fused where the machine can."""
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fmuladd.v{WIDTH}f32"
+    )
+    return builder.call(function, [a, b, c])
+
+
+@intrinsic
+def load(typingctx: Any, array: Any, first: Any) -> Any:
+    """Return the vector at element `first` of a contiguous float32 array's memory."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return load_vector(builder, address(context, builder, sig.args[0], *args))
+
+    return vector_type(array, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx: Any, array: Any, first: Any, value: Any) -> Any:
+    """Write a vector at element `first` of a contiguous float32 array's memory."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        store_vector(builder, args[2], address(context, builder, sig.args[0], *args[:2]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector_type), codegen
+
+
+@intrinsic
+def splat(typingctx: Any, scalar: Any) -> Any:
+    """Return a vector whose elements all are `scalar`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return splat_vector(builder, args[0])
+
+    return vector_type(types.float32), codegen
+
+
+@intrinsic
+def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a * b + c, fused where the machine can."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return multiply_add(builder, *args)
+
+    return vector_type(vector_type, vector_type, vector_type), codegen
+
+
+@intrinsic
+def clip(typingctx: Any, value: Any, limit: Any) -> Any:
+    """Return `value` between -limit and limit; what is not a number stays so."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value, limit = args
+        below = builder.fneg(limit)
+        value = builder.select(builder.fcmp_ordered("<", limit, value), limit, value)
+        return builder.select(builder.fcmp_ordered(">", below, value), below, value)
+
+    return vector_type(vector_type, vector_type), codegen
+
+
+def _define(operation: Any, emit: str) -> None:
+    """Give vectors an arithmetic operator."""
+
+    @type_callable(operation)
+    def typer(context: Any) -> Any:
+        def result(a: Any, b: Any) -> Any:
+            if isinstance(a, VectorType) and isinstance(b, VectorType):
+                return vector_type
+            return None
+
+        return result
+
+    @lower_builtin(operation, VectorType, VectorType)
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return getattr(builder, emit)(*args)
+
+
+_define(operator.add, "fadd")
+_define(operator.sub, "fsub")
+_define(operator.mul, "fmul")
+_define(operator.truediv, "fdiv")

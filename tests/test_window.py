@@ -1,0 +1,107 @@
+import numba
+import numpy as np
+import pytest
+import torch
+
+from trajlm.kernels import activations, product, simd
+from trajlm.models.network import LSTMNetwork
+from trajlm.models.window import LSTMWindow
+
+N_STATES, EMBEDDING_DIM = 5, 4
+
+
+def network_of(hidden_dim, seed=0):
+    torch.manual_seed(seed)
+    network = LSTMNetwork(N_STATES, EMBEDDING_DIM, hidden_dim, torch.randn(N_STATES, N_STATES))
+    for p in network.parameters():
+        torch.nn.init.normal_(p, std=1.5 / hidden_dim**0.5)
+    return network
+
+
+def run(network, states, targets, memory, loops):
+    """Loss, memory after the window, and all gradients."""
+    network.zero_grad()
+    logits, after = network(states, memory, loops)
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    loss.backward()
+    return loss.item(), after, {k: p.grad.clone() for k, p in network.named_parameters()}
+
+
+def window_of(hidden_dim, streams, frames=23, seed=1):
+    rng = torch.Generator().manual_seed(seed)
+    states, targets = torch.randint(N_STATES, (2, frames, streams), generator=rng)
+    h, c = 0.7 * torch.randn(2, 1, streams, hidden_dim, generator=rng)
+    return states, targets, (h.clamp(-1, 1), c)
+
+
+@pytest.mark.parametrize(("hidden_dim", "streams"), [(6, 1), (32, 7), (64, 64), (150, 5)])
+def test_loops_agree_with_the_double_precision_layer_of_pytorch(hidden_dim, streams):
+    network = network_of(hidden_dim)
+    states, targets, memory = window_of(hidden_dim, streams)
+    loss, after, gradients = run(network, states, targets, memory, LSTMWindow(1))
+    doubled = tuple(x.double() for x in memory)
+    exact_loss, exact_after, exact = run(network.double(), states, targets, doubled, None)
+    assert loss == pytest.approx(exact_loss, abs=1e-6)
+    for found, wanted in zip(after, exact_after, strict=True):
+        np.testing.assert_allclose(found.numpy(), wanted.detach().numpy(), atol=5e-6)
+    for name, wanted in exact.items():
+        largest = wanted.abs().max().item()
+        np.testing.assert_allclose(gradients[name], wanted, atol=2e-5 * largest, err_msg=name)
+
+
+def test_gradients_are_the_same_bits_for_any_number_of_threads():
+    network = network_of(40)
+    data = window_of(40, 11)
+    one, _, a = run(network, *data, LSTMWindow(1))
+    three, _, b = run(network, *data, LSTMWindow(3))
+    assert one == three
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_stream_does_not_depend_on_those_beside_it():
+    network = network_of(32)
+    states, _, (h, c) = window_of(32, 9)
+    with torch.no_grad():
+        together, _ = network(states, (h, c), LSTMWindow(1))
+        for s in range(9):
+            alone, _ = network(
+                states[:, [s]], (h[:, [s]].contiguous(), c[:, [s]].contiguous()), LSTMWindow(1)
+            )
+            torch.testing.assert_close(alone[:, 0], together[:, s], rtol=0, atol=1e-6)
+
+
+def test_going_backward_after_a_later_window_is_refused():
+    network = network_of(8)
+    states, _, memory = window_of(8, 3)
+    loops = LSTMWindow(1)
+    first, _ = network(states, memory, loops)
+    network(states, memory, loops)
+    with pytest.raises(RuntimeError, match="later window"):
+        first.sum().backward()
+
+
+@numba.njit
+def apply_tanh(x, out):
+    for k in range(0, len(x), simd.WIDTH):
+        simd.store(out, k, activations.tanh(simd.load(x, k)))
+
+
+def test_vector_tanh_is_exact_to_single_precision():
+    x = np.concatenate([np.linspace(-12, 12, 200_001), [0, np.inf, -np.inf, np.nan]])
+    x = np.resize(x.astype(np.float32), 200_064 // 16 * 16 + 16)
+    out = np.empty_like(x)
+    apply_tanh(x, out)
+    exact = np.tanh(x.astype(np.float64))
+    np.testing.assert_allclose(out, exact, rtol=5e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "depth", "columns"), [(1, 1, 32), (7, 300, 96), (12, 128, 32)])
+def test_packed_product_is_the_product(rows, depth, columns):
+    rng = np.random.default_rng(0)
+    a, b, out = (
+        rng.normal(size=s).astype(np.float32)
+        for s in ((rows, depth), (depth, columns), (rows, columns))
+    )
+    exact = out + a.astype(np.float64) @ b
+    product.add_packed_product(out, 0, columns, a, 0, depth, product.packed(b), rows)
+    np.testing.assert_allclose(out, exact, atol=2e-5)
