@@ -22,7 +22,9 @@ from trajlm.plots.style import BAND_COLOR, one_coordinate, plain_label, tidy
 
 F64 = npt.NDArray[np.float64]
 
-LOOK = {"font.size": 8.5, "axes.linewidth": 0.7, "savefig.dpi": 130}
+LOOK = {"font.size": 8.5, "axes.linewidth": 0.7}
+DOTS_PER_INCH = 120
+COLORS = 128
 PANEL = (3.2, 2.7)
 # Typical stays that a stretch should show.
 STAYS_SHOWN = 15
@@ -30,9 +32,13 @@ SHORTEST_STRETCH = 1000
 
 
 def as_png(figure: Canvas) -> bytes:
-    """Return a figure as a PNG image."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=130, metadata={"Software": None})
+    """Return a figure as a PNG image of few colours, a third of the size."""
+    from PIL import Image
+
+    drawn, stream = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
+    image = Image.open(drawn).convert("RGB").quantize(COLORS)
+    image.save(stream, format="png", optimize=True)
     return stream.getvalue()
 
 

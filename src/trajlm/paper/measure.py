@@ -243,17 +243,28 @@ def agreement_from(source: Source, stick: Yardstick, min_count: int = 20) -> flo
     the mean rate over the runs lies in the 95 % interval of the data, for every ordered pair.
     None where it does not agree even at the longest.
     """
+    inside, settled = rates_inside(source, stick, min_count)
     reference = stick.transitions
-    low, high = reference.rate_intervals()
-    mean, _, _ = source.rates()
-    settled = reference.counts >= min_count
-    outside = np.any(settled & ((mean < low) | (mean > high)), axis=(1, 2))
-    known = np.flatnonzero(settled.any(axis=(1, 2)))
+    outside = np.any(settled & ~inside, axis=(1, 2))
+    known = np.flatnonzero(np.any(settled, axis=(1, 2)))
     if len(known) == 0 or outside[known[-1]]:
         return None
     wrong = np.flatnonzero(outside)
     first = wrong[-1] + 1 if len(wrong) else 0
     return float(reference.commit_times[first] * reference.dt)
+
+
+def rates_inside(
+    source: Source, stick: Yardstick, min_count: int = 20
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which mean rates lie in the data's 95 % interval, and which the data settles.
+
+    Shape (m, n_groups, n_groups) each; a rate is settled where the data counts `min_count`
+    transitions.
+    """
+    low, high = stick.transitions.rate_intervals()
+    mean, _, _ = source.rates()
+    return np.asarray((low <= mean) & (mean <= high)), stick.transitions.counts >= min_count
 
 
 def kullback_leibler(

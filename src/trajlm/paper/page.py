@@ -8,7 +8,7 @@ import numpy as np
 
 from trajlm.analysis import mean_interval
 from trajlm.paper import figures
-from trajlm.paper.measure import agreement_from, kullback_leibler
+from trajlm.paper.measure import agreement_from, kullback_leibler, rates_inside
 from trajlm.paper.recipe import RecordData
 from trajlm.paper.results import SCORED, cross_nats, exact_inside
 from trajlm.paper.run import PLAIN_EMBEDDING_SCALE, SystemResult, ViewResult
@@ -156,6 +156,7 @@ def _discrepancy_table(view: ViewResult) -> Table:
         mean, low, high = source.discrepancy()
         floor = view.sticks[source.lag].floor.value
         nats = number(source.nats_of_data()[0], 4) if source.lag == 1 else "–"
+        inside, settled = rates_inside(source, view.sticks[source.lag])
         rows.append(
             (
                 source.name,
@@ -163,29 +164,42 @@ def _discrepancy_table(view: ViewResult) -> Table:
                 interval(max(low, 0.0), high),
                 number(floor),
                 number(mean / floor, 2),
+                f"{(inside & settled).sum()} of {settled.sum()}",
                 nats,
                 source.note,
             )
         )
-    header = ("model", "D", "95 % interval", "D0 at its lag", "D / D0", "nats a frame", "how")
+    header = (
+        "model",
+        "D",
+        "95 % interval",
+        "D0 at its lag",
+        "D / D0",
+        "rates inside",
+        "nats a frame",
+        "how",
+    )
     return Table(header, tuple(rows))
 
 
 def _agreements(view: ViewResult) -> list[str]:
     """Say from which commit time on each source agrees with the data."""
     space = view.data.stick.states
-    sentences = []
+    sentences = [
+        "“Rates inside” counts the pairs and commit times at which the mean rate lies in the "
+        "data's 95 % interval, out of those at which the data counts 20 transitions or more."
+    ]
     for source in view.sources:
         begin = agreement_from(source, view.sticks[source.lag])
         if begin is None:
-            text = "is outside the data's interval even at the longest commit time"
+            text = "is outside for some pair even at the longest commit time"
         elif begin <= space.dt * source.lag:
-            text = "is inside the data's interval at every commit time"
+            text = "is inside for all pairs at every commit time"
         else:
             time = physical_time(begin / space.dt, space.dt, space.unit)
-            text = f"is inside the data's interval for all pairs only from {time} on"
+            text = f"is inside for all pairs only from a commit time of {time} on"
         sentences.append(f"{source.name} {text}.")
-    return [*sentences, "(Commit times at which the data counts 20 transitions or more.)"]
+    return sentences
 
 
 def _rates_table(view: ViewResult) -> Table:

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 
 from trajlm.paper.embedding import EmbeddingResult, RankCorrelation
-from trajlm.paper.measure import Source, agreement_from, kullback_leibler
+from trajlm.paper.measure import (
+    Source,
+    agreement_from,
+    kullback_leibler,
+    rates_inside,
+)
 from trajlm.paper.run import SystemResult, ViewResult
 
 # Sources whose paths are scored under each other.
@@ -76,6 +81,7 @@ def source_values(source: Source, view: ViewResult) -> dict[str, Any]:
     populations = source.populations()
     rates = source.rates()
     nats = source.nats_of_data() if source.lag == 1 else (None, None, None)
+    inside, settled = rates_inside(source, stick)
     return {
         "note": source.note,
         "lag": source.lag,
@@ -85,6 +91,8 @@ def source_values(source: Source, view: ViewResult) -> dict[str, Any]:
         "D_runs": [run.discrepancy for run in source.runs],
         "D0": stick.floor.value,
         "agrees_from": agreement_from(source, stick),
+        "rates_inside": int((inside & settled).sum()),
+        "rates_settled": int(settled.sum()),
         "n_frames_each": source.runs[0].n_frames,
         "populations": populations[0],
         "populations_low": populations[1],

@@ -53,7 +53,7 @@ def listed(names: Sequence[str]) -> str:
 
 def physical_time(frames: float, dt: float, unit: str) -> str:
     """Return a number of frames as a time."""
-    name = unit + "s" if unit == "frame" and frames * dt != 1 else unit
+    name = unit + "s" if unit in ("frame", "time unit") and frames * dt != 1 else unit
     return f"{frames * dt:,.6g} {name}"
 
 
