@@ -1,4 +1,5 @@
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -7,11 +8,21 @@ from trajlm.cli import run
 from trajlm.data import Features
 from trajlm.discretize import smooth
 from trajlm.errors import InputError
+from trajlm.io import write_states
+from trajlm.models.files import load_model
 from trajlm.paper.authors import label_statistics, read_authors_labels
-from trajlm.paper.data import check_potential, make_features, make_states, plane_states
+from trajlm.paper.data import (
+    MARKOV3_TRANSITION_MATRIX,
+    check_potential,
+    make_features,
+    make_states,
+    plane_states,
+)
 from trajlm.paper.produce import check_records
 from trajlm.paper.recipe import SYSTEMS, load_recipe
+from trajlm.paper.tasks import Fit, run_tasks
 from trajlm.report.document import Document, Figure, Paragraph, Table, to_html, to_markdown
+from trajlm.systems.hidden_markov import markov_chain
 from trajlm.systems.potentials import POTENTIALS
 
 TINY = {"n_models": 2, "n_lanes": 2, "epochs": 1, "plain_epochs": 1, "max_hidden": 2}
@@ -99,7 +110,7 @@ def tiny_recipes(monkeypatch):
 @pytest.mark.parametrize("name", ["linear3", "kinsoft3"])
 def test_a_system_goes_from_nothing_to_page_and_numbers(tiny_recipes, tmp_path, name, capsys):
     out = tmp_path / "paper"
-    assert run(["paper", name, "--out", str(out), "--workers", "2"]) == 0
+    assert run(["paper", name, "--out", str(out), "--workers", "1"]) == 0
     values = json.loads((out / name / "results.json").read_text())
     view = values["views"][next(iter(values["views"]))]
     assert set(view["sources"]) == {"LSTM", "MSM", "MSM, lag 10", "HMM"}
@@ -112,7 +123,7 @@ def test_a_system_goes_from_nothing_to_page_and_numbers(tiny_recipes, tmp_path, 
         assert f"figures/{figure.name}" in page
     # The same command takes up what is there, and nothing changes but the time taken.
     stamps = {p: p.stat().st_mtime_ns for p in (out / name).rglob("model.json")}
-    assert run(["paper", name, "--out", str(out), "--workers", "2"]) == 0
+    assert run(["paper", name, "--out", str(out), "--workers", "1"]) == 0
     assert stamps == {p: p.stat().st_mtime_ns for p in (out / name).rglob("model.json")}
     again = json.loads((out / name / "results.json").read_text())
     for both in (values, again):
@@ -121,6 +132,7 @@ def test_a_system_goes_from_nothing_to_page_and_numbers(tiny_recipes, tmp_path, 
 
 
 def test_an_interrupted_task_leaves_what_was_finished(tiny_recipes, tmp_path, monkeypatch):
+    command = import_module("trajlm.cli.paper")
     out = tmp_path / "paper"
     done = []
 
@@ -130,13 +142,30 @@ def test_an_interrupted_task_leaves_what_was_finished(tiny_recipes, tmp_path, mo
         if len(done) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("trajlm.cli.paper.say", stop_after_two)
+    monkeypatch.setattr(command, "say", stop_after_two)
     assert run(["paper", "kinsoft3", "--out", str(out), "--workers", "1"]) == 130
     finished = {p: p.stat().st_mtime_ns for p in out.rglob("model.safetensors")}
     assert len(finished) >= 4
-    monkeypatch.setattr("trajlm.cli.paper.say", lambda text: None)
+    monkeypatch.setattr(command, "say", lambda text: None)
     assert run(["paper", "kinsoft3", "--out", str(out), "--workers", "1"]) == 0
     assert finished == {p: p.stat().st_mtime_ns for p in finished}
+
+
+def test_tasks_side_by_side_are_all_done_and_a_failure_is_passed_on(tmp_path):
+    data = chain_file(tmp_path)
+    fits = [Fit(data, tmp_path / f"msm{lag}", lag, 2, 0) for lag in (1, 2, 3)]
+    said = []
+    run_tasks(fits, 2, said.append)
+    assert sorted(said) == ["msm1: fitted", "msm2: fitted", "msm3: fitted"]
+    assert load_model(tmp_path / "msm3").record["lag"] == 3
+    with pytest.raises(InputError, match="lag 99999"):
+        run_tasks([Fit(data, tmp_path / "bad", 99_999, 2, 0)], 2, said.append)
+
+
+def chain_file(folder):
+    states = markov_chain(MARKOV3_TRANSITION_MATRIX).simulate(2000)
+    write_states(folder / "states.npz", states)
+    return folder / "states.npz"
 
 
 def test_a_missing_record_is_said_before_any_work(tmp_path, monkeypatch):

@@ -6,8 +6,9 @@ own, with one thread; what it makes is written whole or not at all.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
-import os
+import signal
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from trajlm.atomic import atomic_path
+from trajlm.atomic import atomic_path, plain
 from trajlm.data import IntArray
 from trajlm.io import read_states
 from trajlm.models.files import load_model
@@ -145,10 +146,6 @@ class Measurement:
 
 def write_runs(path: Path, runs: list[Run], excerpt: IntArray) -> None:
     """Write runs and an excerpt into an npz file, without pickle."""
-    import json
-
-    from trajlm.atomic import plain
-
     arrays: dict[str, Any] = {"excerpt": excerpt}
     for name in ("populations", "group_populations", "counts"):
         arrays[name] = np.array([getattr(run, name) for run in runs])
@@ -161,8 +158,6 @@ def write_runs(path: Path, runs: list[Run], excerpt: IntArray) -> None:
 
 def read_runs(path: Path) -> tuple[list[Run], IntArray]:
     """Read what `write_runs` wrote."""
-    import json
-
     with np.load(path, allow_pickle=False) as file:
         rest = json.loads(str(file["rest"]))
         runs = []
@@ -182,8 +177,13 @@ Task = Callable[[], str]
 def run_tasks(tasks: Iterable[Task], workers: int, say: Callable[[str], None]) -> None:
     """Run tasks side by side, in order, and say what each did.
 
-    Ctrl-C, or a task that fails, stops them all; what they saved is taken up again.
+    Ctrl-C, or a task that fails, stops them all; what they saved is taken up again. One worker
+    is this process itself.
     """
+    if workers == 1:
+        for task in tasks:
+            say(task())
+        return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet_worker)
     try:
@@ -203,13 +203,5 @@ def _call(task: Task) -> str:
 
 
 def _quiet_worker() -> None:
-    # One thread each: side by side, threads of the same cores only wait for one another.
     # Ctrl-C goes to the whole process group: the parent decides and ends its workers.
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = "1"
-    import torch
-
-    torch.set_num_threads(1)
