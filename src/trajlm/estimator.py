@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class LSTMEstimator:
         checkpoint: str | Path | None = None,
         resume: bool = False,
         report: Report | None = None,
+        report_calibration: Callable[[int, float], None] | None = None,
     ) -> LSTMEstimator:
         """Train on `states`; see `train`."""
         self._model = train(
@@ -55,6 +56,7 @@ class LSTMEstimator:
             checkpoint=checkpoint,
             resume=resume,
             report=report,
+            report_calibration=report_calibration,
         )
         return self
 

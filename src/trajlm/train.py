@@ -6,6 +6,7 @@ import copy
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,7 @@ def train(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     report: Report | None = None,
+    report_calibration: Callable[[int, float], None] | None = None,
     n_threads: int | None = None,
 ) -> LSTMModel:
     """Train a language model on `states` by minimising J, the nats a frame.
@@ -102,6 +104,8 @@ def train(
         never stopped, on the same machine.
     report
         Called after every epoch.
+    report_calibration
+        Called after every round of the calibration, see `calibrate`.
     n_threads
         Threads that share the streams, on the processor; all cores when None. The result is the
         same for any number.
@@ -129,6 +133,10 @@ def train(
             if path and resume and path.exists():
                 trainer.load(path, data_sha256)
             _run_epochs(trainer, path, data_sha256, report)
+            model = trainer.model(data, data_sha256)
+            if settings.calibration:
+                model = _calibrated(model, trainer, bool(path), report_calibration, n_threads)
+            return model
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
             raise InputError(
@@ -136,7 +144,6 @@ def train(
                 f"window {settings.window} and {settings.streams} streams: make one smaller"
             ) from None
         raise
-    return trainer.model(data, data_sha256)
 
 
 def finished_model(folder: Path, states: States, settings: TrainingSettings) -> LSTMModel | None:
@@ -167,6 +174,28 @@ def _run_epochs(
         if path and saved:
             where = f"saved after epoch {saved}; go on with --resume"
         raise Interrupted(f"training stopped, {where}") from None
+
+
+def _calibrated(
+    model: LSTMModel,
+    trainer: _Trainer,
+    saved: bool,
+    report: Callable[[int, float], None] | None,
+    n_threads: int | None,
+) -> LSTMModel:
+    """Match the slow rates to those of the training stretch; the checkpoint is whole by now."""
+    from trajlm.calibrate import calibrate
+
+    try:
+        model, done = calibrate(
+            model, trainer.training, trainer.window, trainer.settings.seed, report, n_threads
+        )
+    except KeyboardInterrupt:
+        where = "go on with --resume" if saved else "nothing was saved"
+        raise Interrupted(f"the calibration after the last epoch was stopped; {where}") from None
+    if done:
+        model.record["calibration"] = {**asdict(done), "summary": done.describe()}
+    return model
 
 
 class _Trainer:

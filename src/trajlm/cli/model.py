@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trajlm.cli.progress import progress, say
+from trajlm.cli.progress import progress, say, say_calibration
 from trajlm.errors import InputError
 from trajlm.settings import TrainingSettings
 
@@ -39,6 +39,9 @@ def train(
     validation: Annotated[
         float, typer.Option(help="Share of the frames held out to see when to stop.")
     ] = DEFAULT.validation,
+    calibration: Annotated[
+        bool, typer.Option(help="Match the slow rates to those of the data at last.")
+    ] = DEFAULT.calibration,
     seed: Annotated[int, typer.Option(help="Fixes the result.")] = DEFAULT.seed,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     threads: Annotated[
@@ -73,6 +76,7 @@ def train(
         streams=streams,
         patience=patience,
         validation=validation,
+        calibration=calibration,
         seed=seed,
     )
     data = read_states(states, key=key, dt=dt, unit=unit)
@@ -101,9 +105,12 @@ def train(
         resume=resume,
         n_threads=threads,
         report=lambda record, baselines: say(record.describe(epochs, baselines)),
+        report_calibration=say_calibration,
     )
     model.save(out)
     checkpoint.unlink(missing_ok=True)
+    if "calibration" in model.record:
+        say(model.record["calibration"]["summary"])
     history, best = model.record["history"], model.record["best_epoch"]
     if history[best - 1]["validation"] >= model.record["baselines"]["msm"]:
         say(

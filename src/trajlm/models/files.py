@@ -125,12 +125,15 @@ def describe_model(folder: str | Path) -> str:
 def _training_lines(record: dict[str, Any]) -> list[str]:
     history, baselines = record["history"], record["baselines"]
     best = history[record["best_epoch"] - 1]
-    return [
+    lines = [
         f"trained on {record['n_trajectories']} trajectory(ies), {record['n_frames']:,} "
         f"frames, {len(history)} epochs, seed {record['settings']['seed']}",
         f"held-out stretch: {best['validation']:.4f} nats a frame (MSM "
         f"{baselines['msm']:.4f}, independent frames {baselines['independent']:.4f})",
     ]
+    if "calibration" in record:
+        lines.append(f"calibration: {record['calibration']['summary']}")
+    return lines
 
 
 def _discretization_sentence(space: StateSpace) -> str:

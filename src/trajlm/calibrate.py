@@ -1,0 +1,416 @@
+"""Calibrating the slow kinetics of a language model against its training data.
+
+Cross-entropy hardly feels a transition that happens a few times in a million frames, so its
+rate is learned within a factor of two or so. But it is known better: it was counted. Here the
+sets of states that are left more slowly than a gradient window sees are found by themselves, the
+model is run freely, and the odds of moving between the sets are shifted until its populations
+and rates are those of the data. This is in the spirit of the path reweighting with known
+averages of Tsai et al., Nat. Commun. 13:7231 (2022), but acts on the bigram skip alone: with
+X_g(s) the membership of state s in set g, a step from s to k gets
+
+    sum_g a_g (X_g(k) - X_g(s)) + sum_{g<h} b_gh f_gh(s, k)
+
+added to its logit. The tilt a acts as a free energy and moves populations; the mobility b, on
+the membership f_gh that the step moves between g and h in either direction, changes the rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.analysis.kinetics import CommittedTransitions, commit_times, committed_transitions
+from trajlm.data import States
+from trajlm.models.lstm import LSTMModel
+from trajlm.models.markov import transition_counts
+
+F64 = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+
+# A process is slow when more than this is left of its correlation after a gradient window.
+SLOW = np.exp(-1.0)
+# Populations are those of equilibrium in trajectories of this many slowest relaxation times.
+RELAXATIONS = 10.0
+# With fewer events the interval of a rate spans more than a factor of three: no target.
+MIN_EVENTS = 10
+# Share of the gradient window that a stay must last for its transition to be called slow.
+COMMIT_SHARE = 0.5
+# Free runs, and the frames of each in lengths of the data; fewer where they hold ENOUGH_EVENTS.
+ROUNDS = 4
+LENGTHS = 8.0
+ENOUGH_EVENTS = 1000
+N_LANES = 32
+# Largest change of a log-odds in one round, since the response is linear only nearby.
+LARGEST_STEP = 1.0
+
+
+@dataclass(frozen=True)
+class SlowSets:
+    """Sets of states between which the data moves more slowly than a gradient window sees.
+
+    Parameters
+    ----------
+    memberships
+        X, the PCCA+ membership of each state in each set, shape (n_states, n_sets), rows that
+        sum to one.
+    assignment
+        The set in which each state's membership is largest, shape (n_states,).
+    slowest
+        The longest implied timescale, in frames.
+    """
+
+    memberships: F64
+    assignment: Integers
+    slowest: float
+
+    @property
+    def n_sets(self) -> int:
+        """Number of sets."""
+        return int(self.memberships.shape[1])
+
+    def shift(self, tilt: F64, mobility: F64) -> F64:
+        """Return what is added to the logit of each step, shape (n_states, n_states).
+
+        A step s -> k moves from set g to set h the membership that g loses,
+        max(0, X_g(s) - X_g(k)), shared among the sets that gain in proportion to their gain.
+
+        Parameters
+        ----------
+        tilt
+            a, shape (n_sets,).
+        mobility
+            b, symmetric, shape (n_sets, n_sets).
+        """
+        change = self.memberships[None, :, :] - self.memberships[:, None, :]
+        gain, loss = np.maximum(change, 0.0), np.maximum(-change, 0.0)
+        total = gain.sum(axis=2)
+        moved = np.einsum("skg,gh,skh->sk", loss, mobility, gain)
+        shift: F64 = change @ tilt + np.divide(
+            moved, total, out=np.zeros_like(total), where=total > 0
+        )
+        return shift
+
+
+@dataclass(frozen=True)
+class SlowKinetics:
+    """Populations of the slow sets and the transitions between them, as counted.
+
+    Parameters
+    ----------
+    populations
+        Mean membership in each set, shape (n_sets,).
+    transitions
+        Committed transitions between the sets.
+    """
+
+    populations: F64
+    transitions: CommittedTransitions
+
+    @property
+    def both_ways(self) -> Integers:
+        """Transitions g -> h and h -> g together, shape (m, n_sets, n_sets)."""
+        both: Integers = self.transitions.counts + self.transitions.counts.swapaxes(1, 2)
+        return both
+
+    def log_fluxes(self) -> F64:
+        """Return ln(transitions both ways, a frame), none taken as one half."""
+        fluxes: F64 = np.log(np.maximum(self.both_ways, 0.5) / self.transitions.total_frames)
+        return fluxes
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a model is calibrated to.
+
+    Parameters
+    ----------
+    kinetics
+        Counted in the data, over a ladder of commit times.
+    commit_time
+        Index of the commit time by which transitions are called slow.
+    used
+        The commit times that count for each pair of sets, shape (m, n_sets, n_sets): from
+        `commit_time` on, as long as there are enough transitions.
+    tilted
+        The sets whose populations are matched, shape (n_sets,).
+    """
+
+    kinetics: SlowKinetics
+    commit_time: int
+    used: Booleans
+    tilted: Booleans
+
+    @property
+    def events(self) -> Integers:
+        """Slow transitions of the data, shape (n_sets, n_sets)."""
+        events: Integers = self.kinetics.transitions.counts[self.commit_time]
+        return events
+
+    @property
+    def pairs(self) -> Booleans:
+        """The pairs of sets whose rates are matched, symmetric, shape (n_sets, n_sets)."""
+        pairs: Booleans = self.used.any(axis=0)
+        return pairs
+
+    def log_ratios(self, generated: SlowKinetics) -> tuple[F64, F64]:
+        """Return ln(generated / data) of populations (n_sets,) and rates (n_sets, n_sets).
+
+        Those of the rates are means over the commit times that count, as in the discrepancy D.
+        What is not matched is zero.
+        """
+        data = self.kinetics
+        populations = np.log(np.maximum(generated.populations, 1e-9) / data.populations)
+        logs = generated.log_fluxes() - data.log_fluxes()
+        rates = (logs * self.used).sum(axis=0) / np.maximum(self.used.sum(axis=0), 1)
+        return np.where(self.tilted, populations, 0.0), rates
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was matched and how; shape (n_sets,) or (n_pairs,), pairs of sets g < h.
+
+    Parameters
+    ----------
+    lag
+        Frames of the gradient window: what is slower is calibrated.
+    slowest
+        The longest implied timescale of the data, in frames.
+    assignment
+        The slow set of each state, shape (n_states,).
+    commit_time
+        Frames that a stay must last for its transition to count as one of `events`.
+    tilt
+        a of each set.
+    pairs
+        The pairs of sets with such transitions in the data.
+    events
+        Transitions of each pair, both ways.
+    matched
+        Whether they were enough to match the rate of the pair.
+    mobility
+        b of each pair; zero where it was not matched.
+    population_errors, rate_errors
+        ln(generated / data) before the calibration; zero where nothing was matched.
+    n_generated
+        Frames generated on the way.
+    """
+
+    lag: int
+    slowest: float
+    assignment: tuple[int, ...]
+    commit_time: int
+    tilt: tuple[float, ...]
+    pairs: tuple[tuple[int, int], ...]
+    events: tuple[int, ...]
+    matched: tuple[bool, ...]
+    mobility: tuple[float, ...]
+    population_errors: tuple[float, ...]
+    rate_errors: tuple[float, ...]
+    n_generated: int
+
+    def describe(self) -> str:
+        """Say in a sentence or two what was matched, and what the data cannot tell."""
+        matched = [n for n, is_matched in zip(self.events, self.matched, strict=True) if is_matched]
+        rare = [n for n, is_matched in zip(self.events, self.matched, strict=True) if not is_matched]
+        n_sets = len(self.tilt)
+        found = f"{n_sets} slow sets (slowest timescale {self.slowest:.0f} frames): "
+        said = []
+        if matched:
+            said.append(
+                f"populations and the rates of {len(matched)} pair(s) matched to those of the "
+                f"training stretch, {_listed(matched)} transitions held for {self.commit_time} "
+                "frames"
+            )
+        if rare or not matched:
+            said.append(
+                f"too few transitions, {_listed(rare)}, to trust the rates of "
+                f"{max(len(rare), 1)} pair(s)"
+            )
+        return found + "; ".join(said)
+
+
+def find_slow_sets(states: States, lag: int) -> SlowSets | None:
+    """Return the slow sets of the data, or None when nothing is slow.
+
+    There is one set more than processes of which more than 1/e is left after `lag` frames, as
+    the symmetrised transition matrix at that lag shows them. Memberships are those of PCCA+
+    (Roeblitz and Weber, Adv. Data Anal. Classif. 7:147 (2013)) on its largest connected part;
+    a state outside belongs to the most populated set.
+    """
+    from deeptime.markov import pcca
+    from scipy.sparse.csgraph import connected_components
+
+    long_enough = [s for s in states if len(s) > lag]
+    if not long_enough:
+        return None
+    counts = transition_counts(states.with_trajectories(long_enough), lag)
+    counts = counts + counts.T
+    _, part = connected_components(counts > 0, directed=False)
+    kept = np.flatnonzero(part == np.argmax(np.bincount(part, weights=counts.sum(axis=1))))
+    counts = counts[np.ix_(kept, kept)]
+    rows = counts.sum(axis=1)
+    eigenvalues = np.sort(np.linalg.eigvalsh(counts / np.sqrt(np.outer(rows, rows))))[::-1]
+    n_sets = int((eigenvalues > SLOW).sum())
+    if n_sets < 2 or n_sets >= len(kept):
+        return None
+    inside = np.clip(np.asarray(pcca(counts / rows[:, None], n_sets).memberships), 0.0, 1.0)
+    memberships = np.zeros((states.n_states, n_sets))
+    memberships[:, np.argmax(rows @ inside)] = 1.0
+    memberships[kept] = inside / inside.sum(axis=1, keepdims=True)
+    slowest = float(-lag / np.log(min(eigenvalues[1], 1 - 1e-12)))
+    return SlowSets(memberships, memberships.argmax(axis=1), slowest)
+
+
+def slow_kinetics(states: States, sets: SlowSets, times: npt.ArrayLike) -> SlowKinetics:
+    """Count populations of the slow sets and the committed transitions between them."""
+    grouped = States(
+        tuple(sets.assignment[s] for s in states),
+        n_states=sets.n_sets,
+        dt=states.dt,
+        unit=states.unit,
+    )
+    visits = sum(np.bincount(s, minlength=states.n_states) for s in states)
+    return SlowKinetics(
+        np.asarray(visits) @ sets.memberships / states.n_frames,
+        committed_transitions(grouped, times, n_blocks=1),
+    )
+
+
+def choose_target(states: States, sets: SlowSets, lag: int) -> Target:
+    """Count the data, and choose what is matched: what was counted often enough."""
+    longest = max(len(s) for s in states)
+    times = commit_times(max(1, longest // 10))
+    kinetics = slow_kinetics(states, sets, times)
+    commit_time = int(np.argmin(np.abs(np.log(times / max(1.0, COMMIT_SHARE * lag)))))
+    both = kinetics.both_ways
+    # As often as that both ways, since in equilibrium the two directions alternate.
+    used = both >= 2 * MIN_EVENTS
+    used &= used[commit_time]
+    # What holds for a shorter time is flicker, which the network has learned by itself.
+    used[:commit_time] = False
+    tilted = kinetics.transitions.counts[commit_time].sum(axis=0) >= MIN_EVENTS
+    return Target(kinetics, commit_time, used, tilted)
+
+
+def calibrate(
+    model: LSTMModel,
+    states: States,
+    lag: int,
+    seed: int = 0,
+    report: Callable[[int, float], None] | None = None,
+    n_threads: int | None = None,
+) -> tuple[LSTMModel, Calibration | None]:
+    """Match the model's slow populations and rates to those counted in `states`.
+
+    Each round runs the model freely and estimates what tilt and mobility would have given the
+    values of the data, if p_g answered as exp(2 a_g) and the transitions of a pair as
+    exp(a_g + a_h + b_gh); the next round starts from the mean of these estimates (stochastic
+    approximation, Robbins and Monro, Ann. Math. Stat. 22:400 (1951)).
+
+    Parameters
+    ----------
+    model
+        As trained.
+    states
+        The training stretch, taken to be in equilibrium.
+    lag
+        Frames of the gradient window: what is slower is calibrated.
+    seed
+        Fixes the result.
+    report
+        Called after each round with its number and the largest |ln(generated / data)| met.
+    n_threads
+        Threads that generate; they do not change the result.
+
+    Returns
+    -------
+    tuple
+        The calibrated model and what was done. Where no transitions suffice this is `model`
+        itself; where there is no slow process, or trajectories are too short to tell
+        populations of equilibrium, it is `model` and None.
+    """
+    sets = find_slow_sets(states, lag)
+    if sets is None or states.n_frames / len(states) < RELAXATIONS * sets.slowest:
+        return model, None
+    target = choose_target(states, sets, lag)
+    if not target.pairs.any():
+        zeros = np.zeros(sets.n_sets)
+        nothing = np.zeros((sets.n_sets, sets.n_sets))
+        return model, _summary(lag, sets, target, zeros, nothing, (zeros, nothing), 0)
+    times = target.kinetics.transitions.commit_times
+    n_steps = _frames_a_lane(target)
+    tilt, mobility = np.zeros(sets.n_sets), np.zeros((sets.n_sets, sets.n_sets))
+    estimates: list[tuple[F64, F64]] = []
+    errors: list[tuple[F64, F64]] = []
+    for k in range(ROUNDS):
+        shifted = _shifted(model, sets.shift(tilt, mobility))
+        generated = shifted.generate(n_steps, N_LANES, seed=seed + k, n_threads=n_threads)
+        errors.append(target.log_ratios(slow_kinetics(generated, sets, times)))
+        estimates.append(_estimate(tilt, mobility, *errors[-1], target.pairs))
+        # The first estimate reaches furthest: it starts the mean, and then leaves it.
+        best = estimates[1:] or estimates
+        tilt, mobility = (np.mean(values, axis=0) for values in zip(*best, strict=True))
+        if report:
+            report(k + 1, float(max(np.abs(e).max() for e in errors[-1])))
+    n_generated = ROUNDS * n_steps * N_LANES
+    done = _summary(lag, sets, target, tilt, mobility, errors[0], n_generated)
+    return _shifted(model, sets.shift(tilt, mobility)), done
+
+
+def _summary(
+    lag: int,
+    sets: SlowSets,
+    target: Target,
+    tilt: F64,
+    mobility: F64,
+    errors: tuple[F64, F64],
+    n_generated: int,
+) -> Calibration:
+    events = target.events + target.events.T
+    pairs = np.triu(events > 0)
+    populations, rates = errors
+    return Calibration(
+        lag=lag,
+        slowest=sets.slowest,
+        assignment=tuple(sets.assignment.tolist()),
+        commit_time=int(target.kinetics.transitions.commit_times[target.commit_time]),
+        tilt=tuple(tilt.tolist()),
+        pairs=tuple((int(g), int(h)) for g, h in np.argwhere(pairs)),
+        events=tuple(events[pairs].tolist()),
+        matched=tuple(target.pairs[pairs].tolist()),
+        mobility=tuple(mobility[pairs].tolist()),
+        population_errors=tuple(populations.tolist()),
+        rate_errors=tuple(rates[pairs].tolist()),
+        n_generated=n_generated,
+    )
+
+
+def _listed(counts: list[int]) -> str:
+    return ", ".join(str(n) for n in counts) or "none"
+
+
+def _estimate(
+    tilt: F64, mobility: F64, populations: F64, rates: F64, pairs: Booleans
+) -> tuple[F64, F64]:
+    """Return the tilt and mobility that would have removed these log ratios."""
+    step = np.clip(-populations / 2, -LARGEST_STEP, LARGEST_STEP)
+    wanted = np.clip(-rates - step[:, None] - step[None, :], -LARGEST_STEP, LARGEST_STEP)
+    return tilt + step, mobility + np.where(pairs, wanted, 0.0)
+
+
+def _shifted(model: LSTMModel, shift: F64) -> LSTMModel:
+    """Return the model with `shift` added to its bigram skip."""
+    skip = (model.weights.skip + shift).astype(np.float32)
+    return LSTMModel(replace(model.weights, skip=skip), model.space, model.starts, model.record)
+
+
+def _frames_a_lane(target: Target) -> int:
+    """Return the frames a lane of one round."""
+    events = target.events + target.events.T
+    lengths = min(LENGTHS, ENOUGH_EVENTS / events[target.pairs].min())
+    n_frames = lengths * target.kinetics.transitions.total_frames
+    return max(1000, round(n_frames / N_LANES))
