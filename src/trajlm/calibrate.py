@@ -22,104 +22,33 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis.kinetics import CommittedTransitions, commit_times, committed_transitions
+from trajlm.analysis.kinetics import commit_times
+from trajlm.analysis.slow import SlowKinetics, SlowSets, find_slow_sets, slow_kinetics
 from trajlm.data import States
 from trajlm.models.lstm import LSTMModel
-from trajlm.models.markov import transition_counts
 
 F64 = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 
-# A process is slow when more than this is left of its correlation after a gradient window.
-SLOW = np.exp(-1.0)
 # Populations are those of equilibrium in trajectories of this many slowest relaxation times.
 RELAXATIONS = 10.0
 # With fewer events the interval of a rate spans more than a factor of three: no target.
 MIN_EVENTS = 10
 # Share of the gradient window that a stay must last for its transition to be called slow.
 COMMIT_SHARE = 0.5
+# Stays shorter than this share of it are left out altogether.
+FLICKER_SHARE = 0.1
 # Free runs, and the frames of each in lengths of the data; fewer where they hold ENOUGH_EVENTS.
-ROUNDS = 4
-LENGTHS = 8.0
+ROUNDS = 5
+LENGTHS = 6.0
 ENOUGH_EVENTS = 1000
 N_LANES = 32
+# How far the response of a rate may be from proportional, and the least that is believed.
+RESPONSE_SPREAD = 0.3
+SMALLEST_RESPONSE = 0.3
 # Largest change of a log-odds in one round, since the response is linear only nearby.
 LARGEST_STEP = 1.0
-
-
-@dataclass(frozen=True)
-class SlowSets:
-    """Sets of states between which the data moves more slowly than a gradient window sees.
-
-    Parameters
-    ----------
-    memberships
-        X, the PCCA+ membership of each state in each set, shape (n_states, n_sets), rows that
-        sum to one.
-    assignment
-        The set in which each state's membership is largest, shape (n_states,).
-    slowest
-        The longest implied timescale, in frames.
-    """
-
-    memberships: F64
-    assignment: Integers
-    slowest: float
-
-    @property
-    def n_sets(self) -> int:
-        """Number of sets."""
-        return int(self.memberships.shape[1])
-
-    def shift(self, tilt: F64, mobility: F64) -> F64:
-        """Return what is added to the logit of each step, shape (n_states, n_states).
-
-        A step s -> k moves from set g to set h the membership that g loses,
-        max(0, X_g(s) - X_g(k)), shared among the sets that gain in proportion to their gain.
-
-        Parameters
-        ----------
-        tilt
-            a, shape (n_sets,).
-        mobility
-            b, symmetric, shape (n_sets, n_sets).
-        """
-        change = self.memberships[None, :, :] - self.memberships[:, None, :]
-        gain, loss = np.maximum(change, 0.0), np.maximum(-change, 0.0)
-        total = gain.sum(axis=2)
-        moved = np.einsum("skg,gh,skh->sk", loss, mobility, gain)
-        shift: F64 = change @ tilt + np.divide(
-            moved, total, out=np.zeros_like(total), where=total > 0
-        )
-        return shift
-
-
-@dataclass(frozen=True)
-class SlowKinetics:
-    """Populations of the slow sets and the transitions between them, as counted.
-
-    Parameters
-    ----------
-    populations
-        Mean membership in each set, shape (n_sets,).
-    transitions
-        Committed transitions between the sets.
-    """
-
-    populations: F64
-    transitions: CommittedTransitions
-
-    @property
-    def both_ways(self) -> Integers:
-        """Transitions g -> h and h -> g together, shape (m, n_sets, n_sets)."""
-        both: Integers = self.transitions.counts + self.transitions.counts.swapaxes(1, 2)
-        return both
-
-    def log_fluxes(self) -> F64:
-        """Return ln(transitions both ways, a frame), none taken as one half."""
-        fluxes: F64 = np.log(np.maximum(self.both_ways, 0.5) / self.transitions.total_frames)
-        return fluxes
 
 
 @dataclass(frozen=True)
@@ -133,8 +62,8 @@ class Target:
     commit_time
         Index of the commit time by which transitions are called slow.
     used
-        The commit times that count for each pair of sets, shape (m, n_sets, n_sets): from
-        `commit_time` on, as long as there are enough transitions.
+        The commit times that count for each pair of sets, shape (m, n_sets, n_sets): beyond
+        flicker, as long as there are enough transitions.
     tilted
         The sets whose populations are matched, shape (n_sets,).
     """
@@ -153,8 +82,14 @@ class Target:
     @property
     def pairs(self) -> Booleans:
         """The pairs of sets whose rates are matched, symmetric, shape (n_sets, n_sets)."""
-        pairs: Booleans = self.used.any(axis=0)
-        return pairs
+        return np.asarray(self.used.any(axis=0))
+
+    def noise(self, n_steps: int) -> float:
+        """Return the counting error of ln(rate) in a run of that many frames a lane."""
+        rarest = (self.events + self.events.T)[self.pairs].min()
+        lengths = n_steps * N_LANES / self.kinetics.transitions.total_frames
+        # Two crossings, there and back, are one visit.
+        return float(np.sqrt(2 / (rarest * lengths)))
 
     def log_ratios(self, generated: SlowKinetics) -> tuple[F64, F64]:
         """Return ln(generated / data) of populations (n_sets,) and rates (n_sets, n_sets).
@@ -215,7 +150,9 @@ class Calibration:
     def describe(self) -> str:
         """Say in a sentence or two what was matched, and what the data cannot tell."""
         matched = [n for n, is_matched in zip(self.events, self.matched, strict=True) if is_matched]
-        rare = [n for n, is_matched in zip(self.events, self.matched, strict=True) if not is_matched]
+        rare = [
+            n for n, is_matched in zip(self.events, self.matched, strict=True) if not is_matched
+        ]
         n_sets = len(self.tilt)
         found = f"{n_sets} slow sets (slowest timescale {self.slowest:.0f} frames): "
         said = []
@@ -233,53 +170,6 @@ class Calibration:
         return found + "; ".join(said)
 
 
-def find_slow_sets(states: States, lag: int) -> SlowSets | None:
-    """Return the slow sets of the data, or None when nothing is slow.
-
-    There is one set more than processes of which more than 1/e is left after `lag` frames, as
-    the symmetrised transition matrix at that lag shows them. Memberships are those of PCCA+
-    (Roeblitz and Weber, Adv. Data Anal. Classif. 7:147 (2013)) on its largest connected part;
-    a state outside belongs to the most populated set.
-    """
-    from deeptime.markov import pcca
-    from scipy.sparse.csgraph import connected_components
-
-    long_enough = [s for s in states if len(s) > lag]
-    if not long_enough:
-        return None
-    counts = transition_counts(states.with_trajectories(long_enough), lag)
-    counts = counts + counts.T
-    _, part = connected_components(counts > 0, directed=False)
-    kept = np.flatnonzero(part == np.argmax(np.bincount(part, weights=counts.sum(axis=1))))
-    counts = counts[np.ix_(kept, kept)]
-    rows = counts.sum(axis=1)
-    eigenvalues = np.sort(np.linalg.eigvalsh(counts / np.sqrt(np.outer(rows, rows))))[::-1]
-    n_sets = int((eigenvalues > SLOW).sum())
-    if n_sets < 2 or n_sets >= len(kept):
-        return None
-    inside = np.clip(np.asarray(pcca(counts / rows[:, None], n_sets).memberships), 0.0, 1.0)
-    memberships = np.zeros((states.n_states, n_sets))
-    memberships[:, np.argmax(rows @ inside)] = 1.0
-    memberships[kept] = inside / inside.sum(axis=1, keepdims=True)
-    slowest = float(-lag / np.log(min(eigenvalues[1], 1 - 1e-12)))
-    return SlowSets(memberships, memberships.argmax(axis=1), slowest)
-
-
-def slow_kinetics(states: States, sets: SlowSets, times: npt.ArrayLike) -> SlowKinetics:
-    """Count populations of the slow sets and the committed transitions between them."""
-    grouped = States(
-        tuple(sets.assignment[s] for s in states),
-        n_states=sets.n_sets,
-        dt=states.dt,
-        unit=states.unit,
-    )
-    visits = sum(np.bincount(s, minlength=states.n_states) for s in states)
-    return SlowKinetics(
-        np.asarray(visits) @ sets.memberships / states.n_frames,
-        committed_transitions(grouped, times, n_blocks=1),
-    )
-
-
 def choose_target(states: States, sets: SlowSets, lag: int) -> Target:
     """Count the data, and choose what is matched: what was counted often enough."""
     longest = max(len(s) for s in states)
@@ -288,12 +178,45 @@ def choose_target(states: States, sets: SlowSets, lag: int) -> Target:
     commit_time = int(np.argmin(np.abs(np.log(times / max(1.0, COMMIT_SHARE * lag)))))
     both = kinetics.both_ways
     # As often as that both ways, since in equilibrium the two directions alternate.
-    used = both >= 2 * MIN_EVENTS
-    used &= used[commit_time]
+    often: Booleans = both >= 2 * MIN_EVENTS
+    used = often & often[commit_time]
     # What holds for a shorter time is flicker, which the network has learned by itself.
-    used[:commit_time] = False
+    used[times < FLICKER_SHARE * lag] = False
     tilted = kinetics.transitions.counts[commit_time].sum(axis=0) >= MIN_EVENTS
     return Target(kinetics, commit_time, used, tilted)
+
+
+class _Root:
+    """Finds where noisy measurements y = y0 + c slope x are zero, c close to one; elementwise.
+
+    Parameters
+    ----------
+    slope
+        What the response to x should be.
+    noise
+        Standard deviation of a measurement.
+    """
+
+    def __init__(self, slope: float, noise: float) -> None:
+        self.slope = slope
+        self.noise = noise
+        self.x: list[F64] = []
+        self.y: list[F64] = []
+
+    def next(self, x: F64, y: F64) -> F64:
+        """Take the measurement y at x and return the root as known by now.
+
+        The response c is that of a linear regression with the prior c = 1 +- RESPONSE_SPREAD.
+        """
+        self.x.append(x)
+        self.y.append(y)
+        mean_x, mean_y = np.mean(self.x, axis=0), np.mean(self.y, axis=0)
+        dx = self.slope * (np.array(self.x) - mean_x)
+        prior = (self.noise / RESPONSE_SPREAD) ** 2
+        response = ((dx * (self.y - mean_y)).sum(axis=0) + prior) / ((dx**2).sum(axis=0) + prior)
+        root = mean_x - mean_y / (self.slope * np.maximum(response, SMALLEST_RESPONSE))
+        step: F64 = np.clip(root - x, -LARGEST_STEP, LARGEST_STEP)
+        return x + step
 
 
 def calibrate(
@@ -306,10 +229,10 @@ def calibrate(
 ) -> tuple[LSTMModel, Calibration | None]:
     """Match the model's slow populations and rates to those counted in `states`.
 
-    Each round runs the model freely and estimates what tilt and mobility would have given the
-    values of the data, if p_g answered as exp(2 a_g) and the transitions of a pair as
-    exp(a_g + a_h + b_gh); the next round starts from the mean of these estimates (stochastic
-    approximation, Robbins and Monro, Ann. Math. Stat. 22:400 (1951)).
+    Each round runs the model freely, measures how far its populations and rates are off, and
+    moves tilt and mobility to where a regression over all rounds expects them right. To begin
+    with, p_g is taken to answer as exp(2 a_g) and the transitions of a pair as
+    exp(a_g + a_h + b_gh): the first as a free energy, the second as a rate over a barrier.
 
     Parameters
     ----------
@@ -343,22 +266,23 @@ def calibrate(
         return model, _summary(lag, sets, target, zeros, nothing, (zeros, nothing), 0)
     times = target.kinetics.transitions.commit_times
     n_steps = _frames_a_lane(target)
+    populations, rates = _Root(2.0, target.noise(n_steps)), _Root(1.0, target.noise(n_steps))
     tilt, mobility = np.zeros(sets.n_sets), np.zeros((sets.n_sets, sets.n_sets))
-    estimates: list[tuple[F64, F64]] = []
     errors: list[tuple[F64, F64]] = []
     for k in range(ROUNDS):
-        shifted = _shifted(model, sets.shift(tilt, mobility))
+        shifted = _shifted(model, logit_shift(sets, tilt, mobility))
         generated = shifted.generate(n_steps, N_LANES, seed=seed + k, n_threads=n_threads)
-        errors.append(target.log_ratios(slow_kinetics(generated, sets, times)))
-        estimates.append(_estimate(tilt, mobility, *errors[-1], target.pairs))
-        # The first estimate reaches furthest: it starts the mean, and then leaves it.
-        best = estimates[1:] or estimates
-        tilt, mobility = (np.mean(values, axis=0) for values in zip(*best, strict=True))
+        off = target.log_ratios(slow_kinetics(generated, sets, times))
+        errors.append(off)
         if report:
-            report(k + 1, float(max(np.abs(e).max() for e in errors[-1])))
+            report(k + 1, float(max(np.abs(e).max() for e in off)))
+        # What the tilt does to a rate is taken out of it: that of the populations, halved.
+        halves = (off[0][:, None] + off[0][None, :]) / 2
+        tilt = populations.next(tilt, off[0])
+        mobility = rates.next(mobility, np.where(target.pairs, off[1] - halves, 0.0))
     n_generated = ROUNDS * n_steps * N_LANES
     done = _summary(lag, sets, target, tilt, mobility, errors[0], n_generated)
-    return _shifted(model, sets.shift(tilt, mobility)), done
+    return _shifted(model, logit_shift(sets, tilt, mobility)), done
 
 
 def _summary(
@@ -393,13 +317,25 @@ def _listed(counts: list[int]) -> str:
     return ", ".join(str(n) for n in counts) or "none"
 
 
-def _estimate(
-    tilt: F64, mobility: F64, populations: F64, rates: F64, pairs: Booleans
-) -> tuple[F64, F64]:
-    """Return the tilt and mobility that would have removed these log ratios."""
-    step = np.clip(-populations / 2, -LARGEST_STEP, LARGEST_STEP)
-    wanted = np.clip(-rates - step[:, None] - step[None, :], -LARGEST_STEP, LARGEST_STEP)
-    return tilt + step, mobility + np.where(pairs, wanted, 0.0)
+def logit_shift(sets: SlowSets, tilt: F64, mobility: F64) -> F64:
+    """Return what is added to the logit of each step, shape (n_states, n_states).
+
+    A step s -> k moves from set g to set h the membership that g loses,
+    max(0, X_g(s) - X_g(k)), shared among the sets that gain in proportion to their gain.
+
+    Parameters
+    ----------
+    tilt
+        a, shape (n_sets,).
+    mobility
+        b, symmetric, shape (n_sets, n_sets).
+    """
+    change = sets.memberships[None, :, :] - sets.memberships[:, None, :]
+    gain, loss = np.maximum(change, 0.0), np.maximum(-change, 0.0)
+    total = gain.sum(axis=2)
+    moved = np.einsum("skg,gh,skh->sk", loss, mobility, gain)
+    shift: F64 = change @ tilt + np.divide(moved, total, out=np.zeros_like(total), where=total > 0)
+    return shift
 
 
 def _shifted(model: LSTMModel, shift: F64) -> LSTMModel:
@@ -410,7 +346,7 @@ def _shifted(model: LSTMModel, shift: F64) -> LSTMModel:
 
 def _frames_a_lane(target: Target) -> int:
     """Return the frames a lane of one round."""
-    events = target.events + target.events.T
-    lengths = min(LENGTHS, ENOUGH_EVENTS / events[target.pairs].min())
+    rarest = int((target.events + target.events.T)[target.pairs].min())
+    lengths = min(LENGTHS, ENOUGH_EVENTS / rarest)
     n_frames = lengths * target.kinetics.transitions.total_frames
     return max(1000, round(n_frames / N_LANES))

@@ -1,0 +1,196 @@
+import numpy as np
+import pytest
+
+from trajlm.analysis.slow import find_slow_sets, slow_kinetics
+from trajlm.calibrate import _Root, calibrate, choose_target, logit_shift
+from trajlm.data import States, StateSpace
+from trajlm.errors import Interrupted
+from trajlm.models.files import describe_model, load_model
+from trajlm.models.lstm import LSTMModel, LSTMWeights
+from trajlm.settings import TrainingSettings
+from trajlm.systems.hidden_markov import markov_chain
+from trajlm.train import train
+
+LAG = 20
+
+
+def two_wells(rate_up, rate_down):
+    """Two wells of three states each, joined at the states 2 and 3."""
+    inside = np.array([[0.6, 0.3, 0.1], [0.3, 0.4, 0.3], [0.1, 0.3, 0.6]])
+    T = np.zeros((6, 6))
+    T[:3, :3] = T[3:, 3:] = inside
+    T[2, 3], T[3, 2] = rate_up, rate_down
+    T[2, 2] -= rate_up
+    T[3, 3] -= rate_down
+    return T
+
+
+TRUTH = two_wells(0.006, 0.012)
+
+
+def memoryless(T):
+    """A language model that is exactly the Markov chain T: its network says nothing."""
+    n, M, L = len(T), 2, 8
+    zeros = [np.zeros(s, np.float32) for s in ((n, M), (4 * L, M), (4 * L, L), (4 * L,), (n, L), n)]
+    skip = np.log(np.maximum(T, 1e-12)).astype(np.float32)
+    starts = tuple(np.array([k], dtype=np.uint8) for k in range(n))
+    return LSTMModel(LSTMWeights(*zeros, skip), StateSpace(n_states=n), starts, {})
+
+
+def transition_matrix(model):
+    T = np.exp(model.weights.skip.astype(np.float64))
+    return T / T.sum(axis=1, keepdims=True)
+
+
+def stationary(T):
+    values, vectors = np.linalg.eig(T.T)
+    pi = vectors[:, np.argmax(values.real)].real
+    return pi / pi.sum()
+
+
+def simulate(T, n_frames, seed, n_trajectories=1):
+    return markov_chain(T, dt=1.0, unit="frame").simulate(n_frames, n_trajectories, seed)
+
+
+def test_a_wrong_slow_rate_becomes_that_of_the_data():
+    data = simulate(TRUTH, 60_000, seed=1)
+    wrong = memoryless(two_wells(0.015, 0.015))
+    model, done = calibrate(wrong, data, LAG, seed=3)
+    T = transition_matrix(model)
+    pi = stationary(T)
+    # A well is left from one state only, and a step there and back is rare: the flux in closed
+    # form, pi_2 T_23, answers to the transitions counted. Counting error of the free runs: 4 %.
+    counted = np.count_nonzero((data.trajectories[0][:-1] < 3) & (data.trajectories[0][1:] > 2))
+    population = np.mean(data.trajectories[0] > 2)
+    assert pi[2] * T[2, 3] == pytest.approx(counted / data.n_frames, rel=0.12)
+    assert pi[3:].sum() == pytest.approx(population, rel=0.12)
+    before = transition_matrix(wrong)
+    assert stationary(before)[2] * before[2, 3] > 1.5 * counted / data.n_frames
+    assert done.assignment in ((0, 0, 0, 1, 1, 1), (1, 1, 1, 0, 0, 0))
+    assert done.matched == (True,)
+    assert "matched" in done.describe()
+
+
+def test_a_right_model_stays_right_and_fast_motion_is_left_alone():
+    data = simulate(TRUTH, 60_000, seed=1)
+    model, _ = calibrate(memoryless(TRUTH), data, LAG, seed=3)
+    T = transition_matrix(model)
+    assert np.abs(T - TRUTH).max() < 0.02
+    excess = model.cross_entropy(data) - memoryless(TRUTH).cross_entropy(data)
+    assert excess < 2e-4
+
+
+def test_the_number_of_threads_does_not_matter():
+    data = simulate(TRUTH, 20_000, seed=1)
+    one, _ = calibrate(memoryless(two_wells(0.015, 0.015)), data, LAG, n_threads=1)
+    two, _ = calibrate(memoryless(two_wells(0.015, 0.015)), data, LAG, n_threads=2)
+    assert np.array_equal(one.weights.skip, two.weights.skip)
+
+
+@pytest.mark.parametrize("n_states", [2, 5])
+def test_nothing_is_done_where_nothing_is_slow(n_states):
+    rng = np.random.default_rng(0)
+    data = States((rng.integers(n_states, size=5000),), n_states=n_states)
+    model = memoryless(np.full((n_states, n_states), 1 / n_states))
+    assert calibrate(model, data, LAG) == (model, None)
+    assert calibrate(model, data, 10_000) == (model, None)
+
+
+def test_too_few_transitions_are_said_and_not_fitted():
+    T = two_wells(0.0004, 0.0004)
+    data = simulate(T, 40_000, seed=2)
+    model = memoryless(T)
+    same, done = calibrate(model, data, LAG)
+    assert same is model
+    assert done.matched == (False,)
+    assert 0 < done.events[0] < 20
+    assert f"too few transitions, {done.events[0]}," in done.describe()
+    assert done.n_generated == 0
+
+
+def test_trajectories_too_short_for_equilibrium_are_left_alone():
+    data = simulate(TRUTH, 400, seed=1, n_trajectories=200)
+    model = memoryless(TRUTH)
+    assert calibrate(model, data, LAG) == (model, None)
+
+
+def test_slow_sets_are_the_wells_and_their_kinetics_are_counted():
+    data = simulate(TRUTH, 60_000, seed=1)
+    sets = find_slow_sets(data, LAG)
+    assert sets.n_sets == 2
+    np.testing.assert_allclose(sets.memberships.sum(axis=1), 1.0)
+    assert len({*sets.assignment[:3]}) == len({*sets.assignment[3:]}) == 1
+    second = np.sort(np.linalg.eigvals(TRUTH).real)[-2]
+    assert sets.slowest == pytest.approx(-1 / np.log(second), rel=0.15)
+    kinetics = slow_kinetics(data, sets, [1])
+    upper = data.trajectories[0] > 2
+    assert kinetics.both_ways[0, 0, 1] == np.count_nonzero(upper[1:] != upper[:-1])
+
+
+def test_a_state_that_no_trajectory_connects_joins_the_largest_set():
+    s = simulate(TRUTH, 60_000, seed=1).trajectories[0]
+    lone = np.full(50, 6)
+    sets = find_slow_sets(States((s, lone), n_states=7), LAG)
+    populations = np.bincount(sets.assignment[s])
+    assert sets.assignment[6] == np.argmax(populations)
+
+
+def test_the_shift_of_a_path_adds_up_to_tilt_and_mobility():
+    sets = find_slow_sets(simulate(TRUTH, 60_000, seed=1), LAG)
+    crisp = type(sets)(np.eye(2)[sets.assignment], sets.assignment, sets.slowest)
+    tilt, mobility = np.array([0.3, -0.2]), np.array([[0.0, 0.7], [0.7, 0.0]])
+    shift = logit_shift(crisp, tilt, mobility)
+    a, b = sets.assignment[0], sets.assignment[5]
+    assert shift[2, 3] == pytest.approx(tilt[b] - tilt[a] + 0.7)
+    assert shift[3, 2] == pytest.approx(tilt[a] - tilt[b] + 0.7)
+    assert not shift[:3, :3].any()
+    soft = logit_shift(sets, np.zeros(2), mobility)
+    up = [soft[k, k + 1] for k in range(5)]
+    moved = np.abs(np.diff(sets.memberships[:, 0]))
+    np.testing.assert_allclose(up, 0.7 * moved)
+
+
+def test_flicker_is_no_target():
+    data = simulate(TRUTH, 60_000, seed=1)
+    target = choose_target(data, find_slow_sets(data, LAG), LAG)
+    times = target.kinetics.transitions.commit_times
+    assert not target.used[times < 2].any()
+    assert target.used[times == 10, 0, 1].all()
+
+
+@pytest.mark.parametrize("response", [0.5, 1.0, 1.5])
+def test_root_of_noisy_measurements(response):
+    rng = np.random.default_rng(0)
+    root, x = _Root(2.0, 0.05), np.zeros(200)
+    for _ in range(8):
+        x = root.next(x, 2.0 * response * (x - 0.8) + 0.05 * rng.standard_normal(200))
+    assert x.mean() == pytest.approx(0.8, abs=0.02)
+    assert x.std() < 0.05 / response
+
+
+SMALL = TrainingSettings(hidden_dim=8, embedding_dim=4, epochs=3, window=LAG, streams=4)
+
+
+def test_training_calibrates_and_remembers_it(tmp_path):
+    data = simulate(TRUTH, 20_000, seed=1)
+    model = train(data, SMALL)
+    plain = train(data, SMALL.model_copy(update={"calibration": False}))
+    assert "calibration" not in plain.record
+    assert not np.array_equal(model.weights.skip, plain.weights.skip)
+    assert np.array_equal(model.weights.recurrent_weights, plain.weights.recurrent_weights)
+    model.save(tmp_path)
+    assert load_model(tmp_path).record["calibration"]["matched"] == [True]
+    assert "slow sets" in describe_model(tmp_path)
+
+
+def test_stopped_calibration_resumes_to_the_same_model(tmp_path):
+    data = simulate(TRUTH, 20_000, seed=1)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+
+    def stop(done, largest):
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="--resume"):
+        train(data, SMALL, checkpoint=checkpoint, report_calibration=stop)
+    resumed = train(data, SMALL, checkpoint=checkpoint, resume=True)
+    assert np.array_equal(resumed.weights.skip, train(data, SMALL).weights.skip)
