@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from trajlm.analysis.kinetics import CommittedTransitions, committed_transitions
 from trajlm.analysis.runs import Integers
-from trajlm.data import States
+from trajlm.data import States, smallest_unsigned
 
 Floats = npt.NDArray[np.float64]
 
@@ -102,8 +102,9 @@ def find_slow_sets(states: States, lag: int) -> SlowSets | None:
 
 def slow_kinetics(states: States, sets: SlowSets, times: npt.ArrayLike) -> SlowKinetics:
     """Count populations of the slow sets and the committed transitions between them."""
+    assignment = sets.assignment.astype(smallest_unsigned(sets.n_sets))
     grouped = States(
-        tuple(sets.assignment[s] for s in states),
+        tuple(assignment[s] for s in states),
         n_states=sets.n_sets,
         dt=states.dt,
         unit=states.unit,
