@@ -176,6 +176,8 @@ def test_training_calibrates_and_remembers_it(tmp_path):
     model = train(data, SMALL)
     plain = train(data, SMALL.model_copy(update={"calibration": False}))
     assert "calibration" not in plain.record
+    paper = train(data, SMALL.model_copy(update={"bigram_skip": False}))
+    assert not paper.weights.skip.any()
     assert not np.array_equal(model.weights.skip, plain.weights.skip)
     assert np.array_equal(model.weights.recurrent_weights, plain.weights.recurrent_weights)
     model.save(tmp_path)
@@ -187,7 +189,7 @@ def test_stopped_calibration_resumes_to_the_same_model(tmp_path):
     data = simulate(TRUTH, 20_000, seed=1)
     checkpoint = tmp_path / "checkpoint.safetensors"
 
-    def stop(done, largest):
+    def stop(done):
         raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match="--resume"):

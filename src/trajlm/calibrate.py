@@ -105,6 +105,29 @@ class Target:
 
 
 @dataclass(frozen=True)
+class CalibrationRound:
+    """One free run: how far the slow kinetics were off before the step that follows it.
+
+    Parameters
+    ----------
+    number
+        From 1.
+    largest
+        The largest |ln(generated / data)| over populations and rates.
+    """
+
+    number: int
+    largest: float
+
+    def describe(self) -> str:
+        """Return the line that is shown after the round."""
+        return (
+            f"calibration {self.number}/{ROUNDS}: slow populations and rates within a factor of "
+            f"{np.exp(self.largest):.2f}"
+        )
+
+
+@dataclass(frozen=True)
 class Calibration:
     """What was matched and how; shape (n_sets,) or (n_pairs,), pairs of sets g < h.
 
@@ -186,6 +209,9 @@ def choose_target(states: States, sets: SlowSets, lag: int) -> Target:
     return Target(kinetics, commit_time, used, tilted)
 
 
+ReportRound = Callable[[CalibrationRound], None]
+
+
 class _Root:
     """Finds where noisy measurements y = y0 + c slope x are zero, c close to one; elementwise.
 
@@ -224,7 +250,7 @@ def calibrate(
     states: States,
     lag: int,
     seed: int = 0,
-    report: Callable[[int, float], None] | None = None,
+    report: ReportRound | None = None,
     n_threads: int | None = None,
 ) -> tuple[LSTMModel, Calibration | None]:
     """Match the model's slow populations and rates to those counted in `states`.
@@ -245,7 +271,7 @@ def calibrate(
     seed
         Fixes the result.
     report
-        Called after each round with its number and the largest |ln(generated / data)| met.
+        Called after each round.
     n_threads
         Threads that generate; they do not change the result.
 
@@ -275,7 +301,7 @@ def calibrate(
         off = target.log_ratios(slow_kinetics(generated, sets, times))
         errors.append(off)
         if report:
-            report(k + 1, float(max(np.abs(e).max() for e in off)))
+            report(CalibrationRound(k + 1, float(max(np.abs(e).max() for e in off))))
         # What the tilt does to a rate is taken out of it: that of the populations, halved.
         halves = (off[0][:, None] + off[0][None, :]) / 2
         tilt = populations.next(tilt, off[0])

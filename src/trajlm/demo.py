@@ -125,7 +125,14 @@ def _train(states: States, out: Path, settings: TrainingSettings, say: Say) -> L
 
     say(f"training the language model on {states.n_frames:,} frames")
     checkpoint = folder / "checkpoint.safetensors"
-    model = train(states, settings, checkpoint=checkpoint, resume=True, report=report)
+    model = train(
+        states,
+        settings,
+        checkpoint=checkpoint,
+        resume=True,
+        report=report,
+        report_calibration=lambda done: say(done.describe()),
+    )
     model.save(folder)
     checkpoint.unlink()
     return model

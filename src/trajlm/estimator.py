@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trajlm.calibrate import ReportRound
 from trajlm.data import IntArray, States
 from trajlm.errors import InputError
 from trajlm.models.lstm import LSTMModel
@@ -46,7 +47,7 @@ class LSTMEstimator:
         checkpoint: str | Path | None = None,
         resume: bool = False,
         report: Report | None = None,
-        report_calibration: Callable[[int, float], None] | None = None,
+        report_calibration: ReportRound | None = None,
     ) -> LSTMEstimator:
         """Train on `states`; see `train`."""
         self._model = train(

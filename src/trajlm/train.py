@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from trajlm.calibrate import ReportRound, calibrate
 from trajlm.data import IntArray, States, as_states
 from trajlm.devices import threads, usable_device
 from trajlm.errors import InputError, Interrupted, ModelFileError
@@ -84,7 +85,7 @@ def train(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     report: Report | None = None,
-    report_calibration: Callable[[int, float], None] | None = None,
+    report_calibration: ReportRound | None = None,
     n_threads: int | None = None,
 ) -> LSTMModel:
     """Train a language model on `states` by minimising J, the nats a frame.
@@ -134,7 +135,7 @@ def train(
                 trainer.load(path, data_sha256)
             _run_epochs(trainer, path, data_sha256, report)
             model = trainer.model(data, data_sha256)
-            if settings.calibration:
+            if settings.calibration and settings.bigram_skip:
                 model = _calibrated(model, trainer, bool(path), report_calibration, n_threads)
             return model
     except (MemoryError, RuntimeError) as error:
@@ -180,12 +181,10 @@ def _calibrated(
     model: LSTMModel,
     trainer: _Trainer,
     saved: bool,
-    report: Callable[[int, float], None] | None,
+    report: ReportRound | None,
     n_threads: int | None,
 ) -> LSTMModel:
     """Match the slow rates to those of the training stretch; the checkpoint is whole by now."""
-    from trajlm.calibrate import calibrate
-
     try:
         model, done = calibrate(
             model, trainer.training, trainer.window, trainer.settings.seed, report, n_threads

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trajlm.cli.progress import progress, say, say_calibration
+from trajlm.cli.progress import progress, say
 from trajlm.errors import InputError
 from trajlm.settings import TrainingSettings
 
@@ -40,7 +40,7 @@ def train(
         float, typer.Option(help="Share of the frames held out to see when to stop.")
     ] = DEFAULT.validation,
     calibration: Annotated[
-        bool, typer.Option(help="Match the slow rates to those of the data at last.")
+        bool, typer.Option(help="Match slow rates to the data (needs the bigram skip).")
     ] = DEFAULT.calibration,
     seed: Annotated[int, typer.Option(help="Fixes the result.")] = DEFAULT.seed,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
@@ -105,7 +105,7 @@ def train(
         resume=resume,
         n_threads=threads,
         report=lambda record, baselines: say(record.describe(epochs, baselines)),
-        report_calibration=say_calibration,
+        report_calibration=lambda done: say(done.describe()),
     )
     model.save(out)
     checkpoint.unlink(missing_ok=True)

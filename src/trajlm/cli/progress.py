@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +15,6 @@ Advance = Callable[[int], None]
 def say(text: str) -> None:
     """Print a line about the work (not a result) to standard error."""
     print(text, file=sys.stderr, flush=True)
-
-
-def say_calibration(done: int, largest: float) -> None:
-    """Print how far off the slow kinetics were in a round of the calibration."""
-    say(f"calibration, round {done}: slow kinetics within a factor of {math.exp(largest):.2f}")
 
 
 @contextmanager
