@@ -23,6 +23,10 @@ F64 = npt.NDArray[np.float64]
 
 # Frames a lane makes between two reports of progress.
 CHUNK = 500_000
+# Random guesses that a fit of many hidden states starts from, and the steps after which the best
+# goes on alone.
+RANDOM_STARTS = 3
+SCREENING_STEPS = 20
 
 
 class MarkovModel(SequenceModel):
@@ -356,8 +360,14 @@ def _fit_hmm(data: States, n_hidden: int, seed: int) -> HiddenMarkovModel:
     # deeptime wants every symbol to occur: fit on the visited states, then put them back.
     visited = np.flatnonzero(data.visited())
     compressed = [np.searchsorted(visited, s).astype(np.int32) for s in data]
-    initial = _initial_hmm(compressed, len(visited), n_hidden, seed)
-    fitted = MaximumLikelihoodHMM(initial, lagtime=1).fit(compressed).fetch_model()
+    starts = _initial_hmms(compressed, len(visited), n_hidden, seed)
+    if len(starts) > 1:
+        tried = [
+            MaximumLikelihoodHMM(start, lagtime=1, maxit=SCREENING_STEPS).fit_fetch(compressed)
+            for start in starts
+        ]
+        starts = [max(tried, key=lambda hmm: hmm.likelihood)]
+    fitted = MaximumLikelihoodHMM(starts[0], lagtime=1).fit_fetch(compressed)
     emission = np.zeros((n_hidden, data.n_states))
     emission[:, visited] = fitted.output_probabilities
     epsilon = 1.0 / data.n_frames
@@ -392,20 +402,32 @@ def _with_stationary_distribution(T: F64, emission: F64, data: States) -> tuple[
     return T, pi / pi.sum()
 
 
-def _initial_hmm(compressed: Sequence[IntArray], n_visited: int, n_hidden: int, seed: int) -> Any:
-    """Return deeptime's metastable guess, or a random one where there is none."""
-    from deeptime.markov.hmm import init
+def _initial_hmms(
+    compressed: Sequence[IntArray], n_visited: int, n_hidden: int, seed: int
+) -> list[Any]:
+    """Return deeptime's metastable guess, or several guesses where there is none.
+
+    With as many hidden states as states, or more, the likelihood has many maxima: one guess
+    gives each state hidden states of its own that are left more and more slowly, as a process
+    with memory needs them; the others are random.
+    """
+    from deeptime.markov.hmm import DiscreteOutputModel, HiddenMarkovModel, init
 
     if n_hidden < n_visited:
         # States that are not connected leave fewer metastable sets than were asked for.
         with suppress(ValueError):
-            return init.discrete.metastable_from_data(list(compressed), n_hidden, lagtime=1)
-    from deeptime.markov.hmm import DiscreteOutputModel, HiddenMarkovModel
-
+            return [init.discrete.metastable_from_data(list(compressed), n_hidden, lagtime=1)]
     # deeptime's own random guess takes its numbers from the global generator.
     rng = np.random.default_rng(seed)
-    stay = rng.uniform(0.5, 0.99, n_hidden)
-    T = np.full((n_hidden, n_hidden), 1.0) * ((1 - stay) / (n_hidden - 1))[:, None]
-    np.fill_diagonal(T, stay)
-    emission = rng.dirichlet(np.ones(n_visited), size=n_hidden)
-    return HiddenMarkovModel(T, DiscreteOutputModel(emission))
+    own = np.arange(n_hidden)
+    stays = [1 - 0.3 * 0.1 ** (own // n_visited)]
+    emissions = [0.1 / n_visited + 0.9 * np.eye(n_visited)[own % n_visited]]
+    for _ in range(RANDOM_STARTS):
+        stays.append(rng.uniform(0.5, 0.99, n_hidden))
+        emissions.append(rng.dirichlet(np.ones(n_visited), size=n_hidden))
+    guesses = []
+    for stay, emission in zip(stays, emissions, strict=True):
+        T = np.tile(((1 - stay) / (n_hidden - 1))[:, None], n_hidden)
+        np.fill_diagonal(T, stay)
+        guesses.append(HiddenMarkovModel(T, DiscreteOutputModel(emission)))
+    return guesses

@@ -35,7 +35,7 @@ from trajlm.paper.embedding import (
 )
 from trajlm.paper.measure import DataResult, Source, Yardstick, measure_data, yardstick
 from trajlm.paper.recipe import HiddenMarkovData, PotentialData, Recipe, View
-from trajlm.paper.tasks import Fit, Measurement, Training, read_runs, run_tasks
+from trajlm.paper.tasks import Fit, Measurement, Task, Training, read_runs, run_tasks
 from trajlm.settings import TrainingSettings, training_settings
 
 Say = Callable[[str], None]
@@ -229,31 +229,26 @@ def _fit_name(recipe: Recipe, lag: int | None) -> str:
     return f"hmm-max{recipe.models.max_hidden}" if lag is None else f"msm-lag{lag}"
 
 
-def _learning(recipe: Recipe, folder: Path, paths: Mapping[str, Path]) -> list[Any]:
-    """Return fits and trainings, the long ones first."""
-    tasks: list[Any] = []
+def _learning(recipe: Recipe, folder: Path, paths: Mapping[str, Path]) -> list[Task]:
+    """Return fits and trainings: the fit that takes longest first, trainings seed by seed."""
+    tasks: list[Task] = []
     for view in recipe.views:
         models = _models_folder(recipe, view, folder)
         for lag in (None, *recipe.models.lags):
-            tasks.append(
-                Fit(
-                    paths[view.name],
-                    models / _fit_name(recipe, lag),
-                    lag,
-                    recipe.models.max_hidden,
-                    recipe.seed,
-                )
-            )
-        for kind in _kinds(recipe):
-            for k, path in enumerate(_training_folders(recipe, view, folder, kind)):
+            where = models / _fit_name(recipe, lag)
+            tasks.append(Fit(paths[view.name], where, lag, recipe.models.max_hidden, recipe.seed))
+    for k in range(recipe.models.n_models):
+        for view in recipe.views:
+            for kind in _kinds(recipe):
+                where = _training_folders(recipe, view, folder, kind)[k]
                 settings = _settings(recipe, recipe.seed + k, kind == "plain")
-                tasks.append(Training(paths[view.name], path, settings))
+                tasks.append(Training(paths[view.name], where, settings))
     return tasks
 
 
-def _measurements(recipe: Recipe, folder: Path, paths: Mapping[str, Path]) -> list[Any]:
+def _measurements(recipe: Recipe, folder: Path, paths: Mapping[str, Path]) -> list[Task]:
     """Return the generations: one of each training, as many of each fitted model."""
-    tasks: list[Any] = []
+    tasks: list[Task] = []
     n = recipe.models.n_models
     for view in recipe.views:
         models = _models_folder(recipe, view, folder)
