@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trajlm.io import (
         read_colvar,
         read_features,
+        read_md,
         read_states,
         read_text,
         write_features,
@@ -45,6 +46,7 @@ _HOMES = {
     "trajlm.io": (
         "read_colvar",
         "read_features",
+        "read_md",
         "read_states",
         "read_text",
         "write_features",
@@ -76,6 +78,7 @@ __all__ = [
     "load_model",
     "read_colvar",
     "read_features",
+    "read_md",
     "read_states",
     "read_text",
     "remove_spikes",

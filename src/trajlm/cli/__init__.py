@@ -15,6 +15,7 @@ from trajlm.cli.data import discretize, simulate
 from trajlm.cli.demo import demo
 from trajlm.cli.model import generate, info, train
 from trajlm.cli.paper import paper
+from trajlm.cli.structures import backmap, features
 from trajlm.errors import Interrupted, TrajlmError, TrajlmWarning
 
 BAD_INPUT = 2
@@ -28,7 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, simulate, discretize, train, generate, compare, paper, info):
+for command in (
+    demo, simulate, features, discretize, train, generate, backmap, compare, paper, info,
+):  # fmt: skip
     app.command()(command)
 
 
