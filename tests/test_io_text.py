@@ -296,8 +296,42 @@ def test_colvar_last_number_cut_short_is_dropped(tmp_path):
     assert read_colvar(put(tmp_path, text[:-1])).n_frames == 5  # only the line end is missing
 
 
-def test_biased_data_taken_for_unbiased(tmp_path):
-    for name in ("metad.bias", "metad.rct", "m.rbias", "metad.x"):
-        text = colvar([0, 1], [(1, 2), (3, 4)], f"phi {name}")
-        features = read_warned(put(tmp_path, text), "equilibrium", columns=["phi"])
-        assert "biased" in features.notes[0]
+@pytest.mark.parametrize(
+    "name",
+    ["metad.bias", "metad.rct", "m.rbias", "restraint.bias", "@4.bias", "uwall.force2", "bias",
+     "opes.zed", "steer.d_kappa"],
+)  # fmt: skip
+def test_biased_data_taken_for_unbiased(tmp_path, name):
+    text = colvar([0, 1], [(1, 2), (3, 4)], f"phi {name}")
+    features = read_warned(put(tmp_path, text), "equilibrium", columns=["phi"])
+    assert "biased" in features.notes[0]
+    assert name in features.notes[0]
+
+
+def test_a_wall_that_was_never_reached_is_no_bias(tmp_path):
+    text = colvar([0, 1], [(1, 0), (3, 0)], "phi uwall.bias")
+    assert read_colvar(put(tmp_path, text), columns=["phi"]).notes == ()
+
+
+def test_hills_are_no_trajectory(tmp_path):
+    fields = "phi sigma_phi height biasf"
+    path = put(tmp_path, colvar([0, 1], [(1, 0.1, 2, 10)] * 2, fields), "HILLS")
+    with pytest.raises(InputError, match="give the COLVAR file"):
+        read_features(path)
+
+
+def test_several_walkers_with_restarts_are_several_trajectories(tmp_path):
+    sets = "#! SET min_phi -pi\n#! SET max_phi pi\n"
+    for walker in range(3):
+        text = colvar([0, 1, 2], [walker] * 3, sets=sets)
+        text += colvar([2, 3], [walker + 0.5] * 2, sets=sets)
+        put(tmp_path, text, f"COLVAR.{walker}")
+    files = [tmp_path / f"COLVAR.{walker}" for walker in range(3)]
+    features = read_warned(files, "repeated")
+    expected = [[w, w, w + 0.5, w + 0.5] for w in range(3)]
+    assert [x.ravel().tolist() for x in features.trajectories] == expected
+    assert features.periods == ((-np.pi, np.pi),)
+    assert len(features.notes) == 3
+    other = put(tmp_path, colvar([0, 2, 4], [1] * 3, sets=sets), "COLVAR.3")
+    with pytest.raises(InputError, match=r"COLVAR.0 and .*COLVAR.3 have different dt"):
+        read_warned([*files, other], "repeated")
