@@ -139,12 +139,28 @@ def test_even_time_column_gives_dt(tmp_path):
 
 
 def test_uneven_time_column_is_not_used_and_backward_time_refused(tmp_path):
-    path = put(tmp_path, "t x\n0 1\n1 2\n2 3\n5 4\n")
+    path = put(tmp_path, "t x\n0 1\n1 2\n2 3\n2.7 4\n")
     with pytest.warns(TrajlmWarning, match="line 5"):
         features = read_text(path)
     assert (features.dt, features.unit, features.names) == (1.0, "frame", ("t", "x"))
     with pytest.raises(InputError, match=r"line 4: the time goes back from 1 to 0"):
         read_text(put(tmp_path, "t x\n0 1\n1 2\n0 3\n1 4\n"))
+
+
+@FEW
+@given(lengths=st.lists(st.integers(1, 30), min_size=2, max_size=5), jump=st.integers(2, 1000))
+def test_a_record_is_cut_where_frames_are_missing(tmp_path, lengths, jump):
+    lengths = [40, *lengths]  # gaps are rare among the steps
+    starts = np.cumsum([0, *lengths[:-1]]) + np.arange(len(lengths)) * jump
+    frames = [np.arange(start, start + n) for start, n in zip(starts, lengths, strict=True)]
+    rows = "".join(f"{0.25 * k:.2f} {k}\n" for k in np.concatenate(frames))
+    with pytest.warns(TrajlmWarning, match=f"{len(lengths) - 1} gap.* line 42"):
+        features = read_text(put(tmp_path, "time_(ms) x\n" + rows))
+    expected = [f.tolist() for f in frames if len(f) > 1]
+    assert [x.ravel().tolist() for x in features.trajectories] == expected
+    assert (features.dt, features.unit) == (0.25, "ms")
+    dropped = len(lengths) - len(expected)
+    assert (f"{dropped} lone" in features.notes[0]) == bool(dropped)
 
 
 def test_tps_is_no_time_column(tmp_path):

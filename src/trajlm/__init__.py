@@ -19,12 +19,21 @@ if TYPE_CHECKING:
     from trajlm.analysis import group_by_edges, group_by_list, group_by_pcca
     from trajlm.comparison import Comparison, compare
     from trajlm.data import Features, States
-    from trajlm.discretize import Bins, KMeans, NearestCenters, remove_spikes, smooth
+    from trajlm.discretize import (
+        Bins,
+        KMeans,
+        NearestCenters,
+        average,
+        decimate,
+        remove_spikes,
+        smooth,
+    )
     from trajlm.errors import TrajlmError
     from trajlm.estimator import LSTMEstimator
     from trajlm.io import (
         read_colvar,
         read_features,
+        read_hdf5,
         read_md,
         read_states,
         read_text,
@@ -40,12 +49,21 @@ _HOMES = {
     "trajlm.comparison": ("Comparison", "compare"),
     "trajlm.data": ("Features", "States"),
     "trajlm.datasets": ("fetch_dataset", "load_dataset"),
-    "trajlm.discretize": ("Bins", "KMeans", "NearestCenters", "remove_spikes", "smooth"),
+    "trajlm.discretize": (
+        "Bins",
+        "KMeans",
+        "NearestCenters",
+        "average",
+        "decimate",
+        "remove_spikes",
+        "smooth",
+    ),
     "trajlm.errors": ("TrajlmError",),
     "trajlm.estimator": ("LSTMEstimator",),
     "trajlm.io": (
         "read_colvar",
         "read_features",
+        "read_hdf5",
         "read_md",
         "read_states",
         "read_text",
@@ -67,7 +85,9 @@ __all__ = [
     "NearestCenters",
     "States",
     "TrajlmError",
+    "average",
     "compare",
+    "decimate",
     "fetch_dataset",
     "fit_hmm",
     "fit_msm",
@@ -78,6 +98,7 @@ __all__ = [
     "load_model",
     "read_colvar",
     "read_features",
+    "read_hdf5",
     "read_md",
     "read_states",
     "read_text",
