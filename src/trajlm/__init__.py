@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         write_features,
         write_states,
     )
+    from trajlm.kinetics import kinetics
     from trajlm.models.files import load_model
     from trajlm.models.markov import fit_hmm, fit_msm
     from trajlm.systems import simulate
@@ -70,6 +71,7 @@ _HOMES = {
         "write_features",
         "write_states",
     ),
+    "trajlm.kinetics": ("kinetics",),
     "trajlm.models.files": ("load_model",),
     "trajlm.models.markov": ("fit_hmm", "fit_msm"),
     "trajlm.systems": ("simulate",),
@@ -94,6 +96,7 @@ __all__ = [
     "group_by_edges",
     "group_by_list",
     "group_by_pcca",
+    "kinetics",
     "load_dataset",
     "load_model",
     "read_colvar",
