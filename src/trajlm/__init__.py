@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trajlm.analysis import group_by_edges, group_by_list, group_by_pcca
+    from trajlm.cli.progress import progress
     from trajlm.comparison import Comparison, compare
     from trajlm.data import Features, States
     from trajlm.discretize import (
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "trajlm.analysis": ("group_by_edges", "group_by_list", "group_by_pcca"),
+    "trajlm.cli.progress": ("progress",),
     "trajlm.comparison": ("Comparison", "compare"),
     "trajlm.data": ("Features", "States"),
     "trajlm.datasets": ("fetch_dataset", "load_dataset"),
@@ -99,6 +101,7 @@ __all__ = [
     "kinetics",
     "load_dataset",
     "load_model",
+    "progress",
     "read_colvar",
     "read_features",
     "read_hdf5",

@@ -152,9 +152,42 @@ def generate(
 
 
 def info(
-    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Trained model.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Model folder, or a file of states or features.")
+    ],
 ) -> None:
-    """Say what a model is and how it was made."""
+    """Say what a model or a data file is and how it was made."""
     from trajlm.models.files import describe_model
 
-    typer.echo(describe_model(model_dir))
+    if path.is_dir():
+        typer.echo(describe_model(path))
+        return
+    from trajlm.describe import features_facts, lines, states_facts
+    from trajlm.io import read_features, read_states
+
+    # A file of ours says what it is; of others, whole numbers are states and the rest features.
+    try:
+        data = read_states(path)
+    except InputError as not_states:
+        try:
+            features = read_features(path)
+        except InputError:
+            raise not_states from None
+        typer.echo(lines("features", features_facts(features)))
+    else:
+        typer.echo(lines("states", states_facts(data)))
+
+
+def cite(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", help="Model folders, reports or files of states."),
+    ] = None,
+    used: Annotated[
+        str, typer.Option("--with", help="What they cannot say: mdtraj,openmm,plumed ...")
+    ] = "",
+) -> None:
+    """Print BibTeX for the method, this software and what else was used."""
+    from trajlm.citing import citations
+
+    typer.echo(citations(paths or [], used.split(",")))

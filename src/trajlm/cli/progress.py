@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long work: a bar on a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ def say(text: str) -> None:
 
 @contextmanager
 def progress(what: str, total: int | None, unit: str = "frames") -> Iterator[Advance]:
-    """Yield a function that is told how much was newly done, `total` in all if that is known."""
-    if sys.stderr.isatty():
+    """Yield a function that is told how much was newly done, `total` in all if that is known.
+
+    A bar on a terminal and in a notebook, plain lines elsewhere. Models take the function as
+    their `progress`.
+    """
+    if sys.stderr.isatty() or "ipykernel" in sys.modules:
         with _bar(what, total) as advance:
             yield advance
     else:
