@@ -57,7 +57,7 @@ def train(
     ] = False,
 ) -> None:
     """Train the language model on states."""
-    from trajlm.atomic import check_writable
+    from trajlm.atomic import check_writable, lone_writer
     from trajlm.io import read_states
     from trajlm.settings import training_settings
     from trajlm.train import finished_model
@@ -93,17 +93,18 @@ def train(
     say(
         f"training on {len(data)} trajectory(ies), {data.n_frames:,} frames, {data.n_states} states"
     )
-    model = run_training(
-        data,
-        settings,
-        device=device,
-        checkpoint=checkpoint,
-        resume=resume,
-        n_threads=threads,
-        report=lambda record, baselines: say(record.describe(epochs, baselines)),
-    )
-    model.save(out)
-    checkpoint.unlink(missing_ok=True)
+    with lone_writer(out):
+        model = run_training(
+            data,
+            settings,
+            device=device,
+            checkpoint=checkpoint,
+            resume=resume,
+            n_threads=threads,
+            report=lambda record, baselines: say(record.describe(epochs, baselines)),
+        )
+        model.save(out)
+        checkpoint.unlink(missing_ok=True)
     history, best = model.record["history"], model.record["best_epoch"]
     if history[best - 1]["validation"] >= model.record["baselines"]["msm"]:
         say(
