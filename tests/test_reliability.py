@@ -64,7 +64,7 @@ def kill_at_random_moments(n, seed):
     duration = time.monotonic() - began
     whole = Path("whole/model.safetensors").read_bytes()
     n_unfinished = 0
-    for k, moment in enumerate(np.random.default_rng(seed).uniform(0, 1.1 * duration, n)):
+    for k, moment in enumerate(np.random.default_rng(seed).uniform(0, 0.9 * duration, n)):
         out = f"killed{k}"
         process = in_child(run, [*TRAIN, "--out", out])
         time.sleep(moment)
@@ -85,7 +85,7 @@ def test_a_killed_training_resumes_to_the_bit_identical_model(here):
 
 @pytest.mark.slow
 def test_fifty_killed_trainings_resume_to_the_bit_identical_model(here):
-    assert kill_at_random_moments(50, seed=1) > 25
+    assert kill_at_random_moments(50, seed=1) > 15
 
 
 def test_a_killed_generation_leaves_the_earlier_file_whole(here):

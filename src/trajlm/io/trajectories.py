@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError, MissingDependencyError
 from trajlm.io.arrays import damaged_as_input_error
+from trajlm.io.frames import check_frames
 from trajlm.io.sources import PathLike, check_file, first_bad_step
 
 HDF5 = (".h5", ".hdf5")
@@ -271,6 +272,7 @@ def _even_step(times: npt.NDArray[np.float64]) -> tuple[float, int | None]:
 def _check_atoms(path: PathLike, topology: Topology) -> None:
     import mdtraj
 
+    check_frames(path, topology.n_atoms)
     with damaged_as_input_error(path), mdtraj.open(str(path)) as file:
         first = file.read(n_frames=1)[0]
     if len(first) == 0:
