@@ -101,8 +101,8 @@ def test_trajectories_of_different_dt_are_refused(tmp_path):
 def test_time_that_goes_backwards_is_refused_with_the_line(tmp_path):
     path = tmp_path / "x.txt"
     path.write_text("time x\n0 1\n1 2\n0.5 3\n")
-    with pytest.raises(InputError, match="line 4: the time goes back from 1 to 0.5"):
+    with pytest.raises(InputError, match=r"line 4: the time goes back from 1 to 0\.5"):
         read_features(path)
     path.write_text("#! FIELDS time x\n0 1\n1 2\n0.5 3\n")
-    with pytest.raises(InputError, match="line 4: the time goes back from 1 to 0.5"):
+    with pytest.raises(InputError, match=r"line 4: the time goes back from 1 to 0\.5"):
         read_features(path)

@@ -13,9 +13,8 @@ import typer
 from trajlm.cli.compare import compare
 from trajlm.cli.data import discretize, simulate
 from trajlm.cli.demo import demo
-from trajlm.cli.model import generate, info, train
-from trajlm.cli.paper import paper
 from trajlm.cli.model import cite, generate, info, train
+from trajlm.cli.paper import paper
 from trajlm.cli.structures import backmap, features
 from trajlm.errors import Interrupted, TrajlmError, TrajlmWarning
 
@@ -31,7 +30,7 @@ app = typer.Typer(
 )
 for command in (
     demo, simulate, features, discretize, train, generate, backmap, compare, paper, info,
-    demo, simulate, features, discretize, train, generate, backmap, compare, info, cite,
+    cite,
 ):  # fmt: skip
     app.command()(command)
 
