@@ -21,7 +21,7 @@ lint: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt -e ".[sim,md,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[sim,md,hdf5,dev]"
 	touch $@
 
 clean:

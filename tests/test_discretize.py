@@ -18,6 +18,8 @@ from trajlm.discretize import (
     Bins,
     KMeans,
     NearestCenters,
+    average,
+    decimate,
     discretizer_from_dict,
     remove_spikes,
     smooth,
@@ -340,3 +342,37 @@ def test_alanine_population_of_positive_phi():
     states = Bins(200, range=PI).fit_transform(periodic(x))
     inside = (states.centers >= 0) & (states.centers < 2.2)
     assert inside[states.trajectories[0]].mean() == pytest.approx(0.021, abs=0.0015)
+
+
+@given(
+    length=st.integers(1, 60), n=st.integers(1, 9), phase=st.floats(-np.pi, np.pi),
+)  # fmt: skip
+def test_averages_and_decimation_against_loops(length, n, phase):
+    x = np.random.default_rng(length).normal(size=length)
+    angle = np.angle(np.exp(1j * (phase + 0.1 * x)))
+    both = Features(
+        (np.column_stack([x, angle]),), ("x", "phi"), 0.5, "ms", (None, (-np.pi, np.pi))
+    )
+    thinned = decimate(both, n)
+    assert (thinned.dt, thinned.unit) == (0.5 * n, "ms")
+    assert thinned.trajectories[0][:, 0].tolist() == [x[k] for k in range(0, length, n)]
+    if n > length:
+        with pytest.raises(InputError, match="too few for averages"):
+            average(both, n)
+        return
+    means = average(both, n)
+    assert means.dt == 0.5 * n
+    for k, (mean, direction) in enumerate(means.trajectories[0]):
+        block = slice(k * n, (k + 1) * n)
+        assert mean == pytest.approx(x[block].mean())
+        resultant = np.exp(1j * angle[block]).sum()
+        assert np.exp(1j * direction) == pytest.approx(resultant / abs(resultant))
+    assert len(means.trajectories[0]) == length // n
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, True])
+def test_a_step_that_is_no_number_of_frames_is_refused(n):
+    features = Features((np.arange(5.0),))
+    for change in (average, decimate):
+        with pytest.raises(InputError, match="whole number of frames"):
+            change(features, n)

@@ -139,12 +139,28 @@ def test_even_time_column_gives_dt(tmp_path):
 
 
 def test_uneven_time_column_is_not_used_and_backward_time_refused(tmp_path):
-    path = put(tmp_path, "t x\n0 1\n1 2\n2 3\n5 4\n")
+    path = put(tmp_path, "t x\n0 1\n1 2\n2 3\n2.7 4\n")
     with pytest.warns(TrajlmWarning, match="line 5"):
         features = read_text(path)
     assert (features.dt, features.unit, features.names) == (1.0, "frame", ("t", "x"))
     with pytest.raises(InputError, match=r"line 4: the time goes back from 1 to 0"):
         read_text(put(tmp_path, "t x\n0 1\n1 2\n0 3\n1 4\n"))
+
+
+@FEW
+@given(lengths=st.lists(st.integers(1, 30), min_size=2, max_size=5), jump=st.integers(2, 1000))
+def test_a_record_is_cut_where_frames_are_missing(tmp_path, lengths, jump):
+    lengths = [40, *lengths]  # gaps are rare among the steps
+    starts = np.cumsum([0, *lengths[:-1]]) + np.arange(len(lengths)) * jump
+    frames = [np.arange(start, start + n) for start, n in zip(starts, lengths, strict=True)]
+    rows = "".join(f"{0.25 * k:.2f} {k}\n" for k in np.concatenate(frames))
+    with pytest.warns(TrajlmWarning, match=f"{len(lengths) - 1} gap.* line 42"):
+        features = read_text(put(tmp_path, "time_(ms) x\n" + rows))
+    expected = [f.tolist() for f in frames if len(f) > 1]
+    assert [x.ravel().tolist() for x in features.trajectories] == expected
+    assert (features.dt, features.unit) == (0.25, "ms")
+    dropped = len(lengths) - len(expected)
+    assert (f"{dropped} lone" in features.notes[0]) == bool(dropped)
 
 
 def test_tps_is_no_time_column(tmp_path):
@@ -296,8 +312,42 @@ def test_colvar_last_number_cut_short_is_dropped(tmp_path):
     assert read_colvar(put(tmp_path, text[:-1])).n_frames == 5  # only the line end is missing
 
 
-def test_biased_data_taken_for_unbiased(tmp_path):
-    for name in ("metad.bias", "metad.rct", "m.rbias", "metad.x"):
-        text = colvar([0, 1], [(1, 2), (3, 4)], f"phi {name}")
-        features = read_warned(put(tmp_path, text), "equilibrium", columns=["phi"])
-        assert "biased" in features.notes[0]
+@pytest.mark.parametrize(
+    "name",
+    ["metad.bias", "metad.rct", "m.rbias", "restraint.bias", "@4.bias", "uwall.force2", "bias",
+     "opes.zed", "steer.d_kappa"],
+)  # fmt: skip
+def test_biased_data_taken_for_unbiased(tmp_path, name):
+    text = colvar([0, 1], [(1, 2), (3, 4)], f"phi {name}")
+    features = read_warned(put(tmp_path, text), "equilibrium", columns=["phi"])
+    assert "biased" in features.notes[0]
+    assert name in features.notes[0]
+
+
+def test_a_wall_that_was_never_reached_is_no_bias(tmp_path):
+    text = colvar([0, 1], [(1, 0), (3, 0)], "phi uwall.bias")
+    assert read_colvar(put(tmp_path, text), columns=["phi"]).notes == ()
+
+
+def test_hills_are_no_trajectory(tmp_path):
+    fields = "phi sigma_phi height biasf"
+    path = put(tmp_path, colvar([0, 1], [(1, 0.1, 2, 10)] * 2, fields), "HILLS")
+    with pytest.raises(InputError, match="give the COLVAR file"):
+        read_features(path)
+
+
+def test_several_walkers_with_restarts_are_several_trajectories(tmp_path):
+    sets = "#! SET min_phi -pi\n#! SET max_phi pi\n"
+    for walker in range(3):
+        text = colvar([0, 1, 2], [walker] * 3, sets=sets)
+        text += colvar([2, 3], [walker + 0.5] * 2, sets=sets)
+        put(tmp_path, text, f"COLVAR.{walker}")
+    files = [tmp_path / f"COLVAR.{walker}" for walker in range(3)]
+    features = read_warned(files, "repeated")
+    expected = [[w, w, w + 0.5, w + 0.5] for w in range(3)]
+    assert [x.ravel().tolist() for x in features.trajectories] == expected
+    assert features.periods == ((-np.pi, np.pi),)
+    assert len(features.notes) == 3
+    other = put(tmp_path, colvar([0, 2, 4], [1] * 3, sets=sets), "COLVAR.3")
+    with pytest.raises(InputError, match=r"COLVAR.0 and .*COLVAR.3 have different dt"):
+        read_warned([*files, other], "repeated")

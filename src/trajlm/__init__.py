@@ -17,39 +17,63 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trajlm.analysis import group_by_edges, group_by_list, group_by_pcca
+    from trajlm.cli.progress import progress
     from trajlm.comparison import Comparison, compare
     from trajlm.data import Features, States
-    from trajlm.discretize import Bins, KMeans, NearestCenters, remove_spikes, smooth
+    from trajlm.discretize import (
+        Bins,
+        KMeans,
+        NearestCenters,
+        average,
+        decimate,
+        remove_spikes,
+        smooth,
+    )
     from trajlm.errors import TrajlmError
     from trajlm.estimator import LSTMEstimator
     from trajlm.io import (
         read_colvar,
         read_features,
+        read_hdf5,
+        read_md,
         read_states,
         read_text,
         write_features,
         write_states,
     )
+    from trajlm.kinetics import kinetics
     from trajlm.models.files import load_model
     from trajlm.models.markov import fit_hmm, fit_msm
     from trajlm.systems import simulate
 
 _HOMES = {
     "trajlm.analysis": ("group_by_edges", "group_by_list", "group_by_pcca"),
+    "trajlm.cli.progress": ("progress",),
     "trajlm.comparison": ("Comparison", "compare"),
     "trajlm.data": ("Features", "States"),
     "trajlm.datasets": ("fetch_dataset", "load_dataset"),
-    "trajlm.discretize": ("Bins", "KMeans", "NearestCenters", "remove_spikes", "smooth"),
+    "trajlm.discretize": (
+        "Bins",
+        "KMeans",
+        "NearestCenters",
+        "average",
+        "decimate",
+        "remove_spikes",
+        "smooth",
+    ),
     "trajlm.errors": ("TrajlmError",),
     "trajlm.estimator": ("LSTMEstimator",),
     "trajlm.io": (
         "read_colvar",
         "read_features",
+        "read_hdf5",
+        "read_md",
         "read_states",
         "read_text",
         "write_features",
         "write_states",
     ),
+    "trajlm.kinetics": ("kinetics",),
     "trajlm.models.files": ("load_model",),
     "trajlm.models.markov": ("fit_hmm", "fit_msm"),
     "trajlm.systems": ("simulate",),
@@ -65,17 +89,23 @@ __all__ = [
     "NearestCenters",
     "States",
     "TrajlmError",
+    "average",
     "compare",
+    "decimate",
     "fetch_dataset",
     "fit_hmm",
     "fit_msm",
     "group_by_edges",
     "group_by_list",
     "group_by_pcca",
+    "kinetics",
     "load_dataset",
     "load_model",
+    "progress",
     "read_colvar",
     "read_features",
+    "read_hdf5",
+    "read_md",
     "read_states",
     "read_text",
     "remove_spikes",

@@ -73,6 +73,43 @@ def check_writable(path: PathLike) -> None:
         raise OutputError(f"{path} cannot be written: {_reason(error)}") from error
 
 
+@contextmanager
+def lone_writer(folder: PathLike) -> Iterator[None]:
+    """Hold `folder`, made if need be, against a second run that would write into it.
+
+    The hold is the operating system's and ends with the process, however it ends. File systems
+    that know none are written to without.
+
+    Raises
+    ------
+    OutputError
+        Another run holds the folder, or it cannot be made.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        os.makedirs(folder, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {_reason(error)}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise OutputError(
+            f"another run is writing to {folder}: wait for its end or choose another folder"
+        ) from None
+    except OSError:
+        pass  # no locks on this file system
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
 def write_text_atomic(path: PathLike, text: str) -> None:
     """Write `text` as UTF-8 with the line ends it has.
 
@@ -138,8 +175,11 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _reason(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
+    # NumPy says how much it could write, but not why it stopped.
+    if error.errno == errno.ENOSPC or (error.errno is None and "written" in str(error)):
         return "there is no space left on the disk, free some or write elsewhere"
+    if error.errno in (errno.EDQUOT, errno.EFBIG):
+        return "the quota or the limit on file sizes is used up, free some or write elsewhere"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "permission was refused, choose another folder"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):

@@ -27,7 +27,7 @@ def write_checkpoint(
     OutputError
         The file cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {f"{name}/{k}": v for name, group in weights.items() for k, v in group.items()}
     for index, moments in optimizer["state"].items():
@@ -37,8 +37,10 @@ def write_checkpoint(
         "record": json.dumps(record),
         "param_groups": json.dumps(optimizer["param_groups"]),
     }
+    # Written by Python, so that a full disk is an OSError that says so.
+    data = save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata)
     with atomic_path(path) as temporary:
-        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
+        temporary.write_bytes(data)
 
 
 def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]]:

@@ -124,6 +124,15 @@ class Comparison:
     space: StateSpace
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        from trajlm.describe import html
+        from trajlm.report.results import summary
+        from trajlm.report.words import floor_sentence, verdicts
+
+        found = summary(self)
+        facts = [(name, f"{text} {reading}") for name, text, reading in verdicts(found)]
+        return html("Comparison", [("data", floor_sentence(found)), *facts])
+
     def save(self, folder: str | Path, how: Mapping[str, Any] | None = None) -> None:
         """Write ``index.html`` and ``results.json`` into `folder`.
 

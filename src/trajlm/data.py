@@ -89,6 +89,11 @@ class Features:
         """Number of frames over all trajectories."""
         return sum(len(x) for x in self.trajectories)
 
+    def _repr_html_(self) -> str:
+        from trajlm.describe import features_facts, html
+
+        return html("Features", features_facts(self))
+
     def select(self, columns: Sequence[str]) -> Features:
         """Return the named columns only.
 
@@ -216,6 +221,11 @@ class States:
     def n_transitions(self) -> int:
         """Number of pairs of successive frames, borders between trajectories left out."""
         return self.n_frames - len(self.trajectories)
+
+    def _repr_html_(self) -> str:
+        from trajlm.describe import html, states_facts
+
+        return html("States", states_facts(self))
 
     def visited(self) -> npt.NDArray[np.bool_]:
         """Return which states are seen at least once, shape (n_states,)."""

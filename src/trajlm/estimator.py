@@ -73,6 +73,8 @@ class LSTMEstimator:
             raise InputError("there is no model yet: call fit first")
         return self._model
 
-    def fit_fetch(self, states: States | IntArray | Sequence[IntArray]) -> LSTMModel:
-        """Train on `states` and return the model."""
-        return self.fit(states).fetch_model()
+    def fit_fetch(
+        self, states: States | IntArray | Sequence[IntArray], **options: Any
+    ) -> LSTMModel:
+        """Train on `states` with the options of `fit`, and return the model."""
+        return self.fit(states, **options).fetch_model()

@@ -15,6 +15,9 @@ from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 
+# Below this many events a mean over them says little.
+FEW_EVENTS = 20
+
 
 @dataclass(frozen=True)
 class CommittedTransitions:
@@ -108,6 +111,15 @@ class FirstPassage:
     n_censored: int
     dt: float
     unit: str
+
+    @property
+    def settled(self) -> bool:
+        """Whether the data can settle the mean: 20 arrivals, and more arrivals than cut passages.
+
+        Where most passages are cut by the ends of short trajectories, the slow ones are missed
+        and the mean comes out wrong by more than its interval says.
+        """
+        return self.n_events >= FEW_EVENTS and self.n_events > self.n_censored
 
 
 @dataclass(frozen=True)
@@ -207,7 +219,8 @@ def mean_first_passage_time(
 
     The interval is that of the number of arrivals (`count_interval`), with the squared
     coefficient of variation of the durations as dispersion, at least 1; it assumes that
-    successive passages are independent.
+    successive passages are independent, and trajectories longer than most passages
+    (`FirstPassage.settled`).
 
     Parameters
     ----------

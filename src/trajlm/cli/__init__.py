@@ -6,15 +6,16 @@ import signal
 import sys
 import warnings
 from types import FrameType
-from typing import TextIO
+from typing import Annotated, TextIO
 
 import typer
 
 from trajlm.cli.compare import compare
 from trajlm.cli.data import discretize, simulate
 from trajlm.cli.demo import demo
-from trajlm.cli.model import generate, info, train
+from trajlm.cli.model import cite, generate, info, train
 from trajlm.cli.paper import paper
+from trajlm.cli.structures import backmap, features
 from trajlm.errors import Interrupted, TrajlmError, TrajlmWarning
 
 BAD_INPUT = 2
@@ -22,14 +23,36 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="trajlm",
-    help="Learn molecular trajectories as a language, generate new ones, and compare.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, simulate, discretize, train, generate, compare, paper, info):
+for command in (
+    demo, simulate, features, discretize, train, generate, backmap, compare, paper, info,
+    cite,
+):  # fmt: skip
     app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"trajlm {version('trajlm')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Learn molecular trajectories as a language, generate new ones, and compare."""
 
 
 def main() -> None:

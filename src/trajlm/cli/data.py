@@ -42,7 +42,7 @@ def simulate(
 
 def discretize(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="COLVAR, text, CSV, npy or npz.")
+        list[Path], typer.Argument(metavar="INPUT...", help="COLVAR, text, CSV, HDF5, npy or npz.")
     ],
     out: Annotated[Path, typer.Option(help="States to write: .npz, or .npy without dt.")],
     bins: Annotated[int | None, typer.Option(help="Cut one column into equal bins.")] = None,
@@ -62,6 +62,12 @@ def discretize(
         list[str] | None,
         typer.Option(help="Column to use, by name or number from 0; may be repeated."),
     ] = None,
+    average: Annotated[
+        int, typer.Option(help="Means of this many frames first; dt grows as many times.")
+    ] = 1,
+    decimate: Annotated[
+        int, typer.Option(help="Keep one of this many frames first; dt grows as many times.")
+    ] = 1,
     smooth: Annotated[int, typer.Option(help="Running mean over this many frames first.")] = 1,
     remove_spikes: Annotated[
         int, typer.Option(help="Remove stays that last at most this many frames.")
@@ -69,7 +75,7 @@ def discretize(
     dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,
     key: Annotated[
-        str | None, typer.Option(help="Arrays of an npz to read, such as 'E_*'.")
+        str | None, typer.Option(help="Arrays of an npz or HDF5 file to read, such as 'E_*'.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of k-means.")] = 0,
 ) -> None:
@@ -90,6 +96,12 @@ def discretize(
         assert kmeans is not None
         discretizer = cuts.KMeans(kmeans, seed=seed)
     features = read_features(list(inputs), columns=column, dt=dt, unit=unit, key=key)
+    if average != 1 and decimate != 1:
+        raise InputError("give one of --average and --decimate")
+    if average != 1:
+        features = cuts.average(features, average)
+    if decimate != 1:
+        features = cuts.decimate(features, decimate)
     if smooth != 1:
         features = cuts.smooth(features, smooth)
     states = discretizer.fit(features).transform(features)

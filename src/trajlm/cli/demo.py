@@ -20,15 +20,17 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
 ) -> None:
     """Simulate alanine dipeptide, learn it, generate from what was learned, and report."""
+    from trajlm.atomic import lone_writer
     from trajlm.demo import run_demo
 
-    page = run_demo(
-        out,
-        ns=ns,
-        epochs=epochs,
-        seed=seed,
-        command=" ".join(["trajlm", *sys.argv[1:]]),
-        say=say,
-        progress=progress,
-    )
+    with lone_writer(out):
+        page = run_demo(
+            out,
+            ns=ns,
+            epochs=epochs,
+            seed=seed,
+            command=" ".join(["trajlm", *sys.argv[1:]]),
+            say=say,
+            progress=progress,
+        )
     typer.echo(f"open {page}")

@@ -60,7 +60,7 @@ def train(
     ] = False,
 ) -> None:
     """Train the language model on states."""
-    from trajlm.atomic import check_writable
+    from trajlm.atomic import check_writable, lone_writer
     from trajlm.io import read_states
     from trajlm.settings import training_settings
     from trajlm.train import finished_model
@@ -97,18 +97,19 @@ def train(
     say(
         f"training on {len(data)} trajectory(ies), {data.n_frames:,} frames, {data.n_states} states"
     )
-    model = run_training(
-        data,
-        settings,
-        device=device,
-        checkpoint=checkpoint,
-        resume=resume,
-        n_threads=threads,
-        report=lambda record, baselines: say(record.describe(epochs, baselines)),
-        report_calibration=lambda done: say(done.describe()),
-    )
-    model.save(out)
-    checkpoint.unlink(missing_ok=True)
+    with lone_writer(out):
+        model = run_training(
+            data,
+            settings,
+            device=device,
+            checkpoint=checkpoint,
+            resume=resume,
+            n_threads=threads,
+            report=lambda record, baselines: say(record.describe(epochs, baselines)),
+            report_calibration=lambda done: say(done.describe()),
+        )
+        model.save(out)
+        checkpoint.unlink(missing_ok=True)
     if "calibration" in model.record:
         say(model.record["calibration"]["summary"])
     history, best = model.record["history"], model.record["best_epoch"]
@@ -159,9 +160,42 @@ def generate(
 
 
 def info(
-    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Trained model.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Model folder, or a file of states or features.")
+    ],
 ) -> None:
-    """Say what a model is and how it was made."""
+    """Say what a model or a data file is and how it was made."""
     from trajlm.models.files import describe_model
 
-    typer.echo(describe_model(model_dir))
+    if path.is_dir():
+        typer.echo(describe_model(path))
+        return
+    from trajlm.describe import features_facts, lines, states_facts
+    from trajlm.io import read_features, read_states
+
+    # A file of ours says what it is; of others, whole numbers are states and the rest features.
+    try:
+        data = read_states(path)
+    except InputError as not_states:
+        try:
+            features = read_features(path)
+        except InputError:
+            raise not_states from None
+        typer.echo(lines("features", features_facts(features)))
+    else:
+        typer.echo(lines("states", states_facts(data)))
+
+
+def cite(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", help="Model folders, reports or files of states."),
+    ] = None,
+    used: Annotated[
+        str, typer.Option("--with", help="What they cannot say: mdtraj,openmm,plumed ...")
+    ] = "",
+) -> None:
+    """Print BibTeX for the method, this software and what else was used."""
+    from trajlm.citing import citations
+
+    typer.echo(citations(paths or [], used.split(",")))

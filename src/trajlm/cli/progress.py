@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long work: a bar on a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int, unit: str = "frames") -> Iterator[Advance]:
-    """Yield a function that is told how much was newly done, `total` in all."""
-    if sys.stderr.isatty():
+def progress(what: str, total: int | None, unit: str = "frames") -> Iterator[Advance]:
+    """Yield a function that is told how much was newly done, `total` in all if that is known.
+
+    A bar on a terminal and in a notebook, plain lines elsewhere. Models take the function as
+    their `progress`.
+    """
+    if sys.stderr.isatty() or "ipykernel" in sys.modules:
         with _bar(what, total) as advance:
             yield advance
     else:
@@ -28,7 +32,7 @@ def progress(what: str, total: int, unit: str = "frames") -> Iterator[Advance]:
 
 
 @contextmanager
-def _bar(what: str, total: int) -> Iterator[Advance]:
+def _bar(what: str, total: int | None) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -52,7 +56,7 @@ def _bar(what: str, total: int) -> Iterator[Advance]:
 class _Lines:
     """Say how far the work is now and then."""
 
-    def __init__(self, what: str, total: int, unit: str) -> None:
+    def __init__(self, what: str, total: int | None, unit: str) -> None:
         self.what, self.total, self.unit = what, total, unit
         self.done = 0
         self.last = time.monotonic()
@@ -60,7 +64,11 @@ class _Lines:
     def __call__(self, n: int) -> None:
         self.done += n
         now = time.monotonic()
-        if now - self.last >= SECONDS_BETWEEN_LINES or self.done >= self.total:
-            self.last = now
-            share = self.done / max(self.total, 1)
-            say(f"{self.what}: {self.done:,} of {self.total:,} {self.unit} ({share:.0%})")
+        finished = self.total is not None and self.done >= self.total
+        if now - self.last < SECONDS_BETWEEN_LINES and not finished:
+            return
+        self.last = now
+        of_all = ""
+        if self.total is not None:
+            of_all = f" of {self.total:,} {self.unit} ({self.done / max(self.total, 1):.0%})"
+        say(f"{self.what}: {self.done:,}{of_all or f' {self.unit}'}")

@@ -9,13 +9,15 @@ from trajlm.discretize.cuts import (
     NearestCenters,
     discretizer_from_dict,
 )
-from trajlm.discretize.filters import remove_spikes, smooth
+from trajlm.discretize.filters import average, decimate, remove_spikes, smooth
 
 __all__ = [
     "Bins",
     "Discretizer",
     "KMeans",
     "NearestCenters",
+    "average",
+    "decimate",
     "discretizer_from_dict",
     "remove_spikes",
     "smooth",

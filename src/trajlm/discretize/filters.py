@@ -1,4 +1,4 @@
-"""What is done to a trajectory before and after it is cut: running mean and spike removal."""
+"""What is done to a trajectory before and after it is cut: means, decimation, spike removal."""
 
 from __future__ import annotations
 
@@ -44,6 +44,70 @@ def smooth(features: Features, window: int) -> Features:
         means.append(back(_running_mean(on_circles, window)))
     note = f"running mean over {window} frames"
     return replace(features, trajectories=tuple(means), notes=(*features.notes, note))
+
+
+def average(features: Features, n: int) -> Features:
+    """Return the means of successive blocks of `n` frames; dt becomes n dt.
+
+    Block k is the mean of the frames k n .. k n + n - 1; frames left over at the end are
+    dropped. Noise falls as one over the root of n, and nothing faster than n dt is left. A
+    periodic column takes the circular mean.
+
+    Parameters
+    ----------
+    features
+        Trajectories of shape (T, d).
+    n
+        Frames a block, at least 1.
+
+    Raises
+    ------
+    InputError
+        Fewer than one frame a block or a trajectory shorter than a block.
+    """
+    _check_frames(n, 1, "block of the averages")
+    means = []
+    for i, x in enumerate(features.trajectories):
+        if len(x) < n:
+            raise InputError(
+                f"trajectory {i} has {len(x)} frames, too few for averages over {n}: leave it out "
+                "or average over fewer"
+            )
+        on_circles, back = to_circles(x, features.periods)
+        n_blocks = len(x) // n
+        blocks = on_circles[: n_blocks * n].reshape(n_blocks, n, -1)
+        means.append(back(blocks.mean(axis=1)))
+    note = f"averages over {n} frames"
+    return replace(
+        features, trajectories=tuple(means), dt=features.dt * n, notes=(*features.notes, note)
+    )
+
+
+def decimate(features: Features, n: int) -> Features:
+    """Return every `n`-th frame, from the first of each trajectory; dt becomes n dt.
+
+    Nothing is averaged: what is faster than n dt is not removed but seen as noise. `average`
+    removes it.
+
+    Parameters
+    ----------
+    features
+        Trajectories of shape (T, d).
+    n
+        At least 1.
+
+    Raises
+    ------
+    InputError
+        A number below 1.
+    """
+    _check_frames(n, 1, "step of the decimation")
+    return replace(
+        features,
+        trajectories=tuple(x[::n] for x in features.trajectories),
+        dt=features.dt * n,
+        notes=(*features.notes, f"every {n} frames one"),
+    )
 
 
 def _running_mean(x: Array, window: int) -> Array:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from trajlm.atomic import atomic_path, write_json, write_text_atomic
 from trajlm.io.colvar import read_colvar
+from trajlm.io.hdf5 import read_hdf5
+from trajlm.io.md import read_md
 from trajlm.io.read import read_features, read_npy, read_npz
 from trajlm.io.states import read_states
 from trajlm.io.text import read_text
@@ -13,6 +15,8 @@ __all__ = [
     "atomic_path",
     "read_colvar",
     "read_features",
+    "read_hdf5",
+    "read_md",
     "read_npy",
     "read_npz",
     "read_states",

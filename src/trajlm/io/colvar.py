@@ -35,7 +35,13 @@ from trajlm.io.table import (
 )
 
 FIELDS = "#! FIELDS"
-BIAS_COLUMNS = ("*.bias", "metad.*", "*.rbias", "*.rct")
+# Components of PLUMED's biases: METAD, PBMETAD, OPES, RESTRAINT, walls, EXTERNAL, ABMD ...
+BIAS_COLUMNS = (
+    "bias", "*.bias", "*_bias", "metad.*", "pbmetad.*", "opes.*", "*.rbias", "*.rct", "*.work",
+    "*.force2", "*_kappa", "*_fict",
+)  # fmt: skip
+# What METAD writes to its HILLS file: one line a deposited hill, not a trajectory.
+HILLS_COLUMNS = {"height", "biasf"}
 FACTOR = re.compile(r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|pi)", re.IGNORECASE | re.ASCII)
 BEGUN = re.compile(r"[+-]?\d*\.?\d*(?:e[+-]?\d*)?", re.IGNORECASE | re.ASCII)
 
@@ -65,8 +71,9 @@ def read_colvar(
     ``#! SET min_... max_...``. A restarted run writes its header again and then the frames
     since its checkpoint a second time: the later copy stands, as the run went on from it, and
     what was written before from that time on is dropped with a note and a warning. A last
-    line cut short is dropped likewise. Columns of a bias give a warning too: what a biased
-    run visits is not what equilibrium visits.
+    line cut short is dropped likewise. Columns of a bias that is not zero throughout give a
+    warning too: what a biased run visits is not what equilibrium visits. Several walkers are
+    a list of files.
 
     Parameters
     ----------
@@ -81,9 +88,9 @@ def read_colvar(
     Raises
     ------
     InputError
-        No header, a header that changes, text, NaN or another number of columns in a row, a
-        time that goes back without a restart, a missing frame (each with file and line), a
-        column that is not there (the message lists those that are).
+        No header, a HILLS file, a header that changes, text, NaN or another number of columns in
+        a row, a time that goes back without a restart, a missing frame (each with file and
+        line), a column that is not there (the message lists those that are).
     """
     return read_all(path, lambda one: _read_one(one, columns, dt, unit))
 
@@ -101,7 +108,7 @@ def _read_one(
         index = select_index(names, columns, path)
     line_numbers = np.array(layout.line_numbers, dtype=np.int64)
     values = parse_rows(layout.rows, line_numbers, None, names, path)
-    notes += _bias_notes(path, names)
+    notes += _bias_notes(path, names, values)
     file_clock = (1.0, "frame")
     if "time" in names:
         kept, step, more = _follow_time(path, layout, values[:, names.index("time")], line_numbers)
@@ -146,6 +153,11 @@ def _scan(path: PathLike, lines: Sequence[str]) -> _Layout:
 def _add_header(path: PathLike, number: int, layout: _Layout, names: tuple[str, ...]) -> None:
     if not names or len(set(names)) < len(names):
         raise InputError(f"{path}, line {number}: '{FIELDS}' names no column or one twice")
+    if set(names) >= HILLS_COLUMNS:
+        raise InputError(
+            f"{path} is a HILLS file, the hills of a metadynamics and not its trajectory: give the "
+            "COLVAR file"
+        )
     if layout.names and names != layout.names:
         raise InputError(
             f"{path}, line {number}: the columns change after a restart from "
@@ -192,8 +204,15 @@ def _period(path: PathLike, bounds: dict[str, str], name: str) -> tuple[float, f
     return (low, high)
 
 
-def _bias_notes(path: PathLike, names: Sequence[str]) -> tuple[str, ...]:
-    found = [n for n in names if any(fnmatchcase(n, pattern) for pattern in BIAS_COLUMNS)]
+def _bias_notes(
+    path: PathLike, names: Sequence[str], values: npt.NDArray[np.float64]
+) -> tuple[str, ...]:
+    # A wall that was never reached leaves a column of zeros and the data as it is.
+    found = [
+        name
+        for name, column in zip(names, values.T, strict=True)
+        if any(fnmatchcase(name, pattern) for pattern in BIAS_COLUMNS) and column.any()
+    ]
     if not found:
         return ()
     return (

@@ -12,6 +12,7 @@ from trajlm.data import Features
 from trajlm.errors import InputError
 from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
 from trajlm.io.colvar import read_colvar
+from trajlm.io.hdf5 import MAGIC, read_hdf5
 from trajlm.io.sources import (
     Columns,
     PathLike,
@@ -36,7 +37,7 @@ def read_features(
     unit: str | None = None,
     key: str | None = None,
 ) -> Features:
-    """Read continuous time series from COLVAR, text, CSV, npy or npz, told apart by content.
+    """Read continuous time series from COLVAR, text, CSV, HDF5, npy or npz, told by content.
 
     Parameters
     ----------
@@ -47,12 +48,13 @@ def read_features(
     dt, unit
         Time between two frames and its unit, instead of what the file says.
     key
-        Which arrays of a foreign npz file are trajectories: a name or a glob such as ``E_*``.
+        Which arrays of a foreign npz or HDF5 file are trajectories: a name or a glob such as
+        ``E_*``.
 
     Returns
     -------
     Features
-        One trajectory a file; as many as there are in the file for npz.
+        One trajectory a file; several where an npz or HDF5 file holds them or a record has gaps.
 
     Raises
     ------
@@ -68,8 +70,10 @@ def _read_features(
     kind = file_kind(path)
     if kind == "npz":
         return read_npz(path, key, dt, unit, columns)
+    if kind == "hdf5":
+        return read_hdf5(path, key, dt, unit, columns)
     if key is not None:
-        raise InputError(f"{path} is no npz file: leave the key {key!r} out")
+        raise InputError(f"{path} is neither npz nor HDF5: leave the key {key!r} out")
     if kind == "npy":
         return read_npy(path, dt, unit, columns)
     reader = read_colvar if kind == "colvar" else read_text
@@ -77,7 +81,7 @@ def _read_features(
 
 
 def file_kind(path: PathLike) -> str:
-    """Return ``npy``, ``npz``, ``colvar`` or ``text``, by the first bytes, else by the suffix.
+    """Return ``npy``, ``npz``, ``hdf5``, ``colvar`` or ``text``, by the first bytes or the suffix.
 
     Raises
     ------
@@ -90,6 +94,8 @@ def file_kind(path: PathLike) -> str:
         return "npy"
     if start.startswith(b"PK\x03\x04") or suffix == ".npz":
         return "npz"
+    if start.startswith(MAGIC):
+        return "hdf5"
     first = start.removeprefix(b"\xef\xbb\xbf").split(maxsplit=2)[:2]
     return "colvar" if first == [b"#!", b"FIELDS"] else "text"
 

@@ -83,8 +83,9 @@ def _read_one(path: PathLike, key: str | None) -> _Part:
         raise InputError(f"{path} is no npz file: leave the key {key!r} out")
     if kind == "npy":
         return _foreign({"": load_npy(path)}, path)
-    if kind == "colvar":
-        raise InputError(f"{path} is a COLVAR file of continuous data: discretise it first")
+    if kind in ("colvar", "hdf5"):
+        name = {"colvar": "a COLVAR", "hdf5": "an HDF5"}[kind]
+        raise InputError(f"{path} is {name} file of continuous data: discretise it first")
     table = read_table(path)
     if len(table.names) != 1:
         raise InputError(

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError, TrajlmWarning
+from trajlm.io.segments import Segments, even_segments, segments
 from trajlm.io.sources import (
     Columns,
     PathLike,
     Paths,
     build,
-    first_bad_step,
     read_all,
     select_index,
     time_of,
@@ -60,8 +60,9 @@ def read_text(
     the numbers names the columns when there are as many words as columns.
 
     An evenly spaced column named ``time`` or ``t`` (a unit may follow, as in ``time (ps)``)
-    gives dt and is left out unless it is asked for; one that is not evenly spaced stays a
-    column like any other and a warning says so.
+    gives dt and is left out unless it is asked for. Where it jumps ahead, frames are missing:
+    the record is cut there into several trajectories, and a warning says so. A time that is
+    not evenly spaced otherwise stays a column like any other, with a warning.
 
     Parameters
     ----------
@@ -89,36 +90,40 @@ def _read_one(
     index = None if columns is None else select_index(table.names, columns, path)
     file_clock = (1.0, "frame")
     notes = table.notes
+    pieces: tuple[slice, ...] = (slice(None),)
     time_column = next((k for k, n in enumerate(table.names) if TIME_NAME.fullmatch(n)), None)
     kept = list(range(len(table.names)))
     if time_column is not None and len(table.values) > 1:
-        file_dt, bad_line = _spacing(table, time_column, path)
-        if file_dt is not None:
+        found = _spacing(table, time_column, path)
+        if isinstance(found, Segments):
             match = TIME_NAME.fullmatch(table.names[time_column])
             file_unit = match.group(1) if match else None
-            file_clock = (file_dt, file_unit or "time unit")
+            file_clock = (found.dt, file_unit or "time unit")
+            pieces, notes = found.pieces, (*notes, *found.notes)
             if len(kept) > 1:
                 kept.remove(time_column)
         else:
-            notes = (*notes, _warn_uneven(path, table.names[time_column], bad_line, dt or 1.0))
+            notes = (*notes, _warn_uneven(path, table.names[time_column], found, dt or 1.0))
     chosen = kept if index is None else index
     return build(
         path,
-        [table.values[:, chosen]],
+        [table.values[piece][:, chosen] for piece in pieces],
         names=tuple(table.names[k] for k in chosen),
         notes=notes,
         **time_of(dt, unit, *file_clock),
     )
 
 
-def _spacing(table: Table, column: int, path: PathLike) -> tuple[float | None, int]:
-    """Return the step of a time column, or None and the line where it is not even."""
+def _spacing(table: Table, column: int, path: PathLike) -> Segments | int:
+    """Return the even stretches of a time column, or the line where it is not even."""
     times = table.values[:, column]
     remedy = "give each trajectory its own file (or rename the column if it is not a time)"
     check_forward(times, table.line_numbers, path, remedy, strictly=False)
     quantum = quantum_of_column(table.rows, table.separator, column)
-    step, _, bad = first_bad_step(times, quantum)
-    return (step, 0) if bad is None else (None, int(table.line_numbers[bad]))
+    found = even_segments(times, quantum)
+    if isinstance(found, int):
+        return int(table.line_numbers[found])
+    return segments(times, *found, path, "line", table.line_numbers)
 
 
 def _warn_uneven(path: PathLike, name: str, line: int, dt: float) -> str:

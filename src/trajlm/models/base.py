@@ -116,6 +116,12 @@ class SequenceModel(ABC):
 
         save_model(self, Path(folder))
 
+    def _repr_html_(self) -> str:
+        from trajlm.describe import html
+        from trajlm.models.files import model_facts
+
+        return html(type(self).__name__, model_facts(self))
+
     def _check_known(self, data: States) -> None:
         """Refuse states that the model does not know, and frames of another dt than its steps.
 

@@ -105,35 +105,44 @@ def describe_model(folder: str | Path) -> str:
         As `load_model`.
     """
     model = load_model(folder)
-    space, record = model.space, dict(model.record)
+    try:
+        return "\n".join(f"{name}: {value}" for name, value in model_facts(model))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ModelFileError(
+            f"{Path(folder) / 'model.json'} has a damaged training record ({error!r})"
+        ) from None
+
+
+def model_facts(model: SequenceModel) -> list[tuple[str, str]]:
+    """Return what a model is and how it was made, as names and values."""
+    space = model.space
     sizes, _ = model.to_arrays()
-    lines = [
-        f"{model.kind}: {', '.join(f'{k} {v}' for k, v in sizes.items())}",
-        f"one frame each {space.dt:g} {space.unit}",
-        f"states: {_discretization_sentence(space)}",
+    facts = [
+        (model.kind, ", ".join(f"{k} {v}" for k, v in sizes.items())),
+        ("time", f"one frame each {space.dt:g} {space.unit}"),
+        ("states", _discretization_sentence(space)),
     ]
-    if "history" in record:
-        try:
-            lines += _training_lines(record)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ModelFileError(
-                f"{Path(folder) / 'model.json'} has a damaged training record ({error!r})"
-            ) from None
-    return "\n".join(lines)
+    return facts + (_training_facts(model.record) if "history" in model.record else [])
 
 
-def _training_lines(record: dict[str, Any]) -> list[str]:
+def _training_facts(record: dict[str, Any]) -> list[tuple[str, str]]:
     history, baselines = record["history"], record["baselines"]
     best = history[record["best_epoch"] - 1]
-    lines = [
-        f"trained on {record['n_trajectories']} trajectory(ies), {record['n_frames']:,} "
-        f"frames, {len(history)} epochs, seed {record['settings']['seed']}",
-        f"held-out stretch: {best['validation']:.4f} nats a frame (MSM "
-        f"{baselines['msm']:.4f}, independent frames {baselines['independent']:.4f})",
+    facts = [
+        (
+            "trained on",
+            f"{record['n_trajectories']} trajectory(ies), {record['n_frames']:,} frames, "
+            f"{len(history)} epochs, seed {record['settings']['seed']}",
+        ),
+        (
+            "held-out stretch",
+            f"{best['validation']:.4f} nats a frame (MSM {baselines['msm']:.4f}, independent "
+            f"frames {baselines['independent']:.4f})",
+        ),
     ]
     if "calibration" in record:
-        lines.append(f"calibration: {record['calibration']['summary']}")
-    return lines
+        facts.append(("calibration", record["calibration"]["summary"]))
+    return facts
 
 
 def _discretization_sentence(space: StateSpace) -> str:

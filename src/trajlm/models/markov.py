@@ -21,6 +21,8 @@ from trajlm.models.base import Progress, SequenceModel, Tensors
 
 F64 = npt.NDArray[np.float64]
 
+# Beyond this many states the iteration for the reversible maximum of the likelihood takes minutes.
+MOST_ITERATED = 1000
 # Frames a lane makes between two reports of progress.
 CHUNK = 500_000
 # Random guesses that a fit of many hidden states starts from, and the steps after which the best
@@ -279,37 +281,46 @@ def fit_msm(
     lag
         Lag in frames; the model's dt is lag times that of the data.
     reversible
-        Whether detailed balance is imposed.
+        Whether detailed balance is imposed: by maximum likelihood, beyond 1,000 states by counting
+        each transition both ways.
 
     Raises
     ------
     InputError
         The lag is below one or leaves no transition.
     """
-    from deeptime.markov import TransitionCountEstimator
-    from deeptime.markov.msm import MaximumLikelihoodMSM
+    from deeptime.markov import TransitionCountModel
 
     data = as_states(states)
     longest = max(len(s) for s in data)
     if not 1 <= lag < longest:
         raise InputError(f"lag {lag} is out of range: the longest trajectory has {longest} frames")
     used = data.with_trajectories([s for s in data if len(s) > lag])
-    estimator = TransitionCountEstimator(lagtime=lag, count_mode="sliding", n_states=data.n_states)
-    counts = estimator.fit([s.astype(np.int32) for s in used]).fetch_model().submodel_largest()
+    counts = TransitionCountModel(transition_counts(used, lag), "sliding", lag).submodel_largest()
     connected = np.asarray(counts.state_symbols)
     n = data.n_states
     T = np.tile(_populations(data), (n, 1))
     pi = np.zeros(n)
     if len(connected) > 1:
-        msm = MaximumLikelihoodMSM(reversible=reversible).fit(counts).fetch_model()
         T[connected] = 0.0
-        T[np.ix_(connected, connected)] = msm.transition_matrix
-        pi[connected] = msm.stationary_distribution
+        T[np.ix_(connected, connected)], pi[connected] = _estimate(counts, reversible)
     else:
         pi = _populations(data)
     space = StateSpace(n, data.dt * lag, data.unit, data.centers, data.discretization)
     record = {"lag": lag, "reversible": reversible, "connected": connected.tolist()}
     return MarkovModel(_with_floor(T, data), pi, space, record)
+
+
+def _estimate(counts: Any, reversible: bool) -> tuple[F64, F64]:
+    """Return the transition matrix of connected counts and its stationary distribution."""
+    from deeptime.markov.msm import MaximumLikelihoodMSM
+
+    if reversible and counts.n_states > MOST_ITERATED:
+        both_ways = counts.count_matrix + counts.count_matrix.T
+        rows = both_ways.sum(axis=1)
+        return both_ways / rows[:, None], rows / rows.sum()
+    msm = MaximumLikelihoodMSM(reversible=reversible).fit(counts).fetch_model()
+    return msm.transition_matrix, msm.stationary_distribution
 
 
 def fit_hmm(

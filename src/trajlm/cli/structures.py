@@ -1,0 +1,111 @@
+"""Commands between molecular trajectories and states: features and backmap."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trajlm.cli.progress import progress
+from trajlm.errors import InputError
+
+TOP_HELP = "Topology (PDB, GRO, PRMTOP, PSF ...); HDF5 trajectories hold their own."
+
+
+def features(
+    trajectories: Annotated[
+        list[Path], typer.Argument(metavar="TRAJ...", help="xtc, trr, nc, h5 or dcd files.")
+    ],
+    out: Annotated[Path, typer.Option(help="Features file to write (.npz).")],
+    top: Annotated[Path | None, typer.Option(help=TOP_HELP)] = None,
+    dihedrals: Annotated[
+        str, typer.Option(help="Such as phi,psi,chi1, or atom numbers from 0: 4-6-8-10.")
+    ] = "",
+    distances: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SELECTION[,SELECTION]",
+            help="All pairs of atoms in one selection or between two; may be repeated.",
+        ),
+    ] = None,
+    rmsd: Annotated[Path | None, typer.Option(help="Structure to compare with.")] = None,
+    rmsd_atoms: Annotated[
+        str, typer.Option(help="Selection that is superposed and compared.")
+    ] = "element != H",
+    dt: Annotated[
+        float | None, typer.Option(help="Time between frames; DCD files need it.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of dt (default ps).")] = None,
+) -> None:
+    """Compute dihedrals, distances or RMSD from molecular dynamics, one file a trajectory.
+
+    Selections are mdtraj's, such as 'name CA and resid 0 to 9'. Angles are in radians,
+    distances in nm.
+    """
+    from trajlm.atomic import check_writable
+    from trajlm.io import read_md, write_features
+
+    if out.suffix != ".npz":
+        raise InputError(f"{out} does not end in .npz: give a name that does")
+    check_writable(out)
+    with progress("reading", None) as advance:
+        found = read_md(
+            list(trajectories),
+            top,
+            dihedrals=[word for word in dihedrals.split(",") if word.strip()],
+            distances=distances or [],
+            rmsd=rmsd,
+            rmsd_atoms=rmsd_atoms,
+            dt=dt,
+            unit=unit,
+            progress=advance,
+        )
+    write_features(out, found)
+    shown = ", ".join(found.names[:8]) + (" ..." if found.n_columns > 8 else "")
+    typer.echo(
+        f"{out}: {len(found.trajectories)} trajectory(ies), {found.n_frames:,} frames, one each "
+        f"{found.dt:g} {found.unit}, of {shown}"
+    )
+
+
+def backmap(
+    generated: Annotated[
+        Path, typer.Argument(metavar="GENERATED", help="Generated states, .npy or .npz.")
+    ],
+    source: Annotated[
+        list[Path],
+        typer.Option("--from", metavar="TRAJ", help="Original file; repeated for several."),
+    ],
+    states: Annotated[Path, typer.Option(help="States of the original, one trajectory a file.")],
+    out: Annotated[Path, typer.Option(help=".xtc, .trr or .dcd file; a .pdb comes beside it.")],
+    top: Annotated[Path | None, typer.Option(help=TOP_HELP)] = None,
+    lane: Annotated[int, typer.Option(min=0, help="Which generated trajectory.")] = 0,
+    frames: Annotated[int | None, typer.Option(min=1, help="Only the first frames of it.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Write every so many frames.")] = 1,
+    atoms: Annotated[str, typer.Option(help="Selection of atoms to write.")] = "all",
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="Choose the structure nearest to the one before.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of frames.")] = 0,
+) -> None:
+    """Turn generated states into structures that were in those states, to watch in VMD."""
+    from trajlm.atomic import check_writable
+    from trajlm.backmap import backmap as run_backmap
+    from trajlm.io import read_states
+
+    check_writable(out)
+    original = read_states(states)
+    lanes = read_states(generated)
+    if lane >= len(lanes):
+        raise InputError(f"{generated} has {len(lanes)} lane(s), counted from 0: no lane {lane}")
+    wanted = lanes.trajectories[lane][:frames]
+    with progress("writing", -(-len(wanted) // every)) as advance:
+        written = run_backmap(
+            wanted, original, list(source), out, top,
+            atoms=atoms, smooth=smooth, every=every, seed=seed, progress=advance,
+        )  # fmt: skip
+    typer.echo(f"{out}: {len(written.frame):,} frames; look with: vmd {written.structure} {out}")
+    if len(lanes) > 1:
+        print(f"lane {lane} of {len(lanes)}: --lane chooses another", file=sys.stderr)

@@ -1,0 +1,69 @@
+"""What data and models are, in a few facts: for `trajlm info` and for notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from trajlm.data import Features, States
+
+Fact = tuple[str, str]
+# Columns that are listed one by one.
+MOST_COLUMNS = 8
+
+
+def features_facts(features: Features) -> list[Fact]:
+    """Return length, time, notes and the range of each column."""
+    facts = _length(features.n_frames, len(features.trajectories), features.dt, features.unit)
+    for k, name in enumerate(features.names[:MOST_COLUMNS]):
+        low = min(float(x[:, k].min()) for x in features.trajectories)
+        high = max(float(x[:, k].max()) for x in features.trajectories)
+        period = features.periods[k]
+        domain = f", periodic on [{period[0]:.4g}, {period[1]:.4g})" if period else ""
+        facts.append((name, f"{low:.4g} to {high:.4g}{domain}"))
+    if features.n_columns > MOST_COLUMNS:
+        facts.append(("more columns", str(features.n_columns - MOST_COLUMNS)))
+    return facts + [("note", note) for note in features.notes]
+
+
+def states_facts(states: States) -> list[Fact]:
+    """Return length, time, how the states were made and how many are visited."""
+    facts = _length(states.n_frames, len(states), states.dt, states.unit)
+    how = states.discretization
+    column = how.get("column") or ", ".join(map(str, how.get("columns", [])))
+    made = f", by {how['method']} of {column or 'features'}" if "method" in how else ""
+    facts.append(("states", f"{states.n_states}, {int(states.visited().sum())} visited{made}"))
+    counts = np.bincount(np.concatenate(states.trajectories), minlength=states.n_states)
+    top = int(counts.argmax())
+    facts.append(
+        ("most visited", f"state {top}, {counts[top] / states.n_frames:.1%} of the frames")
+    )
+    notes = how.get("notes", [])
+    return facts + [("note", str(note)) for note in notes]
+
+
+def lines(title: str, facts: Sequence[Fact]) -> str:
+    """Return the facts as plain text, one a line."""
+    return "\n".join([title, *(f"{name}: {value}" for name, value in facts)])
+
+
+def html(title: str, facts: Sequence[Fact]) -> str:
+    """Return the facts as a small table; all text is escaped."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{escape(name)}</th>"
+        f"<td style='text-align:left'>{escape(value)}</td></tr>"
+        for name, value in facts
+    )
+    return f"<table><caption><b>{escape(title)}</b></caption>{rows}</table>"
+
+
+def _length(n_frames: int, n_trajectories: int, dt: float, unit: str) -> list[Fact]:
+    several = f" in {n_trajectories} trajectories" if n_trajectories > 1 else ""
+    facts = [("length", f"{n_frames:,} frames{several}")]
+    if (dt, unit) != (1.0, "frame"):
+        facts.append(("time", f"one frame each {dt:g} {unit}"))
+    return facts

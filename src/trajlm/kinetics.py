@@ -1,0 +1,320 @@
+"""The kinetics of a model in the terms of Markov state models, in the same way for every model.
+
+Markov and hidden Markov models are solved exactly. A language model has no closed form: it
+generates, and what it wrote is counted, with intervals. Data is counted like that, too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.analysis import blocks, mean_first_passage_time, population_intervals, populations
+from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.errors import InputError
+from trajlm.models.base import SequenceModel
+from trajlm.models.markov import HiddenMarkovModel, MarkovModel, smoothed_transition_matrix
+
+F64 = npt.NDArray[np.float64]
+StateSet = int | Sequence[int]
+
+# Parts that are left out in turn for an interval.
+N_PARTS = 10
+# Frames a run where the model does not say how much data it comes from.
+DEFAULT_FRAMES = 100_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number or an array with its 95 % interval; all three are equal where it is exact.
+
+    Parameters
+    ----------
+    value, low, high
+        Of one shape.
+    unit
+        Of time; empty for probabilities.
+    """
+
+    value: F64
+    low: F64
+    high: F64
+    unit: str = ""
+
+
+class Kinetics(ABC):
+    """Transition matrix, timescales, passages and equilibrium of one model.
+
+    Lags are in frames of the model; times come out in its unit. States keep their numbers.
+
+    Parameters
+    ----------
+    space
+        The states, with dt and unit of the frames.
+    """
+
+    def __init__(self, space: StateSpace) -> None:
+        self.space = space
+
+    @abstractmethod
+    def transition_matrix(self, lag: int = 1) -> Estimate:
+        """Return P(s(t + lag) = j | s(t) = i) in equilibrium, shape (n, n)."""
+
+    @abstractmethod
+    def stationary_distribution(self) -> Estimate:
+        """Return the equilibrium populations, shape (n,)."""
+
+    @abstractmethod
+    def mfpt(self, source: StateSet, target: StateSet) -> Estimate:
+        """Return the mean first-passage time from the source states to the target states.
+
+        A passage begins with the first frame in the source after one in the target, as
+        `trajlm.analysis.mean_first_passage_time` counts it. Between single states that is the
+        usual definition; deeptime starts a larger source from its equilibrium instead.
+
+        Raises
+        ------
+        InputError
+            An empty set, a state that does not exist, or one that is in both sets.
+        """
+
+    @abstractmethod
+    def timescales(self, lag: int = 1, n: int | None = None) -> Estimate:
+        """Return the implied timescales -lag dt / ln |lambda_k| of the matrix at `lag`.
+
+        Parameters
+        ----------
+        lag
+            In frames.
+        n
+            How many of the slowest ones; all n_states - 1 when None.
+        """
+
+    def markov_state_model(self, lag: int = 1, reversible: bool = True) -> Any:
+        """Return deeptime's MarkovStateModel of the transition matrix at `lag`.
+
+        All that deeptime does with one (PCCA+, committors, its plots) can follow; its times
+        are in frames.
+
+        Parameters
+        ----------
+        lag
+            In frames.
+        reversible
+            Average each flow pi_i T_ij with its reverse, as equilibrium demands and PCCA+ needs.
+        """
+        from deeptime.markov.msm import MarkovStateModel
+
+        matrix = self.transition_matrix(lag).value
+        if reversible:
+            flow = _stationary(matrix)[:, None] * matrix
+            flow = flow + flow.T
+            matrix = flow / flow.sum(axis=1, keepdims=True)
+        return MarkovStateModel(matrix, reversible=reversible or None, lagtime=lag)
+
+    def _check_lag(self, lag: int) -> None:
+        if lag < 1:
+            raise InputError(f"lag {lag} is out of range: it is a number of frames from 1")
+
+
+def kinetics(
+    source: SequenceModel | States | IntArray | Sequence[IntArray],
+    n_runs: int = 10,
+    n_frames: int | None = None,
+    seed: int = 0,
+) -> Kinetics:
+    """Return the kinetics of a model, or of data.
+
+    Parameters
+    ----------
+    source
+        A Markov or hidden Markov model, which is solved exactly: intervals have no width, since
+        the uncertainty of the fit is not in them. Any other model generates. States are
+        counted as they are.
+    n_runs, n_frames
+        Trajectories generated and frames of each; as many frames as the model was trained on
+        when None.
+    seed
+        Of the generation.
+
+    Examples
+    --------
+    >>> import numpy as np, trajlm
+    >>> s = np.random.default_rng(0).integers(2, size=10_000)
+    >>> exact = trajlm.kinetics(trajlm.fit_msm(s))
+    >>> bool(abs(exact.mfpt(0, 1).value - 2) < 0.1)  # a fair coin, in frames
+    True
+    """
+    if isinstance(source, MarkovModel):
+        return ExactKinetics(source.transition_matrix, np.eye(source.n_states), source.space)
+    if isinstance(source, HiddenMarkovModel):
+        return ExactKinetics(source.transition_matrix, source.emission, source.space)
+    if isinstance(source, SequenceModel):
+        frames = n_frames or int(source.record.get("n_frames", DEFAULT_FRAMES))
+        return CountedKinetics(source.generate(frames, n_runs, seed))
+    return CountedKinetics(as_states(source))
+
+
+class ExactKinetics(Kinetics):
+    """Kinetics of a hidden Markov chain; without a hidden layer the emission is the identity.
+
+    Parameters
+    ----------
+    hidden
+        Transition matrix between hidden states, shape (m, m).
+    emission
+        Probability of each state in each hidden state, shape (m, n).
+    space
+        The states.
+    """
+
+    def __init__(self, hidden: F64, emission: F64, space: StateSpace) -> None:
+        super().__init__(space)
+        self.hidden, self.emission = hidden, emission
+        self.weights = _stationary(hidden)
+
+    def transition_matrix(self, lag: int = 1) -> Estimate:
+        """Return sum_hk pi_h E_hi (T^lag)_hk E_kj over its sum over j."""
+        self._check_lag(lag)
+        step = np.linalg.matrix_power(self.hidden, lag)
+        joint = (self.weights[:, None] * self.emission).T @ step @ self.emission
+        return _exact(joint / joint.sum(axis=1, keepdims=True))
+
+    def stationary_distribution(self) -> Estimate:
+        """Return pi E."""
+        return _exact(self.weights @ self.emission)
+
+    def timescales(self, lag: int = 1, n: int | None = None) -> Estimate:
+        """Return the implied timescales of the exact matrix at `lag`."""
+        matrix = self.transition_matrix(lag).value
+        return _exact(_timescales(matrix, lag, n) * self.space.dt, self.space.unit)
+
+    def mfpt(self, source: StateSet, target: StateSet) -> Estimate:
+        """Solve the passage in the hidden chain.
+
+        With b_k the probability that hidden state k shows a target state, the mean time u_h to
+        see one from h is u = 1 + T ((1 - b) u). Where a passage begins follows from the chain of
+        first sights of source and target in turn.
+        """
+        index = [_members(s, self.space.n_states) for s in (source, target)]
+        if set(index[0]) & set(index[1]):
+            raise InputError(f"the target states {index[1]} hold a state of the source")
+        shows_source, shows_target = (self.emission[:, i].sum(axis=1) for i in index)
+        towards_target = _first_sight(self.hidden, shows_target)
+        towards_source = _first_sight(self.hidden, shows_source)
+        start = _stationary(towards_target @ towards_source)
+        identity = np.eye(len(self.hidden))
+        times = np.linalg.solve(
+            identity - self.hidden * (1 - shows_target), np.ones(len(self.hidden))
+        )
+        return _exact(np.asarray(start @ times) * self.space.dt, self.space.unit)
+
+
+class CountedKinetics(Kinetics):
+    """Kinetics counted from trajectories, with intervals over parts that are left out in turn.
+
+    Parameters
+    ----------
+    states
+        Generated or measured trajectories.
+    """
+
+    def __init__(self, states: States) -> None:
+        super().__init__(states.space)
+        self.states = states
+
+    def transition_matrix(self, lag: int = 1) -> Estimate:
+        """Return the normalised counts; a state that is never left goes to the populations."""
+        self._check_lag(lag)
+        self._check_longest(lag)
+        return self._jackknife(lambda s: smoothed_transition_matrix(s, lag), 0.0, 1.0)
+
+    def stationary_distribution(self) -> Estimate:
+        """Return the share of frames; intervals as `trajlm.analysis.population_intervals`."""
+        return Estimate(populations(self.states), *population_intervals(self.states))
+
+    def timescales(self, lag: int = 1, n: int | None = None) -> Estimate:
+        """Return the implied timescales of the counted matrix at `lag`."""
+        self._check_lag(lag)
+        self._check_longest(lag)
+        dt = self.space.dt
+
+        def of(states: States) -> F64:
+            return _timescales(smoothed_transition_matrix(states, lag), lag, n) * dt
+
+        return self._jackknife(of, 0.0, np.inf, self.space.unit)
+
+    def mfpt(self, source: StateSet, target: StateSet) -> Estimate:
+        """Return what `trajlm.analysis.mean_first_passage_time` counts."""
+        found = mean_first_passage_time(self.states, source, target)
+        value, low, high = (np.asarray(x) for x in (found.mean, found.low, found.high))
+        return Estimate(value, low, high, self.space.unit)
+
+    def _check_longest(self, lag: int) -> None:
+        longest = max(len(s) for s in self.states)
+        if lag >= longest:
+            raise InputError(f"lag {lag} is out of range: the longest trajectory has {longest}")
+
+    def _jackknife(
+        self, of: Callable[[States], F64], least: float, most: float, unit: str = ""
+    ) -> Estimate:
+        """Return `of` all data, and Student's t interval from leaving out each part in turn."""
+        from scipy.special import stdtrit
+
+        states = self.states
+        if len(states) >= N_PARTS:
+            parts = [list(states.trajectories[k::N_PARTS]) for k in range(N_PARTS)]
+        else:
+            parts = [list(part.trajectories) for part in blocks(states, N_PARTS)]
+        value, n = of(states), len(parts)
+        if n < 2:
+            return Estimate(value, np.full_like(value, least), np.full_like(value, most), unit)
+        left_out = np.array(
+            [
+                of(states.with_trajectories([s for j in range(n) if j != k for s in parts[j]]))
+                for k in range(n)
+            ]
+        )
+        spread = np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
+        half = stdtrit(n - 1, 0.975) * spread
+        low, high = (np.clip(value + sign * half, least, most) for sign in (-1, 1))
+        return Estimate(value, low, high, unit)
+
+
+def _exact(value: npt.ArrayLike, unit: str = "") -> Estimate:
+    array = np.asarray(value, dtype=np.float64)
+    return Estimate(array, array, array, unit)
+
+
+def _members(states: StateSet, n_states: int) -> list[int]:
+    index = sorted({int(k) for k in np.atleast_1d(np.asarray(states, dtype=np.int64))})
+    if not index or index[0] < 0 or index[-1] >= n_states:
+        raise InputError(f"the states {index} are not some of the states 0 to {n_states - 1}")
+    return index
+
+
+def _stationary(matrix: F64) -> F64:
+    """Return the stationary distribution: one solve, for chains that reach all states."""
+    n = len(matrix)
+    system = np.vstack([(np.eye(n) - matrix).T, np.ones(n)])
+    solution, *_ = np.linalg.lstsq(system, np.append(np.zeros(n), 1.0))
+    pi = np.maximum(solution, 0.0)
+    return np.asarray(pi / pi.sum())
+
+
+def _first_sight(hidden: F64, shows: F64) -> F64:
+    """Return the probability that from h the set is first seen in hidden state k, shape (m, m)."""
+    return np.asarray(np.linalg.solve(np.eye(len(hidden)) - hidden * (1 - shows), hidden * shows))
+
+
+def _timescales(matrix: F64, lag: int, n: int | None) -> F64:
+    """Return -lag / ln |lambda_k| in frames, slowest first."""
+    moduli = np.sort(np.abs(np.linalg.eigvals(matrix)))[::-1][1:]
+    with np.errstate(divide="ignore"):
+        times = -lag / np.log(np.clip(moduli, 0.0, 1.0))
+    return np.asarray(np.abs(times[:n]))

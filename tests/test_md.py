@@ -1,0 +1,315 @@
+"""Molecular trajectories as OpenMM writes them: features in, structures out."""
+
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from trajlm.atomic import OutputError
+from trajlm.backmap import backmap
+from trajlm.cli import run
+from trajlm.data import States
+from trajlm.errors import InputError, TrajlmWarning
+from trajlm.io import read_features, read_md, trajectories, write_states
+from trajlm.systems.alanine import dihedral
+
+mdtraj = pytest.importorskip("mdtraj")
+openmm = pytest.importorskip("openmm")
+
+PDB = str(resources.files("trajlm.systems").joinpath("alanine_dipeptide.pdb"))
+N_FRAMES = 40
+FRAME_PS = 0.04
+# Atoms of phi and psi, read off the PDB file.
+PHI, PSI = (4, 6, 8, 10), (6, 8, 10, 16)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Write one short simulation with every reporter, and keep its exact coordinates."""
+    from mdtraj.reporters import HDF5Reporter, NetCDFReporter
+    from openmm import app, unit
+
+    folder = tmp_path_factory.mktemp("md")
+    pdb = app.PDBFile(PDB)
+    system = app.ForceField("amber96.xml").createSystem(pdb.topology, constraints=app.HBonds)
+    integrator = openmm.LangevinMiddleIntegrator(450, 1, 0.002)
+    integrator.setRandomNumberSeed(1)
+    platform = openmm.Platform.getPlatformByName("Reference")
+    simulation = app.Simulation(pdb.topology, system, integrator, platform)
+    simulation.context.setPositions(pdb.positions)
+    simulation.context.setVelocitiesToTemperature(450, 1)
+    every = round(FRAME_PS / 0.002)
+    closing = [HDF5Reporter(f"{folder}/t.h5", every), NetCDFReporter(f"{folder}/t.nc", every)]
+    simulation.reporters += [
+        app.DCDReporter(f"{folder}/t.dcd", every), app.XTCReporter(f"{folder}/t.xtc", every),
+        *closing,
+    ]  # fmt: skip
+    xyz = []
+    for _ in range(N_FRAMES):
+        simulation.step(every)
+        positions = simulation.context.getState(positions=True).getPositions(asNumpy=True)
+        xyz.append(positions.value_in_unit(unit.nanometer))
+    for reporter in closing:
+        reporter.close()
+    simulation.reporters.clear()
+    mdtraj.load(f"{folder}/t.h5").save_trr(f"{folder}/t.trr")
+    np.save(folder / "xyz.npy", np.array(xyz))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def xyz(folder):
+    return np.load(folder / "xyz.npy")
+
+
+def angles(xyz, atoms):
+    return dihedral(*(xyz[:, a] for a in atoms))
+
+
+FORMATS = ["xtc", "trr", "nc", "h5", "dcd"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_features_of_every_format_are_those_of_the_simulation(folder, xyz, suffix, monkeypatch):
+    # A few frames a chunk, so that the borders of chunks are crossed.
+    monkeypatch.setattr(trajectories, "CHUNK_BYTES", 22 * 12 * 7)
+    top = None if suffix == "h5" else PDB
+    dt = FRAME_PS if suffix == "dcd" else None
+    features = read_md(
+        folder / f"t.{suffix}", top, ["phi", "psi", "4-6-8-10"], ["name CA, name CH3"], dt=dt
+    )
+    assert features.names[:3] == ("phi", "psi", "dihedral_4-6-8-10")
+    assert (features.dt, features.unit) == (pytest.approx(FRAME_PS), "ps")
+    assert features.periods == ((-np.pi, np.pi),) * 3 + (None,) * (features.n_columns - 3)
+    (values,) = features.trajectories
+    assert len(values) == N_FRAMES
+    # An xtc file rounds coordinates to 0.001 nm.
+    precise = 0.02 if suffix == "xtc" else 1e-4
+    for column, atoms in ((0, PHI), (1, PSI), (2, PHI)):
+        difference = values[:, column] - angles(xyz, atoms)
+        assert np.abs(np.angle(np.exp(1j * difference))).max() < precise
+    ends = [a.index for a in mdtraj.load_topology(PDB).atoms if a.name == "CH3"]
+    exact = np.linalg.norm(xyz[:, [8]] - xyz[:, ends], axis=-1)
+    np.testing.assert_allclose(values[:, 3:], exact, atol=2e-3 if suffix == "xtc" else 1e-5)
+
+
+def kabsch(x, y):
+    x, y = x - x.mean(0), y - y.mean(0)
+    u, s, vt = np.linalg.svd(x.T @ y)
+    s[-1] *= np.sign(np.linalg.det(u @ vt))
+    return np.sqrt(max((x**2).sum() + (y**2).sum() - 2 * s.sum(), 0) / len(x))
+
+
+def test_rmsd_is_that_after_the_best_superposition(folder, xyz):
+    features = read_md(folder / "t.h5", rmsd=PDB, rmsd_atoms="backbone")
+    atoms = mdtraj.load_topology(PDB).select("backbone")
+    reference = mdtraj.load(PDB).xyz[0, atoms].astype(float)
+    exact = [kabsch(frame[atoms], reference) for frame in xyz]
+    np.testing.assert_allclose(features.trajectories[0][:, 0], exact, atol=2e-4)
+
+
+def test_angles_stay_in_their_period_in_single_precision(tmp_path):
+    """A planar chain has a dihedral of pi, which is above pi in single precision."""
+    flat = np.zeros((3, 22, 3), np.float32)
+    flat[:, [4, 6, 8, 10], :2] = [[1, 1], [0, 0], [1, 0], [0, -1]]
+    topology = mdtraj.load_topology(PDB)
+    mdtraj.Trajectory(flat, topology, time=[0, 1, 2]).save_hdf5(str(tmp_path / "flat.h5"))
+    features = read_md(tmp_path / "flat.h5", dihedrals=["phi"])
+    assert (features.trajectories[0] == -np.pi).all()
+
+
+def test_several_files_are_several_trajectories(folder):
+    features = read_md([folder / "t.xtc", folder / "t.nc"], PDB, ["phi"])
+    assert [len(x) for x in features.trajectories] == [N_FRAMES] * 2
+
+
+def with_times(folder, tmp_path, times):
+    frames = mdtraj.load(str(folder / "t.h5"))[: len(times)]
+    frames.time = np.array(times, dtype=np.float32)
+    frames.save_xtc(str(tmp_path / "t.xtc"))
+    return tmp_path / "t.xtc"
+
+
+@pytest.mark.parametrize(
+    ("times", "says"),
+    [
+        ([0, 1, 2, 1, 2], r"frame 3: the time goes from 2 ps back to 1 ps"),
+        ([0, 1, 2, 2, 3], r"frame 3: the time goes from 2 ps again to 2 ps"),
+        ([0, 1, 2, 4, 5], r"frame 3: .* a step of 1 ps was expected"),
+        ([0, 0, 0, 0], r"does not say the time between its frames: give dt"),
+    ],
+)
+def test_time_that_cannot_be_trusted_is_refused(folder, tmp_path, times, says):
+    with pytest.raises(InputError, match=says):
+        read_md(with_times(folder, tmp_path, times), PDB, ["phi"])
+
+
+def test_frames_of_a_long_run_are_evenly_spaced_in_single_precision(folder, tmp_path):
+    path = with_times(folder, tmp_path, 2e6 + 0.2 * np.arange(20))
+    assert read_md(path, PDB, ["phi"], dt=0.2).dt == 0.2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ({}, "nothing to compute"),
+        ({"dihedrals": ["tau"]}, "phi, psi"),
+        ({"dihedrals": ["chi1"]}, "no residue"),
+        ({"dihedrals": ["1-2-3-99"]}, "no atom 99"),
+        ({"dihedrals": ["phi", "phi"]}, "twice"),
+        ({"distances": ["name CA"]}, "one atom only"),
+        ({"distances": ["name CA, name N, name C"]}, "3 selections"),
+        ({"distances": ["residue nonsense ("]}, "not one of mdtraj's"),
+        ({"distances": ["name ZZ, name CA"]}, "finds no atom; residues are ACE1"),
+        ({"rmsd": "PDB", "rmsd_atoms": "name CA"}, "3 are needed"),
+    ],
+)
+def test_selections_that_find_nothing_are_refused(folder, wanted, says):
+    if wanted.get("rmsd"):
+        wanted = {**wanted, "rmsd": PDB}
+    with pytest.raises(InputError, match=says):
+        read_md(folder / "t.xtc", PDB, **wanted)
+
+
+def test_files_that_cannot_be_read_are_refused(folder, tmp_path):
+    with pytest.raises(InputError, match="holds no atom names"):
+        read_md(folder / "t.xtc", None, ["phi"])
+    with pytest.raises(InputError, match="give dt in ps"):
+        read_md(folder / "t.dcd", PDB, ["phi"])
+    with pytest.raises(InputError, match="does not exist"):
+        read_md(tmp_path / "no.xtc", PDB, ["phi"])
+    (tmp_path / "t.gsd").write_text("x")
+    with pytest.raises(InputError, match="convert it"):
+        read_md(tmp_path / "t.gsd", PDB, ["phi"])
+    with pytest.raises(InputError, match="cannot be read as a topology"):
+        read_md(folder / "t.xtc", folder / "t.dcd", ["phi"])
+    other = mdtraj.load(PDB).atom_slice(range(20))
+    other.save_pdb(str(tmp_path / "other.pdb"))
+    with pytest.raises(InputError, match="has 22 atoms but the topology has 20"):
+        read_md(folder / "t.xtc", tmp_path / "other.pdb", ["phi"])
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_trajectory_cut_short_is_refused_or_read_as_far_as_it_goes(folder, tmp_path, suffix):
+    whole = (folder / f"t.{suffix}").read_bytes()
+    path = tmp_path / f"t.{suffix}"
+    for share in (0.02, 0.5, 0.97):
+        path.write_bytes(whole[: int(share * len(whole))])
+        try:
+            n_frames = read_md(path, PDB, ["phi"], dt=FRAME_PS).n_frames
+        except InputError:
+            n_frames = 0
+        assert n_frames < N_FRAMES
+
+
+def test_features_command(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["features", str(folder / "t.xtc"), str(folder / "t.xtc"), "--top", PDB]
+    assert run([*command, "--dihedrals", "phi, psi", "--rmsd", PDB, "--out", "f.npz"]) == 0
+    features = read_features("f.npz")
+    assert features.names == ("phi", "psi", "rmsd")
+    assert len(features.trajectories) == 2
+    assert run(["discretize", "f.npz", "--column", "phi", "--bins", "5", "--out", "s.npz"]) == 0
+    assert run([*command, "--out", "f.txt"]) == 2
+    assert run([*command, "--out", "g.npz"]) == 2
+    assert "nothing to compute" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- structures out
+
+
+@pytest.fixture(scope="module")
+def states(folder):
+    return States((np.arange(N_FRAMES) % 4, np.arange(N_FRAMES) // 10), 5, FRAME_PS, "ps")
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+@pytest.mark.parametrize("suffix", ["xtc", "trr", "dcd"])
+def test_every_frame_was_in_the_generated_state(folder, states, tmp_path, smooth, suffix):
+    lane = np.random.default_rng(0).integers(4, size=60)
+    sources = [folder / "t.h5", folder / "t.nc"]
+    out = tmp_path / f"gen.{suffix}"
+    written = backmap(lane, states, sources, out, smooth=smooth, seed=3)
+    found = [
+        states.trajectories[i][f] for i, f in zip(written.trajectory, written.frame, strict=True)
+    ]
+    np.testing.assert_array_equal(found, lane)
+    frames = mdtraj.load(str(out), top=str(written.structure))
+    assert len(frames) == 60
+    original = mdtraj.join([mdtraj.load(str(folder / "t.h5"))] * 2)[
+        written.trajectory * N_FRAMES + written.frame
+    ]
+    # Superposed, they are the structures that they say they are.
+    for k in (0, 30, 59):
+        assert mdtraj.rmsd(frames[k], original[k])[0] < 2e-3
+    again = backmap(lane, states, sources, tmp_path / f"2.{suffix}", smooth=smooth, seed=3)
+    np.testing.assert_array_equal(again.frame, written.frame)
+
+
+def test_smooth_structures_jump_less(folder, xyz, states, tmp_path):
+    lane = np.repeat(np.random.default_rng(0).integers(4, size=20), 5)
+
+    def jump(smooth):
+        written = backmap(lane, states, [folder / "t.h5"] * 2, tmp_path / "g.xtc", smooth=smooth)
+        frames = mdtraj.load(str(tmp_path / "g.xtc"), top=str(written.structure))
+        return np.mean([mdtraj.rmsd(frames[k], frames[k - 1])[0] for k in range(1, 100)])
+
+    assert jump(True) < 0.8 * jump(False)
+
+
+def test_only_some_atoms_and_frames(folder, states, tmp_path):
+    written = backmap(
+        np.arange(100) % 4, states, [folder / "t.xtc"] * 2, tmp_path / "g.xtc", PDB,
+        atoms="backbone", every=10,
+    )  # fmt: skip
+    frames = mdtraj.load(str(tmp_path / "g.xtc"), top=str(written.structure))
+    assert len(frames) == 10
+    assert frames.n_atoms == len(mdtraj.load_topology(PDB).select("backbone"))
+    np.testing.assert_allclose(np.diff(frames.time), 10 * FRAME_PS, rtol=1e-4)
+
+
+def test_a_running_mean_shifts_the_frames(folder, xyz, tmp_path):
+    smoothed = States(
+        (np.arange(N_FRAMES - 4) // 9,), dt=FRAME_PS, unit="ps",
+        discretization={"notes": ["running mean over 5 frames"]},
+    )  # fmt: skip
+    written = backmap(np.zeros(50, int), smoothed, folder / "t.xtc", tmp_path / "g.xtc", PDB)
+    assert set(written.frame) == set(range(2, 11))
+
+
+def test_a_state_never_seen_repeats_the_frame_before(folder, states, tmp_path):
+    lane = np.array([0, 4, 4, 1])
+    for smooth in (False, True):
+        with pytest.warns(TrajlmWarning, match="2 of 4"):
+            written = backmap(
+                lane, states, [folder / "t.h5"] * 2, tmp_path / "g.dcd", smooth=smooth
+            )
+        assert len(set(written.frame[:3])) == 1
+
+
+def test_what_does_not_fit_is_refused_and_nothing_is_left(folder, states, tmp_path):
+    lane, files = np.zeros(10, int), [folder / "t.h5"] * 2
+    for arguments, says in (
+        ((np.array([5]), states, files, tmp_path / "g.xtc"), "same states"),
+        ((lane, states, files[:1], tmp_path / "g.xtc"), r"1 file\(s\)"),
+        ((lane, states, files, tmp_path / "g.gro"), "ends in none"),
+        ((lane, States((np.arange(9),) * 2), files, tmp_path / "g.xtc"), "has 40 frames"),
+    ):
+        with pytest.raises(InputError, match=says):
+            backmap(*arguments)
+    (tmp_path / "g.xtc").mkdir()
+    with pytest.raises(OutputError):
+        backmap(lane, states, files, tmp_path / "g.xtc")
+    assert [p.name for p in tmp_path.iterdir()] == ["g.xtc"]
+
+
+def test_backmap_command(folder, states, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_states("s.npz", states)
+    np.save("g.npy", np.zeros((2, 50), int))
+    source = str(folder / "t.h5")
+    command = ["backmap", "g.npy", "--from", source, "--from", source, "--states", "s.npz"]
+    assert run([*command, "--out", "gen.xtc", "--frames", "20", "--smooth"]) == 0
+    assert "20 frames" in capsys.readouterr().out
+    assert run([*command, "--out", "gen.xtc", "--lane", "2"]) == 2
+    assert "no lane 2" in capsys.readouterr().err

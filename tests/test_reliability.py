@@ -1,0 +1,201 @@
+"""Killed, out of disk, refused, twice at once: earlier results stay, resumed ones are right."""
+
+import multiprocessing
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trajlm.atomic import atomic_path, lone_writer
+from trajlm.cli import run
+from trajlm.errors import OutputError
+from trajlm.systems.hidden_markov import markov_chain
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and limits")
+CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
+TRAIN = ["train", "states.npy", "--hidden-dim", "8", "--embedding-dim", "4", "--epochs", "8",
+         "--patience", "8"]  # fmt: skip
+# Forked processes have torch loaded already: a training takes a second instead of ten.
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    states = markov_chain(CHAIN, 1.0, "frame").simulate(2000, seed=0).trajectories[0]
+    np.save("states.npy", states)
+    return tmp_path
+
+
+def in_child(work, *arguments):
+    """Start `work` in a process of its own, quietly; its exit status is what `work` returns."""
+
+    def body():
+        with open(log, "w", buffering=1) as file:
+            sys.stdout = sys.stderr = file
+            os._exit(work(*arguments) or 0)
+
+    log = os.path.abspath("stderr.txt")
+
+    process = FORK.Process(target=body)
+    process.start()
+    return process
+
+
+def finished(process):
+    process.join(120)
+    return process.exitcode, Path("stderr.txt").read_text()
+
+
+def kill_at_random_moments(n, seed):
+    """Train without interruption once, then kill `n` trainings and resume each."""
+    assert run([*TRAIN, "--out", "whole"]) == 0
+    began = time.monotonic()
+    assert finished(in_child(run, [*TRAIN, "--out", "again"]))[0] == 0
+    duration = time.monotonic() - began
+    whole = Path("whole/model.safetensors").read_bytes()
+    n_unfinished = 0
+    for k, moment in enumerate(np.random.default_rng(seed).uniform(0, 0.9 * duration, n)):
+        out = f"killed{k}"
+        process = in_child(run, [*TRAIN, "--out", out])
+        time.sleep(moment)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        n_unfinished += not Path(out, "model.json").exists()
+        status, sentence = finished(in_child(run, [*TRAIN, "--out", out, "--resume"]))
+        assert status == 0, (moment, sentence)
+        assert Path(out, "model.safetensors").read_bytes() == whole, moment
+        assert not Path(out, "checkpoint.safetensors").exists()
+        shutil.rmtree(out)
+    return n_unfinished
+
+
+def test_a_killed_training_resumes_to_the_bit_identical_model(here):
+    kill_at_random_moments(4, seed=0)
+
+
+@pytest.mark.slow
+def test_fifty_killed_trainings_resume_to_the_bit_identical_model(here):
+    assert kill_at_random_moments(50, seed=1) > 15
+
+
+def test_a_killed_generation_leaves_the_earlier_file_whole(here):
+    assert run([*TRAIN, "--out", "m"]) == 0
+    generate = ["generate", "m", "--lanes", "4", "--out", "g.npy", "--steps"]
+    assert run([*generate, "1000"]) == 0
+    before = Path("g.npy").read_bytes()
+    for moment in (0.02, 0.1, 0.3):
+        process = in_child(run, [*generate, "3000000"])
+        time.sleep(moment)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        assert Path("g.npy").read_bytes() == before
+    assert run([*generate, "1000"]) == 0
+    assert Path("g.npy").read_bytes() == before
+
+
+def limited(arguments, largest):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    return run(arguments)
+
+
+def one_sentence(text):
+    (line,) = [x for x in text.splitlines() if x.startswith("trajlm: ") and "note" not in x]
+    assert "Traceback" not in text
+    return line
+
+
+def test_files_that_may_not_grow_give_one_sentence_and_keep_what_was_there(here):
+    assert run([*TRAIN, "--out", "m"]) == 0
+    before = Path("m/model.safetensors").read_bytes()
+    for command in (
+        [*TRAIN, "--out", "m", "--overwrite", "--seed", "1"],
+        ["generate", "m", "--steps", "9000", "--out", "g.npy"],
+        ["compare", "states.npy", "m", "--runs", "2", "--out", "report"],
+        ["simulate", "linear3", "--frames", "5000", "--out", "x.npz"],
+        ["discretize", "states.npy", "--bins", "3", "--out", "s.npz"],
+    ):
+        status, text = finished(in_child(limited, command, 1500))
+        assert status == 2, text
+        sentence = one_sentence(text)
+        assert "the limit on file sizes" in sentence or "no space left" in sentence
+    assert Path("m/model.safetensors").read_bytes() == before
+    left = {str(p.relative_to(here)) for p in here.rglob("*") if p.is_file()}
+    assert left == {"states.npy", "stderr.txt", "m/model.json", "m/model.safetensors"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file systems")
+def test_a_full_disk_gives_one_sentence(here):
+    (here / "small").mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "small"], capture_output=True
+    )
+    if mount.returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        for command in (
+            [*TRAIN, "--hidden-dim", "64", "--out", "small/m"],
+            ["simulate", "linear3", "--frames", "50000", "--out", "small/x.npz"],
+        ):
+            status, text = finished(in_child(run, command))
+            assert status == 2, text
+            assert "no space left on the disk" in one_sentence(text)
+        assert [p for p in (here / "small").rglob("*") if p.is_file()] == []
+    finally:
+        subprocess.run(["umount", "small"], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without rights")
+def test_a_folder_without_permission_gives_one_sentence(here):
+    def as_nobody(arguments):
+        os.chdir(open_folder)
+        os.setuid(65534)
+        return run(arguments)
+
+    with tempfile.TemporaryDirectory() as open_folder:
+        os.chmod(open_folder, 0o755)
+        shutil.copy("states.npy", open_folder)
+        for command in (
+            [*TRAIN, "--out", "m"],
+            ["discretize", "states.npy", "--bins", "3", "--out", "s.npz"],
+            ["compare", "states.npy", "--models", "msm", "--out", "report"],
+        ):
+            status, text = finished(in_child(as_nobody, command))
+            assert status == 2, text
+            assert "permission was refused" in one_sentence(text)
+
+
+def test_two_runs_in_one_folder(here, capsys):
+    with lone_writer("m"):
+        assert run([*TRAIN, "--out", "m"]) == 2
+        assert "another run is writing to m" in capsys.readouterr().err
+    assert run([*TRAIN, "--out", "m"]) == 0
+    with pytest.raises(OutputError, match="a file stands"), lone_writer("states.npy"):
+        pass
+
+
+def test_two_processes_that_write_one_file_leave_one_whole(here):
+    """Whoever renames last wins; neither sees half of the other's file."""
+
+    def write(letter):
+        for _ in range(40):
+            with atomic_path("f.txt") as temporary:
+                temporary.write_text(letter * 100_000)
+
+    writers = [in_child(write, letter) for letter in "ab"]
+    seen = set()
+    while any(w.is_alive() for w in writers):
+        if os.path.exists("f.txt"):
+            seen.add(Path("f.txt").read_text())
+    assert all(w.exitcode == 0 for w in writers)
+    assert seen <= {"a" * 100_000, "b" * 100_000}
+    assert not [p for p in os.listdir() if re.match(r"\.f\.", p)]
