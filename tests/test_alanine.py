@@ -68,6 +68,35 @@ def test_phi_and_psi_of_the_structure_equal_those_of_mdtraj():
 
 
 @needs_openmm
+def test_a_walk_that_was_stopped_goes_on_bit_identically(tmp_path, monkeypatch):
+    from trajlm.systems import alanine_walker
+
+    monkeypatch.setattr(alanine_walker, "LEG_FRAMES", 40)
+    monkeypatch.setattr(alanine_walker, "FRAMES_PER_CHUNK", 20)
+    whole = np.concatenate(list(alanine_walker.walk(130, 450.0, 7)))
+    keep = tmp_path / "walk.npz"
+    for _ in alanine_walker.walk(130, 450.0, 7, keep):
+        if keep.exists() and len(np.load(keep)["angles"]) == 80:
+            break
+    resumed = np.concatenate(list(alanine_walker.walk(130, 450.0, 7, keep)))
+    np.testing.assert_array_equal(resumed, whole)
+    other = np.concatenate(list(alanine_walker.walk(40, 450.0, 8, keep)))
+    assert not np.array_equal(other, whole[:40])  # another seed begins anew
+
+
+@needs_openmm
+def test_a_simulation_takes_up_kept_walkers(tmp_path):
+    keep = tmp_path / "simulation"
+    first = simulate_alanine(1.0, n_walkers=1, seed=3, keep=keep)
+    kept = alanine.kept_files(keep, 1)
+    assert kept[0].exists()
+    second = simulate_alanine(1.0, n_walkers=1, seed=3, keep=keep)
+    np.testing.assert_array_equal(first.trajectories[0], second.trajectories[0])
+    alanine.remove_kept(keep, 1)
+    assert not kept[0].exists()
+
+
+@needs_openmm
 def test_the_structure_is_l_alanine_with_its_caps():
     from trajlm.systems.alanine_walker import load_structure
 
@@ -111,7 +140,9 @@ def test_kinetic_temperature_is_the_one_asked_for():
 
     from trajlm.systems.alanine_walker import _make_context, load_structure
 
-    context = _make_context(load_structure(), 450.0, 3)
+    structure = load_structure()
+    context = _make_context(structure, 450.0, 3)
+    context.setPositions(structure.positions)
     assert context.getPlatform().getName() == "Reference"
     openmm.LocalEnergyMinimizer.minimize(context)
     context.setVelocitiesToTemperature(450.0, 3)

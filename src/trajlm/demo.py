@@ -22,7 +22,7 @@ from trajlm.models.lstm import LSTMModel
 from trajlm.models.markov import fit_hmm, fit_msm
 from trajlm.plots import plot_overview
 from trajlm.settings import TrainingSettings, training_settings
-from trajlm.systems.alanine import FRAME_PS, simulate_alanine
+from trajlm.systems.alanine import FRAME_PS, remove_kept, simulate_alanine
 from trajlm.train import Baselines, EpochRecord, fingerprint, finished_model, train
 
 N_STATES = 20
@@ -107,8 +107,10 @@ def _simulation(path: Path, ns: float, seed: int, say: Say, progress: Progress) 
         say(f"taking up the simulation in {path}")
         return read_features(path)
     with progress("simulating alanine dipeptide", round(ns * 1000 / FRAME_PS)) as advance:
-        features = simulate_alanine(ns, N_WALKERS, TEMPERATURE, seed, progress=advance)
+        keep = path.with_suffix("")
+        features = simulate_alanine(ns, N_WALKERS, TEMPERATURE, seed, advance, keep)
     write_features(path, features)
+    remove_kept(keep, N_WALKERS)
     return features
 
 

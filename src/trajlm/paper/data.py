@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -67,10 +68,13 @@ class ExactCheck:
         return self.low <= self.exact <= self.high
 
 
-def make_features(recipe: Recipe, progress: Advance | None = None) -> Features:
+def make_features(
+    recipe: Recipe, progress: Advance | None = None, keep: Path | None = None
+) -> Features:
     """Simulate, fetch or sample the data of a recipe.
 
-    A hidden Markov process gives its symbols as a feature.
+    A hidden Markov process gives its symbols as a feature. With `keep`, a long simulation that
+    was stopped goes on from the files that begin with this path.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def make_features(recipe: Recipe, progress: Advance | None = None) -> Features:
         from trajlm.systems.alanine import simulate_alanine
 
         return simulate_alanine(
-            data.ns, data.n_walkers, data.temperature, recipe.seed, progress=progress
+            data.ns, data.n_walkers, data.temperature, recipe.seed, progress, keep
         )
     if isinstance(data, RecordData):
         from trajlm.datasets import load_dataset

@@ -34,9 +34,10 @@ from trajlm.paper.embedding import (
     state_pairs,
 )
 from trajlm.paper.measure import DataResult, Source, Yardstick, measure_data, yardstick
-from trajlm.paper.recipe import HiddenMarkovData, PotentialData, Recipe, View
+from trajlm.paper.recipe import AlanineData, HiddenMarkovData, PotentialData, Recipe, View
 from trajlm.paper.tasks import Fit, Measurement, Task, Training, read_runs, run_tasks
 from trajlm.settings import TrainingSettings, training_settings
+from trajlm.systems.alanine import remove_kept
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -178,10 +179,12 @@ def _features(recipe: Recipe, folder: Path, say: Say, progress: Progress) -> Fea
     total = n_frames_expected(recipe)
     if total:
         with progress(f"simulating {recipe.name}", total) as advance:
-            features = make_features(recipe, advance)
+            features = make_features(recipe, advance, path.with_suffix(""))
     else:
         features = make_features(recipe)
     write_features(path, features)
+    if isinstance(recipe.data, AlanineData):
+        remove_kept(path.with_suffix(""), recipe.data.n_walkers)
     return features
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def simulate_alanine(
     temperature: float = 450.0,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    keep: Path | None = None,
 ) -> Features:
     """Simulate alanine dipeptide (ACE-ALA-NME) in vacuum with OpenMM.
 
@@ -51,6 +53,10 @@ def simulate_alanine(
         The same seed gives the same result on the same machine.
     progress
         Called now and then with the number of frames newly done, counted over walkers.
+    keep
+        A path from which each walker makes a file of its own (see `kept_files`), written after
+        every ns: a simulation that was stopped is taken up there, bit-identical. The files stay
+        until the caller, who has saved the result, removes them.
 
     Returns
     -------
@@ -87,15 +93,29 @@ def simulate_alanine(
             'simulating alanine dipeptide needs OpenMM: pip install "trajlm[sim]"'
         )
     lengths = [(n_frames + i) // n_walkers for i in reversed(range(n_walkers))]
-    # OpenMM takes a positive signed 32-bit integer; zero would mean a seed of its own choice.
-    seeds = 1 + np.random.SeedSequence(seed).generate_state(n_walkers) % (2**31 - 2)
+    seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(n_walkers)]
+    files = kept_files(keep, n_walkers)
     return Features(
-        tuple(_run_walkers(lengths, temperature, [int(s) for s in seeds], progress)),
+        tuple(_run_walkers(lengths, temperature, seeds, files, progress)),
         names=("phi", "psi"),
         dt=FRAME_PS,
         unit="ps",
         periods=((-np.pi, np.pi), (-np.pi, np.pi)),
     )
+
+
+def kept_files(keep: Path | None, n_walkers: int) -> list[Path | None]:
+    """Return the file in which each walker is kept while it runs; None where none is."""
+    if keep is None:
+        return [None] * n_walkers
+    return [keep.with_name(f"{keep.name}-walker{i}.npz") for i in range(n_walkers)]
+
+
+def remove_kept(keep: Path, n_walkers: int) -> None:
+    """Remove the files of a simulation whose result is saved."""
+    for file in kept_files(keep, n_walkers):
+        if file is not None:
+            file.unlink(missing_ok=True)
 
 
 def dihedral(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> FloatArray:
@@ -123,6 +143,7 @@ def _run_walkers(
     lengths: list[int],
     temperature: float,
     seeds: list[int],
+    files: list[Path | None],
     progress: Callable[[int], None] | None,
 ) -> list[FloatArray]:
     """Run one process a walker and return its angles, shape (length, 2) each."""
@@ -130,8 +151,8 @@ def _run_walkers(
     chunks: list[list[FloatArray]] = [[] for _ in lengths]
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        for i, (length, seed) in enumerate(zip(lengths, seeds, strict=True)):
-            processes.append(_start_walker(length, temperature, seed))
+        for i, (length, seed, file) in enumerate(zip(lengths, seeds, files, strict=True)):
+            processes.append(_start_walker(length, temperature, seed, file))
             reader = threading.Thread(target=_read, args=(i, processes[i], parcels), daemon=True)
             reader.start()
         n_running = len(processes)
@@ -152,11 +173,13 @@ def _run_walkers(
     return [np.concatenate(parts) for parts in chunks]
 
 
-def _start_walker(n_frames: int, temperature: float, seed: int) -> subprocess.Popen[bytes]:
+def _start_walker(
+    n_frames: int, temperature: float, seed: int, file: Path | None
+) -> subprocess.Popen[bytes]:
     # A plain command rather than multiprocessing, which would run the caller's script again in
     # every walker. -P keeps files in the working folder from shadowing modules.
     program = [sys.executable, "-P", "-m", "trajlm.systems.alanine_walker"]
-    arguments = [str(n_frames), str(temperature), str(seed)]
+    arguments = [str(n_frames), str(temperature), str(seed), *([str(file)] if file else [])]
     return subprocess.Popen(
         program + arguments,
         stdin=subprocess.DEVNULL,
