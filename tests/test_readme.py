@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from trajlm.cli import run
+from trajlm.paper.recipe import SYSTEMS
 from trajlm.systems.hidden_markov import markov_chain
 
 README = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
@@ -54,3 +55,18 @@ def test_set_up_commands_are_targets_of_the_makefile():
     makefile = (Path(__file__).parent.parent / "Makefile").read_text()
     for target in re.findall(r"^make (\S+)", "\n".join(blocks("sh")), flags=re.MULTILINE):
         assert f"\n{target}:" in makefile
+
+
+def test_the_table_of_systems_is_that_of_the_results():
+    results = (Path(__file__).parent.parent / "docs" / "results" / "README.md").read_text("utf-8")
+    table = [line for line in results.splitlines() if line.startswith("|")]
+    assert len(table) >= 4
+    assert "\n".join(table) in README
+
+
+def test_every_system_has_its_page():
+    folder = Path(__file__).parent.parent / "docs" / "results"
+    for name in SYSTEMS:
+        page = (folder / f"{name}.md").read_text("utf-8")
+        for figure in re.findall(r"\]\((figures/[^)]*)\)", page):
+            assert (folder / figure).exists(), figure

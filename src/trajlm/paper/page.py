@@ -69,8 +69,15 @@ def _verdict(view: ViewResult, several: bool) -> str:
             else "further from the data than its two halves are from each other"
         )
         text += f", {number(ratio, 2)} times D0 = {number(floor, 2)}: {reading}"
-    others = [f"{name} {number(found[name][0], 2)}" for name in ("MSM", "HMM")]
-    return f"{text}. D of the others: {', '.join(others)}."
+    others = {name: found[name][0] for name in ("MSM", "HMM")}
+    told = ", ".join(
+        f"{name} {number(D, 2)}" + (f" ({number(D / floor, 2)} D0)" if floor > 0 else "")
+        for name, D in others.items()
+    )
+    text += f". D of the others: {told}."
+    if floor > 0 and max(others.values()) <= CLOSE * floor:
+        text += " They do as well: once prepared, these states have little memory left."
+    return text
 
 
 def _view_blocks(view: ViewResult, result: SystemResult, several: bool) -> list[Block]:
