@@ -10,6 +10,7 @@ from typing import TextIO
 
 import typer
 
+from trajlm.cli.bench import bench
 from trajlm.cli.compare import compare
 from trajlm.cli.data import discretize, simulate
 from trajlm.cli.demo import demo
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, simulate, discretize, train, generate, compare, paper, info):
+for command in (demo, simulate, discretize, train, generate, compare, paper, bench, info):
     app.command()(command)
 
 
