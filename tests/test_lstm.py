@@ -3,12 +3,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
+from scipy.stats import chi2, chisquare
 
 from trajlm.data import States, StateSpace
 from trajlm.errors import InputError
 from trajlm.generate import START_FRAMES, choose_starts
-from trajlm.models.lstm import LSTMModel, LSTMWeights
+from trajlm.kernels import lstm
+from trajlm.models.lstm import LSTMModel, LSTMWeights, step_tables
 from trajlm.models.network import LSTMNetwork, export_weights
 
 
@@ -73,6 +74,31 @@ def test_kernel_agrees_with_equations_and_pytorch(n_states, hidden_dim):
     np.testing.assert_allclose(found, torch_values.numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize(("half_from", "tolerance"), [(10_000, 1e-4), (1, 2e-3)])
+@pytest.mark.parametrize(("n_states", "hidden_dim"), [(20, 64), (34, 200)])
+def test_lanes_forced_along_a_path_agree_with_the_equations(
+    n_states, hidden_dim, half_from, tolerance
+):
+    weights = export_weights(small_network(n_states, 5, hidden_dim))
+    tables = step_tables(weights, half_from)
+    path = np.random.default_rng(2).integers(n_states, size=300)
+    wanted = by_definition(weights, path)
+    # Thirteen lanes begin at different frames of the path; each is asked for the last state.
+    ends = np.arange(300 - 13, 300)
+    paths = np.zeros((13, 300), np.int64)
+    for lane, end in enumerate(ends):
+        paths[lane, 300 - end :] = path[:end]
+    hidden, cell = np.zeros((2, 13, tables.hidden_dim), np.float32)
+    lstm.read_lanes(tables.inputs, tables.halved, paths, 300 - ends, hidden, cell)
+    states = path[ends - 1]
+    gates = np.empty((13, 4 * tables.hidden_dim), np.float32)
+    z = np.empty((13, tables.skip.shape[1]), np.float32)
+    lstm.step(states, hidden, cell, tables.inputs, tables.halved, gates)
+    lstm.read_out(states, hidden, tables.readout, tables.skip, z)
+    found = z[range(13), path[ends]] - np.logaddexp.reduce(z.astype(np.float64), axis=1)
+    np.testing.assert_allclose(found, wanted[ends - 1], atol=tolerance)
+
+
 def test_log_prob_is_the_sum_over_frames_and_trajectories():
     model = small_model()
     a, b = np.array([0, 1, 2, 2]), np.array([2, 0, 1])
@@ -120,6 +146,40 @@ def test_lanes_do_not_depend_on_threads_and_other_seeds_differ():
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, np.array(list(model.generate(50_000, 5, seed=2))))
     assert len({lane.tobytes() for lane in one}) == 5
+
+
+def test_a_lane_is_the_same_whatever_lanes_run_beside_it():
+    model = small_model(n_states=5, hidden_dim=40)
+    many = np.array(list(model.generate(300, 101, seed=1, n_threads=2)))
+    few = np.array(list(model.generate(300, 7, seed=1, n_threads=3)))
+    one = np.array(list(model.generate(300, 1, seed=1)))
+    np.testing.assert_array_equal(few, many[:7])
+    np.testing.assert_array_equal(one, many[:1])
+
+
+def transitions_as_the_model_says(n_frames, n_lanes):
+    """The p-value of the states that follow each state, for a network that is a Markov chain."""
+    network = small_network(n_states=20, hidden_dim=64)
+    torch.nn.init.zeros_(network.readout.weight)
+    weights = export_weights(network)
+    model = LSTMModel(weights, StateSpace(20), (np.array([0, 1]),))
+    logits = (weights.skip + weights.readout_bias).astype(np.float64)
+    p = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    states = np.array(list(model.generate(n_frames, n_lanes, seed=8)), dtype=np.int64)
+    counts = np.bincount((states[:, :-1] * 20 + states[:, 1:]).ravel(), minlength=400)
+    counts = counts.reshape(20, 20)
+    expected = counts.sum(1, keepdims=True) * p
+    statistic = ((counts - expected) ** 2 / expected).sum()
+    return chi2.sf(statistic, 20 * 19)
+
+
+def test_transitions_of_many_lanes_pass_a_chi_square_test():
+    assert transitions_as_the_model_says(4000, 100) > 1e-4
+
+
+@pytest.mark.slow
+def test_ten_million_transitions_pass_a_chi_square_test():
+    assert transitions_as_the_model_says(100_000, 100) > 1e-3
 
 
 def test_more_lanes_leave_the_first_ones_independent_of_each_other():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from trajlm.kernels import activations, product, simd
+from trajlm.kernels import cell, product, simd
 from trajlm.models.network import LSTMNetwork
 from trajlm.models.window import LSTMWindow
 
@@ -83,7 +83,7 @@ def test_going_backward_after_a_later_window_is_refused():
 @numba.njit
 def apply_tanh(x, out):
     for k in range(0, len(x), simd.WIDTH):
-        simd.store(out, k, activations.tanh(simd.load(x, k)))
+        simd.store(out, k, cell.tanh(simd.load(x, k)))
 
 
 def test_vector_tanh_is_exact_to_single_precision():

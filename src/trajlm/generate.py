@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from trajlm.data import IntArray, States, smallest_unsigned
 from trajlm.devices import usable_cores
@@ -21,8 +23,12 @@ START_FRAMES = 1000
 N_STARTS = 256
 # Outside these, a temperature is a slip: 1/T or the logits over T leave single precision.
 TEMPERATURES = (1e-3, 1e3)
-# Frames a lane makes between two looks at the clock: a few hundredths of a second at L=64.
-CHUNK = 20_000
+# Lanes that run as one matrix: enough that weights are read seldom, few enough for the cache.
+BLOCK = 48
+# Multiplications and additions of a block between two looks at the clock.
+CHUNK_OPERATIONS = 20_000_000_000
+# Number of a random stream that no frame uses.
+LAST = np.uint64(2**64 - 1)
 
 
 def choose_starts(states: States, seed: int) -> tuple[IntArray, ...]:
@@ -54,10 +60,35 @@ def generate_lanes(
 ) -> list[IntArray]:
     """Return `n_lanes` sampled trajectories of `n_steps` frames; see `LSTMModel.generate`.
 
-    Each lane has a random stream of its own, so the result is the same for any number of
-    threads.
+    Each lane has a random stream of its own and is not touched by those beside it, so what it
+    gives is the same for any number of threads and lanes.
     """
-    from trajlm.kernels.random import stream_keys
+    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads)
+    out = np.empty((n_lanes, n_steps), dtype=smallest_unsigned(model.n_states))
+
+    def write(lane: int, frame: int, states: IntArray) -> None:
+        out[lane : lane + len(states), frame : frame + states.shape[1]] = states
+
+    run_blocks(blocks, 0, n_steps, write, progress, n_threads)
+    return list(out)
+
+
+def lane_blocks(
+    model: LSTMModel,
+    n_lanes: int,
+    seed: int,
+    start: int | States | None,
+    temperature: float,
+    n_threads: int | None,
+) -> list[LaneBlock]:
+    """Return the lanes before their first frame, in blocks for the threads to share.
+
+    Raises
+    ------
+    InputError
+        The temperature is out of range.
+    """
+    from trajlm.kernels.random import stream_keys, uniform
 
     coldest, hottest = TEMPERATURES
     if not coldest <= temperature <= hottest:
@@ -70,61 +101,96 @@ def generate_lanes(
         starts = (np.array([start]),)
     else:
         starts = model.starts
-    keys = stream_keys(seed, n_lanes + 1)
-    chosen = np.random.default_rng(int(keys[-1])).integers(len(starts), size=n_lanes)
-    out = np.empty((n_lanes, n_steps), dtype=smallest_unsigned(model.n_states))
-    lanes = [
-        _Lane(model, starts[chosen[k]], keys[k], 1.0 / temperature, out[k]) for k in range(n_lanes)
+    keys = stream_keys(seed, n_lanes)
+    # The last number of a lane's stream, which no frame reaches, chooses where it begins.
+    chosen = [int(uniform(key, LAST) * len(starts)) for key in keys]
+    n_blocks = max(-(-n_lanes // BLOCK), min(n_lanes, n_threads or usable_cores()))
+    cuts = np.linspace(0, n_lanes, n_blocks + 1).astype(int)
+    return [
+        LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, int(a))
+        for a, b in pairwise(cuts)
     ]
+
+
+def run_blocks(
+    blocks: Sequence[LaneBlock],
+    first: int,
+    last: int,
+    write: Callable[[int, int, IntArray], None],
+    progress: Progress | None,
+    n_threads: int | None,
+) -> None:
+    """Make the frames first..last of all blocks, chunk after chunk.
+
+    `write` takes the first lane, the first frame, and states (lanes, frames).
+    """
     pool = ThreadPoolExecutor(n_threads or usable_cores())
+    chunk = blocks[0].chunk
+
+    def make(block: LaneBlock, begin: int) -> int:
+        states = block.advance(begin, min(chunk, last - begin))
+        write(block.first, begin, states)
+        return states.size
+
     try:
-        for begin in range(0, n_steps, CHUNK):
-            end = min(begin + CHUNK, n_steps)
-            for _ in pool.map(_Lane.advance, lanes, repeat(begin), repeat(end)):
+        for begin in range(first, last, chunk):
+            for made in pool.map(make, blocks, repeat(begin)):
                 if progress:
-                    progress(end - begin)
+                    progress(made)
     finally:
         # After Ctrl-C only the chunks that are running are waited for.
         pool.shutdown(cancel_futures=True)
-    return list(out)
 
 
-class _Lane:
-    """One trajectory being written, with the memory that it carries."""
+class LaneBlock:
+    """Some neighbouring lanes, with the memory that they carry from chunk to chunk."""
 
     def __init__(
         self,
         model: LSTMModel,
-        start: IntArray,
-        key: np.uint64,
+        starts: Sequence[IntArray],
+        keys: npt.NDArray[np.uint64],
         inverse_temperature: float,
-        out: IntArray,
+        first: int,
     ) -> None:
         self.tables = model.tables
-        self.start = start
-        self.key = key
+        self.starts = starts
+        self.keys = keys
         self.inverse_temperature = np.float32(inverse_temperature)
-        self.out = out
-        self.hidden, self.cell = np.zeros((2, model.tables.hidden_dim), np.float32)
+        self.first = first
+        self.dtype = smallest_unsigned(model.n_states)
+        self.states = np.array([s[-1] for s in starts], dtype=np.int64)
+        self.hidden, self.cell = np.zeros((2, len(starts), self.tables.hidden_dim), np.float32)
 
-    def advance(self, begin: int, end: int) -> None:
-        """Write frames begin..end; the first call reads the starting stretch."""
-        from trajlm.kernels.lstm import generate_lane, score_lane
+    @property
+    def chunk(self) -> int:
+        """Frames to make between two looks at the clock: some tenths of a second."""
+        return max(16, CHUNK_OPERATIONS // (8 * self.tables.hidden_dim**2 * BLOCK))
+
+    def advance(self, begin: int, n_frames: int) -> IntArray:
+        """Return the states of the frames from `begin` on, shape (lanes, n_frames)."""
+        from trajlm.kernels.lstm import generate_lanes, read_lanes
 
         t = self.tables
-        weights = (t.inputs, t.recurrent, t.readout, t.skip)
         if begin == 0:
-            score_lane(*weights, self.start, self.hidden, self.cell, np.empty(0))
-            state = int(self.start[-1])
-        else:
-            state = int(self.out[begin - 1])
-        generate_lane(
-            *weights,
-            state,
+            longest = max(len(s) for s in self.starts)
+            paths = np.zeros((len(self.starts), longest), np.int64)
+            begins = np.array([longest - len(s) for s in self.starts])
+            for path, path_begin, start in zip(paths, begins, self.starts, strict=True):
+                path[path_begin:] = start
+            read_lanes(t.inputs, t.halved, paths, begins, self.hidden, self.cell)
+        out = np.empty((len(self.states), n_frames), self.dtype)
+        generate_lanes(
+            t.inputs,
+            t.halved,
+            t.readout,
+            t.skip,
+            self.states,
             self.hidden,
             self.cell,
             self.inverse_temperature,
-            self.key,
+            self.keys,
             begin,
-            self.out[begin:end],
+            out,
         )
+        return out

@@ -10,6 +10,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from trajlm.cli.bench import bench
 from trajlm.cli.compare import compare
 from trajlm.cli.data import discretize, simulate
 from trajlm.cli.demo import demo
@@ -28,10 +29,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (
-    demo, simulate, features, discretize, train, generate, backmap, compare, paper, info,
+COMMANDS = (
+    demo, simulate, features, discretize, train, generate, backmap, compare, paper, bench, info,
     cite,
-):  # fmt: skip
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 
 

@@ -1,10 +1,9 @@
-"""The LSTM step on the CPU, one lane at a time.
+"""The LSTM step on the CPU for lanes side by side.
 
 The product of embedding and input weights is a table of n_states rows (`inputs`), so a step is
 one recurrent product of L by 4L numbers, the gates, and one read-out product of L by n_states.
-Gate order is i, f, g, o as in PyTorch. Matrices are stored with the hidden unit first, so that
-the inner loops run over contiguous gates or states and vectorise without a reduction; L is
-padded with units that stay zero to a multiple of `UNROLL`.
+Gate order is i, f, g, o as in PyTorch. L is padded to whole vectors with units that stay zero,
+the states to whole panels. A lane gives the same bits whatever lanes run beside it.
 """
 
 from __future__ import annotations
@@ -16,148 +15,155 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.kernels.cell import exp, tanh, unit
+from trajlm.kernels.product import Packed, add_packed_product
 from trajlm.kernels.random import uniform
-
-UNROLL = 8
-HALF = np.float32(0.5)
-# Beyond this, tanh is 1 in single precision.
-CLAMP = np.float32(7.90531110763549805)
+from trajlm.kernels.simd import WIDTH, largest, load, maximum, splat, store
 
 F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+# Logit of the states that only fill a panel.
+NEVER = np.float32(-1e30)
 
 
-@numba.njit(fastmath=True, error_model="numpy")
-def tanh32(x: np.float32) -> np.float32:
-    """Rational approximation of tanh (odd degree 13 over even degree 6), a few ulp in float32.
-
-    The library's tanh is a call that stops the loop from being vectorised; this is not.
-    """
-    x = min(max(x, -CLAMP), CLAMP)
-    y = x * x
-    p = np.float32(-2.76076847742355e-16)
-    p = p * y + np.float32(2.00018790482477e-13)
-    p = p * y + np.float32(-8.60467152213735e-11)
-    p = p * y + np.float32(5.12229709037114e-08)
-    p = p * y + np.float32(1.48572235717979e-05)
-    p = p * y + np.float32(6.37261928875436e-04)
-    p = p * y + np.float32(4.89352455891786e-03)
-    q = np.float32(1.19825839466702e-06)
-    q = q * y + np.float32(1.18534705686654e-04)
-    q = q * y + np.float32(2.26843463243900e-03)
-    q = q * y + np.float32(4.89352518554385e-03)
-    return x * p / q
+@numba.njit()
+def copy_row(source: F32, row: int, target: F32, to: int) -> None:
+    """Copy a row of a table to another one; rows are whole vectors."""
+    columns = source.shape[1]
+    for k in range(0, columns, WIDTH):
+        store(target, to * columns + k, load(source, row * columns + k))
 
 
-@numba.njit(fastmath=True, error_model="numpy")
-def add_product(out: F32, matrix: F32, vector: F32) -> None:
-    """Add ``vector @ matrix`` to `out`; eight rows at a time, so `out` is loaded once for eight."""
-    for j in range(0, vector.shape[0], UNROLL):
-        v0, v1, v2, v3 = vector[j], vector[j + 1], vector[j + 2], vector[j + 3]
-        v4, v5, v6, v7 = vector[j + 4], vector[j + 5], vector[j + 6], vector[j + 7]
-        m0, m1, m2, m3 = matrix[j], matrix[j + 1], matrix[j + 2], matrix[j + 3]
-        m4, m5, m6, m7 = matrix[j + 4], matrix[j + 5], matrix[j + 6], matrix[j + 7]
-        for k in range(out.shape[0]):
-            out[k] += (
-                m0[k] * v0 + m1[k] * v1 + m2[k] * v2 + m3[k] * v3
-                + m4[k] * v4 + m5[k] * v5 + m6[k] * v6 + m7[k] * v7
-            )  # fmt: skip
+@numba.njit()
+def step(states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: Packed, gates: F32) -> None:
+    """Advance `hidden` and `cell`, both (lanes, L), in place by one input state a lane."""
+    lanes, L = hidden.shape
+    for lane in range(lanes):
+        copy_row(inputs, states[lane], gates, lane)
+    add_packed_product(gates, 0, 4 * L, hidden, 0, L, recurrent, lanes)
+    for lane in range(lanes):
+        for k in range(0, L, WIDTH):
+            at = lane * L + k
+            _, _, _, o, c = unit(gates, lane * 4 * L + k, L, load(cell, at))
+            store(cell, at, c)
+            store(hidden, at, o * tanh(c))
 
 
-@numba.njit(fastmath=True, error_model="numpy")
-def step(state: int, hidden: F32, cell: F32, inputs: F32, recurrent: F32, gates: F32) -> None:
-    """Advance `hidden` and `cell` (L,) in place by one input `state`."""
-    L = hidden.shape[0]
-    row = inputs[state]
-    for k in range(4 * L):
-        gates[k] = row[k]
-    add_product(gates, recurrent, hidden)
-    for k in range(L):
-        i = HALF + HALF * tanh32(HALF * gates[k])
-        f = HALF + HALF * tanh32(HALF * gates[L + k])
-        g = tanh32(gates[2 * L + k])
-        o = HALF + HALF * tanh32(HALF * gates[3 * L + k])
-        cell[k] = f * cell[k] + i * g
-        hidden[k] = o * tanh32(cell[k])
+@numba.njit()
+def read_out(states: I64, hidden: F32, readout: F32, skip: F32, z: F32) -> None:
+    """Fill `z` (lanes, padded n_states) with the logits of the next states."""
+    lanes, L = hidden.shape
+    for lane in range(lanes):
+        copy_row(skip, states[lane], z, lane)
+    add_packed_product(z, 0, z.shape[1], hidden, 0, L, readout, lanes)
 
 
-@numba.njit(fastmath=True, error_model="numpy")
-def exponentials(
-    state: int, hidden: F32, readout: F32, skip: F32, inverse_temperature: np.float32, z: F32
-) -> tuple[float, float]:
-    """Fill `z` with exp(logits - largest); return their sum and the largest logit."""
-    row = skip[state]
-    for k in range(z.shape[0]):
-        z[k] = row[k]
-    add_product(z, readout, hidden)
-    largest = z[0]
-    for k in range(1, z.shape[0]):
-        largest = max(largest, z[k])
-    total = 0.0
-    for k in range(z.shape[0]):
-        z[k] = math.exp((z[k] - largest) * inverse_temperature)
-        total += z[k]
-    return total, largest
+@numba.njit()
+def exponentials(z: F32, lane: int, inverse_temperature: np.float32) -> Any:
+    """Turn a row of `z` into exp((logit - largest) / temperature); return the largest logit."""
+    columns = z.shape[1]
+    first = lane * columns
+    top = load(z, first)
+    for k in range(WIDTH, columns, WIDTH):
+        top = maximum(top, load(z, first + k))
+    highest = largest(top)
+    for k in range(first, first + columns, WIDTH):
+        store(z, k, exp((load(z, k) - splat(highest)) * splat(inverse_temperature)))
+    return highest
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def generate_lane(
+@numba.njit(nogil=True, cache=True)
+def generate_lanes(
     inputs: F32,
-    recurrent: F32,
+    recurrent: Packed,
     readout: F32,
     skip: F32,
-    state: int,
+    states: I64,
     hidden: F32,
     cell: F32,
     inverse_temperature: np.float32,
-    key: np.uint64,
+    keys: npt.NDArray[np.uint64],
     first: int,
     out: npt.NDArray[Any],
-) -> int:
-    """Write ``out.shape[0]`` sampled states of one lane and return the last of them.
+) -> None:
+    """Write sampled states of some lanes to `out` (lanes, frames).
 
-    `hidden` and `cell` are carried in place; `first` is the number of states that this lane has
-    made before, which is also the position in its random stream.
+    `states`, `hidden` and `cell` are carried in place; `first` is the number of states that these
+    lanes have made before, which is also the position in their random streams `keys`.
     """
-    gates = np.empty(inputs.shape[1], np.float32)
-    z = np.empty(skip.shape[1], np.float32)
-    for t in range(out.shape[0]):
-        step(state, hidden, cell, inputs, recurrent, gates)
-        total, _ = exponentials(state, hidden, readout, skip, inverse_temperature, z)
-        threshold = uniform(key, np.uint64(first + t)) * total
-        cumulative = 0.0
-        state = z.shape[0] - 1
-        for k in range(z.shape[0]):
-            cumulative += z[k]
-            if threshold < cumulative:
-                state = k
-                break
-        out[t] = state
-    return state
+    lanes, L = hidden.shape
+    n_states = inputs.shape[0]
+    gates = np.empty((lanes, 4 * L), np.float32)
+    z = np.empty((lanes, skip.shape[1]), np.float32)
+    for t in range(out.shape[1]):
+        step(states, hidden, cell, inputs, recurrent, gates)
+        read_out(states, hidden, readout, skip, z)
+        for lane in range(lanes):
+            exponentials(z, lane, inverse_temperature)
+            total = 0.0
+            for k in range(n_states):
+                total += z[lane, k]
+            threshold = uniform(keys[lane], np.uint64(first + t)) * total
+            cumulative, state = 0.0, 0
+            for k in range(n_states - 1):
+                cumulative += z[lane, k]
+                state += threshold >= cumulative
+            states[lane] = state
+            out[lane, t] = state
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def score_lane(
+@numba.njit(nogil=True, cache=True)
+def read_lanes(
     inputs: F32,
-    recurrent: F32,
+    recurrent: Packed,
+    paths: npt.NDArray[Any],
+    begins: I64,
+    hidden: F32,
+    cell: F32,
+) -> None:
+    """Advance the memory of lanes over all but the last frame of `paths` (lanes, frames).
+
+    Lane k begins, with cleared memory, at frame ``begins[k]``.
+    """
+    lanes, frames = paths.shape
+    gates = np.empty((lanes, inputs.shape[1]), np.float32)
+    states = np.empty(lanes, np.int64)
+    for t in range(frames - 1):
+        for lane in range(lanes):
+            states[lane] = paths[lane, t]
+            if t <= begins[lane]:
+                hidden[lane] = 0.0
+                cell[lane] = 0.0
+        step(states, hidden, cell, inputs, recurrent, gates)
+    for lane in range(lanes):
+        if frames - 1 <= begins[lane]:
+            hidden[lane] = 0.0
+            cell[lane] = 0.0
+
+
+@numba.njit(nogil=True, cache=True)
+def score_path(
+    inputs: F32,
+    recurrent: Packed,
     readout: F32,
     skip: F32,
     path: npt.NDArray[Any],
-    hidden: F32,
-    cell: F32,
     out: npt.NDArray[np.float64],
 ) -> None:
-    """Write ``ln Q(path[t+1] | path[0..t])`` for each t; `hidden` and `cell` are carried.
-
-    `out` has one element fewer than `path`, or none when only the state is to be advanced, in
-    which case the last state of `path` is left as the input of the next step.
-    """
-    gates = np.empty(inputs.shape[1], np.float32)
-    z = np.empty(skip.shape[1], np.float32)
+    """Write ``ln Q(path[t+1] | path[0..t])`` for each t of one trajectory."""
+    L = inputs.shape[1] // 4
+    n_states = inputs.shape[0]
+    hidden, cell = np.zeros((1, L), np.float32), np.zeros((1, L), np.float32)
+    gates = np.empty((1, 4 * L), np.float32)
+    z = np.empty((1, skip.shape[1]), np.float32)
+    states = np.empty(1, np.int64)
     for t in range(path.shape[0] - 1):
-        step(path[t], hidden, cell, inputs, recurrent, gates)
-        if out.shape[0] > 0:
-            total, largest = exponentials(path[t], hidden, readout, skip, np.float32(1.0), z)
-            logit = skip[path[t], path[t + 1]]
-            for j in range(hidden.shape[0]):
-                logit += readout[j, path[t + 1]] * hidden[j]
-            out[t] = np.float64(logit) - np.float64(largest) - math.log(total)
+        states[0] = path[t]
+        step(states, hidden, cell, inputs, recurrent, gates)
+        read_out(states, hidden, readout, skip, z)
+        logit = z[0, path[t + 1]]
+        highest = exponentials(z, 0, np.float32(1.0))
+        total = 0.0
+        for k in range(n_states):
+            total += z[0, k]
+        out[t] = np.float64(logit) - np.float64(highest) - math.log(total)

@@ -3,8 +3,8 @@
 ``out += a @ b`` in tiles of `ROWS` by `PANEL` numbers that stay in registers over the whole
 depth of the product: per step of the depth one row of b and `ROWS` numbers of a are read for
 `ROWS` times `PANEL` multiply-adds. The matrix b is packed in panels of `PANEL` columns so that it
-is read in order; each element of `out` is summed in order of the depth, so a row of the result
-does not depend on the rows beside it.
+is read in order, and may be held in half precision; each element of `out` is summed in order of
+the depth, so a row of the result has the same bits whatever rows are beside it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from trajlm.kernels.simd import (
     WIDE,
     WIDTH,
     address,
+    load_half_vector,
     load_vector,
     multiply_add,
     splat_vector,
@@ -34,29 +35,35 @@ ROWS = 12 if WIDE else 3
 # Depth after which a panel of b (16 KiB) would push the rows of a out of the first cache.
 DEPTH = 128
 
+# Panels that a row which is alone multiplies at a time, to keep the adders busy.
+LONG = 3
+
 F32 = npt.NDArray[np.float32]
+Packed = npt.NDArray[np.float32 | np.uint16]
 
 
-def tile(rows: int) -> Any:
-    """Return the compiled product of `rows` rows of a and one panel of b.
+def tile(rows: int, panels: int = 1) -> Any:
+    """Return the compiled product of `rows` rows of a and neighbouring panels of b.
 
-    The function takes, each with the element its memory is read from: ``out, first, row stride;
-    a, first, row stride, depth stride; b, first, depth stride; depth``.
+    The function takes, each with the element where its memory is read from: ``out, first, row
+    stride; a, first, row stride; b, first, panel stride; depth``. The type of b tells its
+    precision: float32, or half in a uint16.
     """
-    vectors = PANEL // WIDTH
 
     @intrinsic
     def multiply(
         typingctx: Any, out: Any, out0: Any, out_row: Any, a: Any, a0: Any, a_row: Any,
-        a_depth: Any, b: Any, b0: Any, b_depth: Any, depth: Any,
+        b: Any, b0: Any, b_panel: Any, depth: Any,
     ) -> Any:  # fmt: skip
+        load_b = load_vector if b.dtype == types.float32 else load_half_vector
+
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            out, out0, out_row, a, a0, a_row, a_depth, b, b0, b_depth, depth = args
-            kinds = sig.args
-            places = _places(builder, address(context, builder, kinds[0], out, out0), out_row, rows)
-            a = address(context, builder, kinds[3], a, a0)
+            out, out0, out_row, a, a0, a_row, b, b0, b_panel, depth = args
+            first = address(context, builder, sig.args[0], out, out0)
+            places = _places(builder, first, out_row, rows, panels * PANEL)
+            a = address(context, builder, sig.args[3], a, a0)
             a_rows = [builder.gep(a, [builder.mul(a_row, a_row.type(r))]) for r in range(rows)]
-            b = address(context, builder, kinds[7], b, b0)
+            b = address(context, builder, sig.args[6], b, b0)
 
             before = builder.block
             loop = builder.append_basic_block("depth")
@@ -67,14 +74,15 @@ def tile(rows: int) -> Any:
             k = builder.phi(depth.type)
             k.add_incoming(depth.type(0), before)
             held = [[_carried(builder, x, before) for x in row] for row in sums]
-            at_k = builder.mul(k, a_depth)
             factors = [
-                splat_vector(builder, builder.load(builder.gep(row, [at_k]), align=4))
+                splat_vector(builder, builder.load(builder.gep(row, [k]), align=4))
                 for row in a_rows
             ]
-            b_row = builder.gep(b, [builder.mul(k, b_depth)])
-            for v in range(vectors):
-                x = load_vector(builder, builder.gep(b_row, [depth.type(v * WIDTH)]))
+            b_row = builder.gep(b, [builder.mul(k, depth.type(PANEL))])
+            for v in range(panels * PANEL // WIDTH):
+                panel, column = divmod(v * WIDTH, PANEL)
+                at = builder.add(builder.mul(b_panel, depth.type(panel)), depth.type(column))
+                x = load_b(builder, builder.gep(b_row, [at]))
                 for r in range(rows):
                     sums[r][v] = multiply_add(builder, factors[r], x, held[r][v])
                     held[r][v].add_incoming(sums[r][v], loop)
@@ -82,21 +90,21 @@ def tile(rows: int) -> Any:
             k.add_incoming(k_next, loop)
             builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, after)
             builder.position_at_end(after)
-            for r in range(rows):
-                for v in range(vectors):
-                    store_vector(builder, sums[r][v], places[r][v])
+            for place_row, sum_row in zip(places, sums, strict=True):
+                for place, value in zip(place_row, sum_row, strict=True):
+                    store_vector(builder, value, place)
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(out, n, n, a, n, n, n, b, n, n, n), codegen
+        return types.void(out, n, n, a, n, n, b, n, n, n), codegen
 
     return multiply
 
 
-def _places(builder: Any, first: Any, stride: Any, rows: int) -> list[list[Any]]:
+def _places(builder: Any, first: Any, stride: Any, rows: int, columns: int) -> list[list[Any]]:
     """Return the pointers to the vectors of a tile."""
     starts = [builder.gep(first, [builder.mul(stride, stride.type(r))]) for r in range(rows)]
-    return [[builder.gep(p, [stride.type(v)]) for v in range(0, PANEL, WIDTH)] for p in starts]
+    return [[builder.gep(p, [stride.type(v)]) for v in range(0, columns, WIDTH)] for p in starts]
 
 
 def _carried(builder: Any, value: ir.Value, block: Any) -> Any:
@@ -108,29 +116,31 @@ def _carried(builder: Any, value: ir.Value, block: Any) -> Any:
 
 _many_rows = tile(ROWS)
 _one_row = tile(1)
+_one_long_row = tile(1, LONG)
 
 
 @numba.njit(nogil=True)
 def add_packed_product(
-    out: F32, out0: int, columns: int, a: F32, a0: int, depth: int, b: F32, rows: int
+    out: F32, out0: int, columns: int, a: F32, a0: int, depth: int, b: Packed, rows: int
 ) -> None:
     """Add a (rows, depth) times packed b (depth, columns) to `out` (rows, columns).
 
     `out0` and `a0` are the elements of the arrays' memory where the matrices begin.
     """
-    for p in range(columns // PANEL):
+    panels, stride = columns // PANEL, depth * PANEL
+    done = panels // LONG * LONG if rows == 1 else 0
+    for p in range(0, done, LONG):
+        _one_long_row(out, out0 + p * PANEL, columns, a, a0, depth, b, p * stride, stride, depth)
+    for p in range(done, panels):
         for k in range(0, depth, DEPTH):
             d = min(DEPTH, depth - k)
-            b0 = (p * depth + k) * PANEL
-            o, i = out0 + p * PANEL, a0 + k
-            r = 0
+            b0 = p * stride + k * PANEL
+            o, i, r = out0 + p * PANEL, a0 + k, 0
             while r + ROWS <= rows:
-                _many_rows(
-                    out, o + r * columns, columns, a, i + r * depth, depth, 1, b, b0, PANEL, d
-                )
+                _many_rows(out, o + r * columns, columns, a, i + r * depth, depth, b, b0, stride, d)
                 r += ROWS
             while r < rows:
-                _one_row(out, o + r * columns, columns, a, i + r * depth, depth, 1, b, b0, PANEL, d)
+                _one_row(out, o + r * columns, columns, a, i + r * depth, depth, b, b0, stride, d)
                 r += 1
 
 
@@ -139,3 +149,8 @@ def packed(matrix: F32) -> F32:
     depth, columns = matrix.shape
     panels = matrix.reshape(depth, columns // PANEL, PANEL).swapaxes(0, 1)
     return np.ascontiguousarray(panels, dtype=np.float32).reshape(-1)
+
+
+def halved(matrix: F32) -> npt.NDArray[np.uint16]:
+    """Return a packed matrix in half precision."""
+    return matrix.astype(np.float16).view(np.uint16)

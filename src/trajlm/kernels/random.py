@@ -18,7 +18,7 @@ S30, S27, S31, S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 TWO_TO_MINUS_53 = 1.0 / 9007199254740992.0
 
 
-@numba.njit()
+@numba.njit(cache=True)
 def uniform(key: np.uint64, counter: np.uint64) -> float:
     """Return number `counter` of stream `key`, uniform in [0, 1)."""
     x = key + counter * GOLDEN

@@ -22,7 +22,10 @@ from numba.extending import (
     type_callable,
 )
 
-WIDE = bool(llvm.get_host_cpu_features().get("avx512f"))
+_FEATURES = llvm.get_host_cpu_features()
+WIDE = bool(_FEATURES.get("avx512f"))
+# Whether the machine widens half precision itself.
+HAS_HALF = any(_FEATURES.get(name) for name in ("f16c", "avx512f", "fullfp16", "neon"))
 WIDTH = 16 if WIDE else 8
 
 F32 = ir.FloatType()
@@ -53,6 +56,12 @@ def address(context: Any, builder: Any, kind: Any, array: Any, first: Any) -> An
 def load_vector(builder: Any, pointer: Any) -> Any:
     """Emit an unaligned load."""
     return builder.load(builder.bitcast(pointer, VECTOR.as_pointer()), align=4)
+
+
+def load_half_vector(builder: Any, pointer: Any) -> Any:
+    """Emit an unaligned load of half-precision numbers and their widening."""
+    half = ir.VectorType(ir.HalfType(), WIDTH)
+    return builder.fpext(builder.load(builder.bitcast(pointer, half.as_pointer()), align=2), VECTOR)
 
 
 def store_vector(builder: Any, value: Any, pointer: Any) -> None:
@@ -129,6 +138,50 @@ def clip(typingctx: Any, value: Any, limit: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", below, value), below, value)
 
     return vector_type(vector_type, vector_type), codegen
+
+
+@intrinsic
+def bits_to_power(typingctx: Any, value: Any) -> Any:
+    """Return 2 to the power of the signed integers in the lowest 8 bits of `value`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        integers = ir.VectorType(ir.IntType(32), WIDTH)
+        exponent = builder.shl(
+            builder.bitcast(args[0], integers), ir.Constant(integers, [23] * WIDTH)
+        )
+        one = ir.Constant(integers, [0x3F800000] * WIDTH)
+        return builder.bitcast(builder.add(exponent, one), VECTOR)
+
+    return vector_type(vector_type), codegen
+
+
+@intrinsic
+def maximum(typingctx: Any, a: Any, b: Any) -> Any:
+    """Return the larger of two vectors, element by element."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        a, b = args
+        return builder.select(builder.fcmp_ordered("<", a, b), b, a)
+
+    return vector_type(vector_type, vector_type), codegen
+
+
+@intrinsic
+def largest(typingctx: Any, value: Any) -> Any:
+    """Return the largest element of a vector."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        (value,) = args
+        n = WIDTH
+        while n > 1:
+            n //= 2
+            upper = [n + k if k < n else k for k in range(WIDTH)]
+            order = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), upper)
+            other = builder.shuffle_vector(value, value, order)
+            value = builder.select(builder.fcmp_ordered("<", value, other), other, value)
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(vector_type), codegen
 
 
 def _define(operation: Any, emit: str) -> None:

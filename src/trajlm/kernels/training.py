@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.kernels.activations import sigmoid, tanh
+from trajlm.kernels.cell import tanh, unit
 from trajlm.kernels.product import add_packed_product
 from trajlm.kernels.simd import WIDTH, fma, load, splat, store
 
@@ -61,9 +61,7 @@ def forward(
         for row in range(first, first + n):
             for k in range(0, L, WIDTH):
                 at, before, after = row * 4 * L + k, row * L + k, (row + streams) * L + k
-                i, f = sigmoid(load(gates, at)), sigmoid(load(gates, at + L))
-                g, o = tanh(load(gates, at + 2 * L)), sigmoid(load(gates, at + 3 * L))
-                c = fma(f, load(cell, before), i * g)
+                i, f, g, o, c = unit(gates, at, L, load(cell, before))
                 store(cell, after, c)
                 store(hidden, after, o * tanh(c))
                 store(gates, at, i)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,40 +67,67 @@ class LSTMWeights:
 
 @dataclass(frozen=True)
 class StepTables:
-    """The weights as the compiled step reads them, L padded to its unrolling."""
+    """The weights as the compiled step reads them.
+
+    L is padded to whole vectors with units that stay zero, the states to whole panels with some
+    that never come; the recurrent and read-out matrices are packed for the product's kernel.
+
+    Parameters
+    ----------
+    inputs
+        What each state adds to the gates, shape (n_states, 4L).
+    recurrent, readout
+        Packed matrices (L, 4L) and (L, n_states), float32.
+    halved
+        `recurrent` as generation reads it: in half precision (in a uint16) from `HALF_FROM`
+        units on, where the machine widens such numbers itself; else the same.
+    skip
+        Shape (n_states, n_states padded).
+    """
 
     inputs: F32
     recurrent: F32
+    halved: npt.NDArray[np.float32 | np.uint16]
     readout: F32
     skip: F32
 
     @property
     def hidden_dim(self) -> int:
         """Padded number of hidden units."""
-        return int(self.recurrent.shape[0])
+        return int(self.inputs.shape[1]) // 4
 
 
-def step_tables(weights: LSTMWeights) -> StepTables:
+# L from which on generation waits for the weights: 16 L^2 bytes leave the second cache.
+HALF_FROM = 384
+
+
+def step_tables(weights: LSTMWeights, half_from: int = HALF_FROM) -> StepTables:
     """Fold embedding, input weights and biases into tables of n_states rows."""
-    from trajlm.kernels.lstm import UNROLL
+    from trajlm.kernels.lstm import NEVER
+    from trajlm.kernels.product import PANEL, halved, packed
+    from trajlm.kernels.simd import HAS_HALF, WIDTH
 
     n, L = weights.readout.shape
-    padded = -(-L // UNROLL) * UNROLL
+    padded, columns = -(-L // WIDTH) * WIDTH, -(-n // PANEL) * PANEL
 
     def pad_gates(x: F32) -> F32:
         out = np.zeros((len(x), 4, padded), np.float32)
         out[:, :, :L] = x.reshape(len(x), 4, L)
         return out.reshape(len(x), 4 * padded)
 
-    recurrent = np.zeros((padded, 4 * padded), np.float32)
-    recurrent[:L] = pad_gates(weights.recurrent_weights.T)
-    readout = np.zeros((padded, n), np.float32)
-    readout[:L] = weights.readout.T
+    square = np.zeros((padded, 4 * padded), np.float32)
+    square[:L] = pad_gates(weights.recurrent_weights.T)
+    readout = np.zeros((padded, columns), np.float32)
+    readout[:L, :n] = weights.readout.T
+    skip = np.full((n, columns), NEVER, np.float32)
+    skip[:, :n] = weights.skip + weights.readout_bias
+    recurrent = packed(square)
     return StepTables(
         pad_gates(weights.embedding @ weights.input_weights.T + weights.gate_bias),
         recurrent,
-        readout,
-        weights.skip + weights.readout_bias,
+        halved(recurrent) if HAS_HALF and half_from <= L else recurrent,
+        packed(readout),
+        skip,
     )
 
 
@@ -142,7 +170,11 @@ class LSTMModel(SequenceModel):
         super().__init__(space, record)
         self.weights = weights
         self.starts = starts
-        self.tables = step_tables(weights)
+
+    @cached_property
+    def tables(self) -> StepTables:
+        """The weights as the compiled step reads them."""
+        return step_tables(self.weights)
 
     @property
     def hidden_dim(self) -> int:
@@ -155,12 +187,11 @@ class LSTMModel(SequenceModel):
         return self.weights.embedding
 
     def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
-        from trajlm.kernels.lstm import score_lane
+        from trajlm.kernels.lstm import score_path
 
         out = np.empty(len(trajectory) - 1)
         t = self.tables
-        hidden, cell = np.zeros((2, t.hidden_dim), np.float32)
-        score_lane(t.inputs, t.recurrent, t.readout, t.skip, trajectory, hidden, cell, out)
+        score_path(t.inputs, t.recurrent, t.readout, t.skip, trajectory, out)
         return out
 
     def generate(
@@ -180,7 +211,7 @@ class LSTMModel(SequenceModel):
         n_steps, n_lanes
             Frames a lane, number of lanes.
         seed
-            Fixes the result, whatever the number of threads.
+            Fixes the result: each lane's by its number, however many lanes or threads there are.
         start
             None: each lane reads a stretch of training data, chosen at random, and goes on from
             there; States: the same with stretches of that data; an integer: the state before

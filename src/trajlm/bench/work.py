@@ -1,0 +1,232 @@
+"""The kinds of work that are measured: baselines as people write them today, and ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trajlm.bench.result import Size
+from trajlm.data import StateSpace
+
+if TYPE_CHECKING:
+    from trajlm.models.network import LSTMNetwork
+
+# Multiplications and additions of one run: some tenths of a second each.
+OPERATIONS = 2e10
+PLAIN_TOKENS = 300
+PLAIN_LANES = 512
+LANES = (1, 16, 256, 4096)
+LONGER = 6
+STREAMS = 64
+# Frames of a training window: as trained for small networks, fewer where a step takes seconds.
+WINDOWS = ((128, 100), (512, 25), (10**9, 10))
+MARKOV_FRAMES = 50_000
+ALANINE_NS = 0.2
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something to measure: `run` does it once and returns how many of `unit` it did.
+
+    `operations` are the multiplications and additions a unit. `took` tells the seconds of the
+    last run, where they are not those of this process.
+    """
+
+    what: str
+    unit: str
+    threads: int
+    run: Callable[[], float]
+    operations: float = 0.0
+    size: Size | None = None
+    took: Callable[[], float] | None = None
+
+
+def matrix_products(cores: int) -> list[Work]:
+    """Return the machine's own rate, on one thread and on all."""
+    import torch
+
+    a, b = torch.randn(2, 2048, 2048)
+
+    def multiply(threads: int) -> float:
+        torch.set_num_threads(threads)
+        torch.mm(a, b)
+        return 1.0
+
+    return [
+        Work(
+            "single-precision matrix product, 2048",
+            "product",
+            n,
+            lambda n=n: multiply(n),  # type: ignore[misc]
+            2 * 2048**3,
+        )
+        for n in sorted({1, cores})
+    ]
+
+
+def generation(size: Size, cores: int) -> list[Work]:
+    """Return sampling as it is done today, and ours."""
+    import torch
+
+    from trajlm.models.lstm import LSTMModel
+    from trajlm.models.network import export_weights
+
+    network = _network(size)
+    model = LSTMModel(export_weights(network), StateSpace(size.n_states), (np.array([0]),))
+    tokens = OPERATIONS / size.operations
+
+    def plain(lanes: int, threads: int) -> float:
+        torch.set_num_threads(threads)
+        steps = int(min(PLAIN_TOKENS, max(3, tokens / lanes)))
+        memory = network.initial_memory(lanes)
+        state = torch.zeros(1, lanes, dtype=torch.long)
+        with torch.no_grad():
+            for _ in range(steps):
+                logits, memory = network(state, memory)
+                state = torch.multinomial(torch.softmax(logits[0], -1), 1).T
+        return float(steps * lanes)
+
+    def ours(lanes: int, threads: int) -> float:
+        # Long enough that what a lane costs to set up (some 50 microseconds) does not count.
+        longer = threads * (LONGER if lanes == LANES[-1] else 1)
+        steps = int(max(3, tokens / lanes * longer))
+        model.generate(steps, lanes, start=0, n_threads=threads)
+        return float(steps * lanes)
+
+    baselines = [(1, 1), (PLAIN_LANES, cores)]
+    return [
+        Work(
+            f"plain nn.LSTM loop, {k} lane{'s' * (k > 1)}",
+            "token",
+            n,
+            lambda k=k, n=n: plain(k, n),  # type: ignore[misc]
+            size.operations,
+            size,
+        )
+        for k, n in baselines
+    ] + [
+        Work(
+            f"generate, {k} lane{'s' * (k > 1)}",
+            "token",
+            n,
+            lambda k=k, n=n: ours(k, n),  # type: ignore[misc]
+            size.operations,
+            size,
+        )
+        for k, n in ((k, 1 if k == 1 else cores) for k in LANES)
+    ]
+
+
+def training(size: Size, cores: int) -> list[Work]:
+    """Return a training step through ``nn.LSTM`` and ours, on one thread and on all."""
+    import torch
+
+    from trajlm.models.window import LSTMWindow
+
+    window = next(frames for L, frames in WINDOWS if size.hidden_dim <= L)
+    states = torch.randint(size.n_states, (window + 1, STREAMS))
+
+    def step(network: LSTMNetwork, optimizer: Any, loops: LSTMWindow | None) -> float:
+        logits, _ = network(states[:-1], network.initial_memory(STREAMS), loops)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), states[1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return float(window * STREAMS)
+
+    works = []
+    for threads in sorted({1, cores}):
+        plain, ours = _network(size), _network(size)
+        plain_adam = torch.optim.Adam(plain.parameters())
+        adam = torch.optim.Adam(ours.parameters(), fused=True)
+        loops = LSTMWindow(threads)
+
+        def plain_step(
+            network: LSTMNetwork = plain, optimizer: Any = plain_adam, n: int = threads
+        ) -> float:
+            torch.set_num_threads(n)
+            return step(network, optimizer, None)
+
+        def our_step(
+            network: LSTMNetwork = ours, optimizer: Any = adam, loops: LSTMWindow = loops
+        ) -> float:
+            torch.set_num_threads(1)
+            return step(network, optimizer, loops)
+
+        operations = 3 * size.operations
+        for what, run in (("plain nn.LSTM training step", plain_step), ("training step", our_step)):
+            works.append(Work(what, "token", threads, run, operations, size))
+    return works
+
+
+def _network(size: Size) -> LSTMNetwork:
+    import torch
+
+    from trajlm.models.network import LSTMNetwork
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LSTMNetwork(size.n_states, size.embedding_dim, size.hidden_dim)
+
+
+def others() -> list[Work]:
+    """Return the simulators, and deeptime's MSM and HMM of a chain of 20 states."""
+    from deeptime.markov.hmm import HiddenMarkovModel
+    from deeptime.markov.msm import MarkovStateModel, MaximumLikelihoodMSM
+
+    from trajlm.systems.hidden_markov import markov_chain
+    from trajlm.systems.langevin import simulate_langevin
+    from trajlm.systems.potentials import LINEAR3
+
+    rows = np.random.default_rng(0).dirichlet(np.full(20, 0.3), size=20)
+    chain = markov_chain(rows, dt=1.0, unit="frame").simulate(MARKOV_FRAMES, seed=0)
+    data = chain.trajectories[0].astype(np.int32)
+    msm = MaximumLikelihoodMSM(reversible=False, lagtime=1).fit_fetch(data)
+    hmm = HiddenMarkovModel(MarkovStateModel(msm.transition_matrix), np.eye(msm.n_states))
+
+    def langevin() -> float:
+        frames = 3_000
+        simulate_langevin(LINEAR3, frames)
+        return float(frames * LINEAR3.steps_per_frame)
+
+    def frames(model: Any, **options: Any) -> float:
+        model.simulate(MARKOV_FRAMES, **options)
+        return float(MARKOV_FRAMES)
+
+    works = [
+        Work("Langevin dynamics, linear3", "step", 1, langevin),
+        Work("MSM of deeptime", "frame", 1, lambda: frames(msm, start=0, seed=1)),
+        Work("HMM of deeptime", "frame", 1, lambda: frames(hmm, start=0)),
+    ]
+    if find_spec("openmm"):
+        simulation = _Alanine()
+        works.append(Work("OpenMM simulation", "ns", 1, simulation.run, took=simulation.seconds))
+    return works
+
+
+class _Alanine:
+    """Alanine dipeptide, timed between its first and last parcels of frames."""
+
+    def __init__(self) -> None:
+        self.parcels: list[tuple[float, int]] = []
+
+    def run(self) -> float:
+        """Simulate; return the ns between the first and the last parcel."""
+        from trajlm.systems.alanine import FRAME_PS, simulate_alanine
+
+        self.parcels = []
+        simulate_alanine(
+            ALANINE_NS,
+            n_walkers=1,
+            progress=lambda n: self.parcels.append((time.perf_counter(), n)),
+        )
+        return sum(n for _, n in self.parcels[1:]) * FRAME_PS / 1000
+
+    def seconds(self) -> float:
+        """Return the seconds between the first and the last parcel."""
+        return self.parcels[-1][0] - self.parcels[0][0]

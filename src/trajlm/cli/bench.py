@@ -1,0 +1,34 @@
+"""The command that measures speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trajlm.cli.progress import say
+
+
+def bench(
+    json: Annotated[Path | None, typer.Option(help="File for the numbers.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds whose median counts.")] = 5,
+    largest: Annotated[
+        int, typer.Option(min=1, help="Largest number L of LSTM units to measure.")
+    ] = 1024,
+) -> None:
+    """Measure generation and training beside plain PyTorch and the machine's matrix product."""
+    from trajlm.atomic import check_writable, write_json
+    from trajlm.bench import run_bench
+    from trajlm.bench.run import SIZES
+    from trajlm.errors import InputError
+
+    if json:
+        check_writable(json)
+    sizes = [size for size in SIZES if size.hidden_dim <= largest]
+    if not sizes:
+        raise InputError(f"the smallest network to measure has {SIZES[0].hidden_dim} units")
+    result = run_bench(sizes, repeats, say)
+    typer.echo(result.table())
+    if json:
+        write_json(json, result.to_json())

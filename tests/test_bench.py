@@ -1,0 +1,45 @@
+import json
+
+import pytest
+
+from trajlm import cli
+from trajlm.bench import run, work
+from trajlm.bench.result import Size
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(work, "OPERATIONS", 1e5)
+    monkeypatch.setattr(work, "PLAIN_TOKENS", 3)
+    monkeypatch.setattr(work, "WINDOWS", ((10**9, 3),))
+    monkeypatch.setattr(work, "MARKOV_FRAMES", 2000)
+    monkeypatch.setattr(work, "find_spec", lambda name: None)
+    monkeypatch.setattr(run, "SIZES", (Size(3, 2, 16),))
+
+
+def test_bench_prints_the_table_and_writes_the_same_numbers(quick, tmp_path, capsys):
+    out = tmp_path / "speed.json"
+    assert cli.run(["bench", "--json", str(out), "--repeats", "1"]) == 0
+    table = capsys.readouterr().out
+    result = json.loads(out.read_text())
+    for rate in result["rates"]:
+        assert rate["what"] in table
+        assert rate["per_second"] > 0
+        if rate["size"]:
+            assert rate["gflops"] == pytest.approx(rate["per_second"] * operations(rate) / 1e9)
+    by_name = {(r["what"], r["threads"]): r["per_second"] for r in result["rates"]}
+    ratio = result["ratios"]["one lane over the plain loop"]["3/16"]
+    lanes = by_name["generate, 1 lane", 1] / by_name["plain nn.LSTM loop, 1 lane", 1]
+    assert ratio == pytest.approx(lanes)
+    assert "model" in result["ratios"]["ns of alanine dipeptide a second"]
+
+
+def operations(rate):
+    """8 L^2 + 2 L n_states a token, three times that to train on it."""
+    L, n = rate["size"]["hidden_dim"], rate["size"]["n_states"]
+    return (3 if "training" in rate["what"] else 1) * (8 * L**2 + 2 * L * n)
+
+
+def test_bench_of_no_network_is_refused(capsys):
+    assert cli.run(["bench", "--largest", "8"]) == 2
+    assert "smallest network" in capsys.readouterr().err
