@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,11 @@ def test_every_public_name_is_there_and_documented(name):
     value = getattr(trajlm, name)
     assert callable(value)
     assert value.__doc__
+
+
+def test_no_module_of_the_package_has_the_name_of_a_public_function():
+    modules = {p.stem for p in Path(trajlm.__file__).parent.iterdir() if p.name[0] not in "._"}
+    assert modules.isdisjoint(trajlm.__all__)
 
 
 def test_public_functions_are_not_hidden_by_modules_of_their_name():

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         write_features,
         write_states,
     )
-    from trajlm.kinetics import kinetics
+    from trajlm.model_kinetics import kinetics
     from trajlm.models.files import load_model
     from trajlm.models.markov import fit_hmm, fit_msm
     from trajlm.systems import simulate
@@ -73,7 +73,7 @@ _HOMES = {
         "write_features",
         "write_states",
     ),
-    "trajlm.kinetics": ("kinetics",),
+    "trajlm.model_kinetics": ("kinetics",),
     "trajlm.models.files": ("load_model",),
     "trajlm.models.markov": ("fit_hmm", "fit_msm"),
     "trajlm.systems": ("simulate",),

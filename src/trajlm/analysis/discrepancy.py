@@ -20,7 +20,7 @@ class Discrepancy:
     Parameters
     ----------
     value
-        The mean of |log_ratios|; NaN when there is no term.
+        The mean of ``|log_ratios|``; NaN when there is no term.
     n_terms
         Number of terms k.
     source, target
@@ -48,7 +48,7 @@ def discrepancy(
 ) -> Discrepancy:
     """Compare committed rates over all pairs of states and commit times.
 
-    D = mean |ln(rate_generated / rate_reference)| over the ordered pairs and commit times at
+    D = mean ``|ln(rate_generated / rate_reference)|`` over the ordered pairs and commit times at
     which the reference counts at least `min_count` transitions.
 
     Raises

@@ -46,7 +46,7 @@ def principal_plane(vectors: npt.ArrayLike) -> tuple[Floats, Floats]:
 
 
 def euclidean_distances(vectors: npt.ArrayLike) -> Floats:
-    """Return |x_l - x_m| between all embedding vectors of shape (n, M), shape (n, n)."""
+    """Return ``|x_l - x_m|`` between all embedding vectors of shape (n, M), shape (n, n)."""
     from scipy.spatial.distance import pdist, squareform
 
     return np.asarray(squareform(pdist(_as_vectors(vectors))), dtype=np.float64)

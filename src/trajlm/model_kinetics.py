@@ -85,7 +85,7 @@ class Kinetics(ABC):
 
     @abstractmethod
     def timescales(self, lag: int = 1, n: int | None = None) -> Estimate:
-        """Return the implied timescales -lag dt / ln |lambda_k| of the matrix at `lag`.
+        """Return the implied timescales ``-lag dt / ln |lambda_k|`` of the matrix at `lag`.
 
         Parameters
         ----------
