@@ -237,3 +237,11 @@ def test_ctrl_c_saves_and_says_how_to_go_on(here, capsys):
     assert "epochs" in refused(capsys, "train", "states.npy", "--out", "m", "--resume", *wrong)
     ok(capsys, "train", "states.npy", "--out", "m", "--overwrite", "--epochs", 1, *QUICK)
     assert not (here / "m" / "checkpoint.safetensors").exists()
+
+
+def test_what_the_system_refuses_is_one_sentence(here, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("trajlm.io.read_states", refuse)
+    assert "No space left" in refused(capsys, "train", "states.npy", "--out", "m")

@@ -117,6 +117,11 @@ def one_sentence(text):
 def test_files_that_may_not_grow_give_one_sentence_and_keep_what_was_there(here):
     assert run([*TRAIN, "--out", "m"]) == 0
     before = Path("m/model.safetensors").read_bytes()
+    # Once without limits, so that compiled loops are kept and only our own files are refused.
+    assert run(["compare", "states.npy", "m", "--runs", "2", "--out", "report"]) == 0
+    assert run(["simulate", "linear3", "--frames", "10", "--out", "x.npz"]) == 0
+    shutil.rmtree("report")
+    os.unlink("x.npz")
     for command in (
         [*TRAIN, "--out", "m", "--overwrite", "--seed", "1"],
         ["generate", "m", "--steps", "9000", "--out", "g.npy"],

@@ -45,6 +45,7 @@ def paper(
 
     The same command again takes up what is there.
     """
+    from trajlm.atomic import lone_writer
     from trajlm.paper.produce import check_records, produce, produce_summary
     from trajlm.paper.recipe import SYSTEMS, load_recipe
 
@@ -59,9 +60,9 @@ def paper(
     check_records(recipes)
     for recipe in recipes:
         began = time.perf_counter()
-        document = produce(
-            recipe, out, _command(recipe.name, fast, n_models, seed), workers, say, progress
-        )
+        command = _command(recipe.name, fast, n_models, seed)
+        with lone_writer(out / recipe.name):
+            document = produce(recipe, out, command, workers, say, progress)
         typer.echo(f"{recipe.name}: {document.lead}")
         typer.echo(f"{out / recipe.name / 'index.html'} ({time.perf_counter() - began:.0f} s)")
     if system == ALL:
