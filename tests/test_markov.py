@@ -12,7 +12,6 @@ from trajlm.models.markov import (
     fit_hmm,
     fit_msm,
     smoothed_transition_matrix,
-    transition_counts,
 )
 from trajlm.systems.hidden_markov import HiddenMarkovProcess, markov_chain
 
@@ -46,7 +45,7 @@ def test_counts_never_cross_a_border():
     for s in states:
         for i, j in itertools.pairwise(s):
             expected[i, j] += 1
-    np.testing.assert_array_equal(transition_counts(states), expected)
+    np.testing.assert_array_equal(states.transition_counts(), expected)
 
 
 def test_states_keep_their_numbers_when_some_are_not_connected():
@@ -75,7 +74,7 @@ def test_msm_probabilities_of_all_paths_sum_to_one_and_generate_alike():
     assert sum(np.exp(model.log_prob(p)) for p in paths) == pytest.approx(1)
     generated = model.generate(300_000, seed=1)
     np.testing.assert_allclose(
-        transition_counts(generated) / transition_counts(generated).sum(1, keepdims=True),
+        generated.transition_counts() / generated.transition_counts().sum(1, keepdims=True),
         model.transition_matrix,
         atol=0.01,
     )
@@ -120,7 +119,7 @@ def test_hmm_generates_what_it_scores():
     space = States((np.array([0, 2]),), 3).space
     model = HiddenMarkovModel(HIDDEN, EMISSION, np.array([0.25, 0.75]), space)
     generated = model.generate(400_000, seed=2)
-    refit = transition_counts(generated)
+    refit = generated.transition_counts()
     stationary = np.array([0.25, 0.75])
     joint = EMISSION.T @ (stationary[:, None] * HIDDEN) @ EMISSION
     np.testing.assert_allclose(refit / refit.sum(), joint, atol=0.005)

@@ -45,7 +45,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         os.replace(temporary, target)
         _flush_folder(target.parent)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {_reason(error)}") from error
+        raise OutputError(f"{path} cannot be written: {write_failure(error)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -70,7 +70,7 @@ def check_writable(path: PathLike) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {_reason(error)}") from error
+        raise OutputError(f"{path} cannot be written: {write_failure(error)}") from error
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def lone_writer(folder: PathLike) -> Iterator[None]:
         os.makedirs(folder, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {_reason(error)}") from error
+        raise OutputError(f"{folder} cannot be written: {write_failure(error)}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -174,7 +174,8 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _reason(error: OSError) -> str:
+def write_failure(error: OSError) -> str:
+    """Say why the system refused to write, and what to do."""
     # NumPy says how much it could write, but not why it stopped.
     if error.errno == errno.ENOSPC or (error.errno is None and "written" in str(error)):
         return "there is no space left on the disk, free some or write elsewhere"

@@ -13,6 +13,8 @@ from trajlm.errors import InputError
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
+# Frames that are counted at a time: NumPy counts eight bytes a frame.
+COUNTED_AT_ONCE = 1 << 22
 
 
 def smallest_unsigned(n_states: int) -> np.dtype[Any]:
@@ -229,8 +231,26 @@ class States:
 
     def visited(self) -> npt.NDArray[np.bool_]:
         """Return which states are seen at least once, shape (n_states,)."""
-        counts = sum(np.bincount(s, minlength=self.n_states) for s in self.trajectories)
-        return np.asarray(counts) > 0
+        return self.counts() > 0
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Return the number of frames in each state, shape (n_states,)."""
+        counts = np.zeros(self.n_states, np.int64)
+        for s in self.trajectories:
+            for begin in range(0, len(s), COUNTED_AT_ONCE):
+                counts += np.bincount(s[begin : begin + COUNTED_AT_ONCE], minlength=self.n_states)
+        return counts
+
+    def transition_counts(self, lag: int = 1) -> npt.NDArray[np.int64]:
+        """Return sliding-window counts C_ij at `lag` frames, none across a border."""
+        n = self.n_states
+        counts = np.zeros(n * n, np.int64)
+        for s in self.trajectories:
+            for begin in range(0, len(s) - lag, COUNTED_AT_ONCE):
+                end = min(begin + COUNTED_AT_ONCE, len(s) - lag)
+                pairs = s[begin:end].astype(np.int64) * n + s[begin + lag : end + lag]
+                counts += np.bincount(pairs, minlength=n * n)
+        return counts.reshape(n, n)
 
     def with_trajectories(self, trajectories: Sequence[IntArray]) -> States:
         """Return the same states, time and meaning with other trajectories."""

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from trajlm.data import Features, States
 
@@ -37,7 +35,7 @@ def states_facts(states: States) -> list[Fact]:
     column = how.get("column") or ", ".join(map(str, how.get("columns", [])))
     made = f", by {how['method']} of {column or 'features'}" if "method" in how else ""
     facts.append(("states", f"{states.n_states}, {int(states.visited().sum())} visited{made}"))
-    counts = np.bincount(np.concatenate(states.trajectories), minlength=states.n_states)
+    counts = states.counts()
     top = int(counts.argmax())
     facts.append(
         ("most visited", f"state {top}, {counts[top] / states.n_frames:.1%} of the frames")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,7 +69,7 @@ def generate_lanes(
     def write(lane: int, frame: int, states: IntArray) -> None:
         out[lane : lane + len(states), frame : frame + states.shape[1]] = states
 
-    run_blocks(blocks, 0, n_steps, write, progress, n_threads)
+    run_blocks(blocks, n_steps, write, progress, n_threads)
     return list(out)
 
 
@@ -114,29 +114,35 @@ def lane_blocks(
 
 def run_blocks(
     blocks: Sequence[LaneBlock],
-    first: int,
-    last: int,
+    n_steps: int,
     write: Callable[[int, int, IntArray], None],
     progress: Progress | None,
     n_threads: int | None,
+    after_round: Callable[[], None] = lambda: None,
 ) -> None:
-    """Make the frames first..last of all blocks, chunk after chunk.
+    """Make the frames up to `n_steps` that each block has not made, chunk after chunk.
 
-    `write` takes the first lane, the first frame, and states (lanes, frames).
+    Parameters
+    ----------
+    write
+        Takes the first lane, the first frame, and states (lanes, frames).
+    after_round
+        Called when every block has made its chunk and none is running.
     """
     pool = ThreadPoolExecutor(n_threads or usable_cores())
-    chunk = blocks[0].chunk
 
-    def make(block: LaneBlock, begin: int) -> int:
-        states = block.advance(begin, min(chunk, last - begin))
+    def make(block: LaneBlock) -> int:
+        begin = block.made
+        states = block.advance(min(block.chunk, n_steps - begin))
         write(block.first, begin, states)
         return states.size
 
     try:
-        for begin in range(first, last, chunk):
-            for made in pool.map(make, blocks, repeat(begin)):
+        while left := [block for block in blocks if block.made < n_steps]:
+            for made in pool.map(make, left):
                 if progress:
                     progress(made)
+            after_round()
     finally:
         # After Ctrl-C only the chunks that are running are waited for.
         pool.shutdown(cancel_futures=True)
@@ -158,6 +164,7 @@ class LaneBlock:
         self.keys = keys
         self.inverse_temperature = np.float32(inverse_temperature)
         self.first = first
+        self.made = 0
         self.dtype = smallest_unsigned(model.n_states)
         self.states = np.array([s[-1] for s in starts], dtype=np.int64)
         self.hidden, self.cell = np.zeros((2, len(starts), self.tables.hidden_dim), np.float32)
@@ -167,12 +174,12 @@ class LaneBlock:
         """Frames to make between two looks at the clock: some tenths of a second."""
         return max(16, CHUNK_OPERATIONS // (8 * self.tables.hidden_dim**2 * BLOCK))
 
-    def advance(self, begin: int, n_frames: int) -> IntArray:
-        """Return the states of the frames from `begin` on, shape (lanes, n_frames)."""
+    def advance(self, n_frames: int) -> IntArray:
+        """Return the states of the next frames, shape (lanes, n_frames)."""
         from trajlm.kernels.lstm import generate_lanes, read_lanes
 
         t = self.tables
-        if begin == 0:
+        if self.made == 0:
             longest = max(len(s) for s in self.starts)
             paths = np.zeros((len(self.starts), longest), np.int64)
             begins = np.array([longest - len(s) for s in self.starts])
@@ -190,7 +197,8 @@ class LaneBlock:
             self.cell,
             self.inverse_temperature,
             self.keys,
-            begin,
+            self.made,
             out,
         )
+        self.made += n_frames
         return out

@@ -422,8 +422,7 @@ def _build_network(training: States, settings: TrainingSettings) -> LSTMNetwork:
 
 
 def _baselines(training: States, validation: States) -> Baselines:
-    counts = sum(np.bincount(s, minlength=training.n_states) for s in training)
-    smoothed = np.asarray(counts) + 1.0 / training.n_states
+    smoothed = training.counts() + 1.0 / training.n_states
     log_p: npt.NDArray[np.float64] = np.log(smoothed / smoothed.sum())
     independent = -np.concatenate([log_p[s[1:]] for s in validation]).mean()
     msm = fit_msm(training).cross_entropy(validation)

@@ -84,10 +84,10 @@ def autocorrelation(
             f"the largest lag is {max_lag} frames: it must lie between 1 and {longest - 1}, one "
             "less than the frames of the longest trajectory"
         )
-    frames = np.concatenate(states.trajectories)
-    if np.ptp(heights[frames]) == 0:
+    counts = states.counts()
+    if np.ptp(heights[counts > 0]) == 0:
         raise InputError("all frames have one value: it has no autocorrelation")
-    heights = heights - heights[frames].mean()
+    heights = heights - counts @ heights / counts.sum()
     products, pairs, totals = _block_sums(states, heights, max_lag, block_edges(states, n_blocks))
     result = _normalised(products.sum(0), pairs.sum(0), totals.sum())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis.uncertainty import block_edges, fraction_interval
+from trajlm.analysis.uncertainty import block_edges, block_pieces, fraction_interval
 from trajlm.data import States
 
 Floats = npt.NDArray[np.float64]
@@ -38,8 +38,8 @@ class FreeEnergy:
 
 def populations(states: States) -> Floats:
     """Return the fraction of frames in each state, shape (n_states,)."""
-    counts = np.bincount(np.concatenate(states.trajectories), minlength=states.n_states)
-    return counts / states.n_frames
+    fractions: Floats = states.counts() / states.n_frames
+    return fractions
 
 
 def population_intervals(
@@ -64,11 +64,11 @@ def population_intervals(
     """
     edges = block_edges(states, n_blocks)
     frames = np.diff(edges)
-    block = np.repeat(np.arange(len(frames)), frames)
-    index = block * states.n_states + np.concatenate(states.trajectories)
-    counts = np.bincount(index, minlength=len(frames) * states.n_states)
-    fractions = counts.reshape(len(frames), states.n_states) / frames[:, None]
-    return fraction_interval(fractions, frames, level)
+    counts = np.zeros((len(frames), states.n_states), np.int64)
+    for block, trajectory, first, end in block_pieces(states, edges):
+        piece = states.trajectories[trajectory][first:end]
+        counts[block] += np.bincount(piece, minlength=states.n_states)
+    return fraction_interval(counts / frames[:, None], frames, level)
 
 
 def free_energy(states: States, level: float = 0.95) -> FreeEnergy:

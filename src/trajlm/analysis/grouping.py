@@ -238,7 +238,7 @@ def group_by_pcca(
         A lag that no trajectory spans, or more groups than connected or separable states.
     """
     connected, sets = _pcca_sets(states, n_groups, lag)
-    counts = np.bincount(np.concatenate(states.trajectories), minlength=states.n_states)
+    counts = states.counts()
     in_set = np.bincount(sets, weights=counts[connected], minlength=n_groups)
     assignment = np.full(states.n_states, np.argmax(in_set), dtype=np.int64)
     if states.centers is not None:
@@ -253,7 +253,7 @@ def group_by_pcca(
 
 def _pcca_sets(states: States, n_groups: int, lag: int) -> tuple[Integers, Integers]:
     """Return the connected states and the PCCA+ set of each, in no particular order."""
-    from deeptime.markov import TransitionCountEstimator
+    from deeptime.markov import TransitionCountModel
     from deeptime.markov.msm import MaximumLikelihoodMSM
 
     longest = max(len(s) for s in states)
@@ -262,9 +262,8 @@ def _pcca_sets(states: States, n_groups: int, lag: int) -> tuple[Integers, Integ
             f"the lag is {lag} frames: it must lie between 1 and {longest - 1}, one less than "
             "the frames of the longest trajectory"
         )
-    estimator = TransitionCountEstimator(lag, count_mode="sliding", n_states=states.n_states)
-    long_enough = [s.astype(np.int32) for s in states if len(s) > lag]
-    counts = estimator.fit_fetch(long_enough).submodel_largest()
+    all_counts = states.transition_counts(lag).astype(np.float64)
+    counts = TransitionCountModel(all_counts, "sliding", lag).submodel_largest()
     connected = np.asarray(counts.state_symbols, dtype=np.int64)
     if not 2 <= n_groups <= len(connected):
         raise InputError(
@@ -292,7 +291,7 @@ def _mean_by_group(states: States, assignment: Integers, n_groups: int) -> Float
     """Return the mean centre of each group by population, plain where it was never visited."""
     if states.centers is None:
         return None
-    weights = np.bincount(np.concatenate(states.trajectories), minlength=states.n_states)
+    weights = states.counts()
     means = []
     for group in range(n_groups):
         members = assignment == group

@@ -56,16 +56,15 @@ class Runs:
 def encode_runs(trajectories: Sequence[npt.NDArray[Any]]) -> Runs:
     """Write trajectories of shape (T,) as runs of equal values."""
     borders = trajectory_borders(trajectories)
-    frames = np.concatenate(trajectories)
-    begins = np.empty(len(frames), dtype=np.bool_)
-    np.not_equal(frames[1:], frames[:-1], out=begins[1:])
-    begins[borders[:-1]] = True
-    starts = np.flatnonzero(begins)
+    # Trajectory by trajectory: long data is not copied, and may lie in a file.
+    begins = [np.append(0, np.flatnonzero(s[1:] != s[:-1]) + 1) for s in trajectories]
+    starts = np.concatenate([b + first for b, first in zip(begins, borders[:-1], strict=True)])
+    values = [s[b].astype(np.int64) for s, b in zip(trajectories, begins, strict=True)]
     return Runs(
-        values=frames[starts].astype(np.int64),
+        values=np.concatenate(values),
         starts=starts,
-        lengths=np.diff(starts, append=len(frames)),
-        trajectory=np.searchsorted(borders, starts, side="right") - 1,
+        lengths=np.diff(starts, append=borders[-1]),
+        trajectory=np.repeat(np.arange(len(begins)), [len(b) for b in begins]),
         borders=borders,
     )
 

@@ -77,13 +77,12 @@ def find_slow_sets(states: States, lag: int) -> SlowSets | None:
     (Roeblitz and Weber, Adv. Data Anal. Classif. 7:147 (2013)) on its largest connected part;
     a state outside belongs to the most populated set.
     """
-    from deeptime.markov import TransitionCountEstimator, pcca
+    from deeptime.markov import TransitionCountModel, pcca
 
-    long_enough = [s.astype(np.int32) for s in states if len(s) > lag]
-    if not long_enough:
+    if max(len(s) for s in states) <= lag:
         return None
-    estimator = TransitionCountEstimator(lag, count_mode="sliding", n_states=states.n_states)
-    connected = estimator.fit_fetch(long_enough).submodel_largest(directed=False)
+    all_counts = states.transition_counts(lag).astype(np.float64)
+    connected = TransitionCountModel(all_counts, "sliding", lag).submodel_largest(directed=False)
     kept = np.asarray(connected.state_symbols, dtype=np.int64)
     counts = np.asarray(connected.count_matrix, dtype=np.float64)
     counts = counts + counts.T

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trajlm.cli.progress import progress, say
 from trajlm.errors import InputError
 from trajlm.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from trajlm.models.lstm import LSTMModel
 
 DEFAULT = TrainingSettings()
 CHECKPOINT = "checkpoint.safetensors"
@@ -137,6 +140,12 @@ def generate(
     temperature: Annotated[
         float | None, typer.Option(help="Divides the logits of a language model (1 as learned).")
     ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of a language model (default: all cores).")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after an interruption, with the same options.")
+    ] = False,
 ) -> None:
     """Let a model write new trajectories."""
     from trajlm.atomic import check_writable
@@ -148,15 +157,41 @@ def generate(
         raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
     check_writable(out)
     model = load_model(model_dir)
-    options = {}
-    if temperature is not None:
-        if not isinstance(model, LSTMModel):
-            raise InputError(f"{model_dir} is no language model: it has no temperature")
-        options["temperature"] = temperature
     with progress("generating", steps * lanes) as advance:
-        generated = model.generate(steps, lanes, seed, start=start, progress=advance, **options)
-    write_states(out, generated)
+        if isinstance(model, LSTMModel):
+            _language_model_writes(
+                model,
+                out,
+                (steps, lanes, seed),
+                start=start,
+                temperature=1.0 if temperature is None else temperature,
+                progress=advance,
+                n_threads=threads,
+                resume=resume,
+            )
+        elif temperature is not None or threads is not None or resume:
+            raise InputError(
+                f"{model_dir} is no language model: it has no temperature, runs on one thread and "
+                "is not resumed"
+            )
+        else:
+            write_states(out, model.generate(steps, lanes, seed, start=start, progress=advance))
     typer.echo(f"{out}: {lanes} lane(s) of {steps:,} frames")
+
+
+def _language_model_writes(
+    model: LSTMModel, out: Path, size: tuple[int, int, int], *, resume: bool, **options: Any
+) -> None:
+    """Write an npy file as it is made; an npz file, which holds its time too, at the end."""
+    from trajlm.generate_file import generate_to_file
+    from trajlm.io import write_states
+
+    if out.suffix == ".npy":
+        generate_to_file(model, out, *size, resume=resume, **options)
+    elif resume:
+        raise InputError(f"{out} is no .npy file: only these are gone on with")
+    else:
+        write_states(out, model.generate(*size, **options))
 
 
 def info(

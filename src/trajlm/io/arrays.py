@@ -17,6 +17,7 @@ from trajlm.errors import InputError
 from trajlm.io.sources import PathLike, check_file, listed
 
 AnyArray = npt.NDArray[Any]
+MAPPED_FROM = 1 << 26  # bytes of an npy file that is mapped rather than read
 DEFLATE_LIMIT = 1100  # deflate shrinks at most about 1032 times: a larger claim is false
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -36,7 +37,7 @@ def damaged_as_input_error(path: PathLike) -> Iterator[None]:
 
 
 def load_npy(path: PathLike) -> AnyArray:
-    """Return the array of an npy file.
+    """Return the array of an npy file; a large one is not read but mapped into memory.
 
     Raises
     ------
@@ -44,8 +45,15 @@ def load_npy(path: PathLike) -> AnyArray:
         The file is missing, damaged, or holds anything but numbers.
     """
     file = check_file(path)
+    size = file.stat().st_size
     with damaged_as_input_error(path), file.open("rb") as stream:
-        return _read_array(stream, file.stat().st_size, str(path))
+        if size < MAPPED_FROM:
+            return _read_array(stream, size, str(path))
+        shape, fortran_order, dtype = _checked_header(stream, size, str(path))
+        if fortran_order or not dtype.isnative:
+            stream.seek(0)
+            return _read_array(stream, size, str(path))
+        return np.asarray(np.memmap(file, dtype, "r", stream.tell(), shape))
 
 
 def load_npz(path: PathLike, key: str | None) -> tuple[dict[str, AnyArray], dict[str, Any] | None]:
@@ -132,6 +140,21 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: PathLike
 
 def _read_array(stream: IO[bytes], size: int, where: str) -> AnyArray:
     """Read one array whose header and data fill `size` bytes."""
+    shape, fortran_order, dtype = _checked_header(stream, size, where)
+    expected = math.prod(shape) * dtype.itemsize
+    data = stream.read()
+    if len(data) != expected:
+        raise InputError(f"{where} is cut short: {len(data)} of {expected} bytes are there")
+    flat = np.frombuffer(data, dtype) if expected else np.zeros(0, dtype)
+    array = flat.reshape(shape, order="F" if fortran_order else "C")
+    # A copy of our own: native byte order, C order and writable.
+    return array.astype(dtype.newbyteorder("="), order="C", copy=True)
+
+
+def _checked_header(
+    stream: IO[bytes], size: int, where: str
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and type of an array whose header and data fill `size` bytes."""
     version = np.lib.format.read_magic(stream)
     if version not in HEADERS:
         raise InputError(f"{where} has npy format {version}, which holds no plain numbers")
@@ -150,13 +173,7 @@ def _read_array(stream: IO[bytes], size: int, where: str) -> AnyArray:
             f"{where} is cut short or damaged: its header declares {expected} bytes of shape "
             f"{_short(shape)} and there are {found}"
         )
-    data = stream.read()
-    if len(data) != expected:
-        raise InputError(f"{where} is cut short: {len(data)} of {expected} bytes are there")
-    flat = np.frombuffer(data, dtype) if expected else np.zeros(0, dtype)
-    array = flat.reshape(shape, order="F" if fortran_order else "C")
-    # A copy of our own: native byte order, C order and writable.
-    return array.astype(dtype.newbyteorder("="), order="C", copy=True)
+    return shape, fortran_order, dtype
 
 
 def _short(shape: tuple[int, ...]) -> str:

@@ -142,7 +142,7 @@ class SequenceModel(ABC):
                 f"frame each {data.dt:g} {data.unit}: use data of the same dt"
             )
 
-    def _check_lanes(
+    def check_lanes(
         self, n_steps: int, n_lanes: int, seed: int, start: int | States | None
     ) -> int | States | None:
         """Return `start` as a plain integer, States or None.

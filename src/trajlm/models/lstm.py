@@ -230,7 +230,7 @@ class LSTMModel(SequenceModel):
         """
         from trajlm.generate import generate_lanes
 
-        start = self._check_lanes(n_steps, n_lanes, seed, start)
+        start = self.check_lanes(n_steps, n_lanes, seed, start)
         trajectories = generate_lanes(
             self, n_steps, n_lanes, seed, start, temperature, progress, n_threads
         )

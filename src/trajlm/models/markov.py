@@ -82,7 +82,7 @@ class MarkovModel(SequenceModel):
         """
         from trajlm.kernels.chain import simulate_chain
 
-        start = self._check_lanes(n_steps, n_lanes, seed, start)
+        start = self.check_lanes(n_steps, n_lanes, seed, start)
         cumulative = np.cumsum(self.transition_matrix, axis=1)
         keys, first = _lane_starts(self.stationary_distribution, n_lanes, seed, start)
         out = np.empty((n_lanes, n_steps), smallest_unsigned(self.n_states))
@@ -179,7 +179,7 @@ class HiddenMarkovModel(SequenceModel):
         """
         from trajlm.kernels.chain import simulate_hidden_chain
 
-        start = self._check_lanes(n_steps, n_lanes, seed, start)
+        start = self.check_lanes(n_steps, n_lanes, seed, start)
         weights = self.stationary_distribution
         if isinstance(start, int):
             weights = weights * self.emission[:, start]
@@ -238,18 +238,9 @@ def _lane_starts(
     return keys, np.random.default_rng(int(keys[-1])).choice(len(p), size=n_lanes, p=p)
 
 
-def transition_counts(states: States, lag: int = 1) -> F64:
-    """Return sliding-window transition counts C_ij at `lag` frames, none across a border."""
-    n = states.n_states
-    counts = np.zeros(n * n, np.int64)
-    for s in states:
-        counts += np.bincount(s[:-lag].astype(np.int64) * n + s[lag:], minlength=n * n)
-    return counts.reshape(n, n).astype(np.float64)
-
-
 def smoothed_transition_matrix(states: States, lag: int = 1) -> F64:
     """Return the row-normalised counts with the floor of this module mixed in."""
-    counts = transition_counts(states, lag)
+    counts = states.transition_counts(lag).astype(np.float64)
     rows = counts.sum(axis=1, keepdims=True)
     T = np.divide(counts, rows, out=np.zeros_like(counts), where=rows > 0)
     T[rows[:, 0] == 0] = _populations(states)
@@ -258,8 +249,7 @@ def smoothed_transition_matrix(states: States, lag: int = 1) -> F64:
 
 def _populations(states: States) -> F64:
     """Return the share of each state; unvisited ones count as one frame in the whole data."""
-    counts = np.bincount(np.concatenate(states.trajectories), minlength=states.n_states)
-    smoothed = np.maximum(counts, 1.0)
+    smoothed = np.maximum(states.counts(), 1.0)
     populations: F64 = smoothed / smoothed.sum()
     return populations
 
@@ -295,8 +285,8 @@ def fit_msm(
     longest = max(len(s) for s in data)
     if not 1 <= lag < longest:
         raise InputError(f"lag {lag} is out of range: the longest trajectory has {longest} frames")
-    used = data.with_trajectories([s for s in data if len(s) > lag])
-    counts = TransitionCountModel(transition_counts(used, lag), "sliding", lag).submodel_largest()
+    all_counts = data.transition_counts(lag).astype(np.float64)
+    counts = TransitionCountModel(all_counts, "sliding", lag).submodel_largest()
     connected = np.asarray(counts.state_symbols)
     n = data.n_states
     T = np.tile(_populations(data), (n, 1))
