@@ -90,6 +90,7 @@ def lone_writer(folder: PathLike) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
+    is_new = not os.path.lexists(folder)
     try:
         os.makedirs(folder, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
@@ -107,6 +108,10 @@ def lone_writer(folder: PathLike) -> Iterator[None]:
     try:
         yield
     finally:
+        if is_new:
+            # Work that failed before it wrote anything leaves no folder behind.
+            with suppress(OSError):
+                os.rmdir(folder)
         os.close(handle)
 
 
