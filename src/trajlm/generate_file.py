@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -92,6 +93,10 @@ def generate_to_file(
         os.replace(array_path, target)
         memory_path.unlink(missing_ok=True)
     except OSError as error:
+        if not memory_path.exists():
+            # Nothing to go on from: the space is worth more than the file.
+            with suppress(OSError):
+                array_path.unlink()
         raise OutputError(f"{path} cannot be written: {write_failure(error)}") from error
 
 
