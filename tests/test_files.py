@@ -10,7 +10,8 @@ from safetensors.numpy import load_file, save_file
 from trajlm.data import States
 from trajlm.errors import InputError, ModelFileError, OutputError, TrajlmError
 from trajlm.models.files import describe_model, load_model
-from trajlm.models.markov import fit_hmm, fit_msm
+from trajlm.models.hidden_markov import fit_hmm
+from trajlm.models.markov import fit_msm
 from trajlm.settings import TrainingSettings
 from trajlm.train import train
 

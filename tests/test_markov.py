@@ -7,12 +7,8 @@ from deeptime.markov.msm import MaximumLikelihoodMSM
 
 from trajlm.data import States
 from trajlm.errors import InputError
-from trajlm.models.markov import (
-    HiddenMarkovModel,
-    fit_hmm,
-    fit_msm,
-    smoothed_transition_matrix,
-)
+from trajlm.models.hidden_markov import HiddenMarkovModel, fit_hmm
+from trajlm.models.markov import fit_msm, smoothed_transition_matrix
 from trajlm.systems.hidden_markov import HiddenMarkovProcess, markov_chain
 
 CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])

@@ -10,7 +10,8 @@ import pytest
 import trajlm
 from trajlm.data import States, StateSpace
 from trajlm.errors import InputError
-from trajlm.models.markov import HiddenMarkovModel, MarkovModel
+from trajlm.models.hidden_markov import HiddenMarkovModel
+from trajlm.models.markov import MarkovModel
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "deeptime_pipeline.py"
 

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     )
     from trajlm.model_kinetics import kinetics
     from trajlm.models.files import load_model
-    from trajlm.models.markov import fit_hmm, fit_msm
+    from trajlm.models.hidden_markov import fit_hmm
+    from trajlm.models.markov import fit_msm
     from trajlm.systems import simulate
 
 _HOMES = {
@@ -75,7 +76,8 @@ _HOMES = {
     ),
     "trajlm.model_kinetics": ("kinetics",),
     "trajlm.models.files": ("load_model",),
-    "trajlm.models.markov": ("fit_hmm", "fit_msm"),
+    "trajlm.models.hidden_markov": ("fit_hmm",),
+    "trajlm.models.markov": ("fit_msm",),
     "trajlm.systems": ("simulate",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -18,8 +18,9 @@ from trajlm.data import Features, States
 from trajlm.discretize import Bins
 from trajlm.errors import InputError
 from trajlm.io import read_features, write_features, write_states
+from trajlm.models.hidden_markov import fit_hmm
 from trajlm.models.lstm import LSTMModel
-from trajlm.models.markov import fit_hmm, fit_msm
+from trajlm.models.markov import fit_msm
 from trajlm.plots import plot_overview
 from trajlm.settings import TrainingSettings, training_settings
 from trajlm.systems.alanine import FRAME_PS, remove_kept, simulate_alanine

@@ -18,7 +18,8 @@ from trajlm.analysis import blocks, mean_first_passage_time, population_interval
 from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.models.base import SequenceModel
-from trajlm.models.markov import HiddenMarkovModel, MarkovModel, smoothed_transition_matrix
+from trajlm.models.hidden_markov import HiddenMarkovModel
+from trajlm.models.markov import MarkovModel, smoothed_transition_matrix
 
 F64 = npt.NDArray[np.float64]
 StateSet = int | Sequence[int]

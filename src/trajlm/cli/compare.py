@@ -128,7 +128,8 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel |
     InputError
         A name that is neither msm nor hmm.
     """
-    from trajlm.models.markov import fit_hmm, fit_msm
+    from trajlm.models.hidden_markov import fit_hmm
+    from trajlm.models.markov import fit_msm
 
     fitted: dict[str, SequenceModel | States] = {}
     for name in filter(None, names.lower().split(",")):

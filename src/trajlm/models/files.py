@@ -80,8 +80,9 @@ def load_model(folder: str | Path) -> SequenceModel:
         raise InputError(f"there is no model folder {folder}")
     description = _read_description(folder / "model.json")
     arrays = _read_weights(folder / "model.safetensors", description)
+    from trajlm.models.hidden_markov import HiddenMarkovModel
     from trajlm.models.lstm import LSTMModel
-    from trajlm.models.markov import HiddenMarkovModel, MarkovModel
+    from trajlm.models.markov import MarkovModel
 
     kinds: dict[str, type[SequenceModel]] = {
         c.kind: c for c in (LSTMModel, MarkovModel, HiddenMarkovModel)

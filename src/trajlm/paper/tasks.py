@@ -68,7 +68,8 @@ class Fit:
 
     def __call__(self) -> str:
         """Fit and save, unless it is there; return a line about it."""
-        from trajlm.models.markov import fit_hmm, fit_msm
+        from trajlm.models.hidden_markov import fit_hmm
+        from trajlm.models.markov import fit_msm
 
         if not (self.folder / "model.json").exists():
             data = read_states(self.states)

@@ -1,0 +1,60 @@
+"""What Markov and hidden Markov models share: their lanes' starts, and a floor.
+
+So that every path has a probability, a floor is mixed into the matrices: with weight 1/(frames of
+data) the next state is drawn from the populations, which is about one such jump in the length of
+the data.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.data import States
+
+F64 = npt.NDArray[np.float64]
+
+# Frames a lane makes between two reports of progress.
+CHUNK = 500_000
+
+
+def check_stochastic(*matrices: F64) -> None:
+    """Refuse what is no matrix of probabilities, as a damaged model file may hold it.
+
+    Raises
+    ------
+    ValueError
+        Another type, a negative number, or a row that does not sum to one.
+    """
+    for P in matrices:
+        if (
+            P.dtype != np.float64
+            or not (P >= 0).all()
+            or not (np.abs(P.sum(axis=-1) - 1) < 1e-9).all()
+        ):
+            raise ValueError("the rows of a matrix are not probabilities")
+
+
+def lane_starts(
+    p: F64, n_lanes: int, seed: int, start: int | States | None
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Return the random key and the first state of each lane."""
+    from trajlm.kernels.random import stream_keys
+
+    keys = stream_keys(seed, n_lanes + 1)
+    if isinstance(start, int):
+        return keys, np.full(n_lanes, start)
+    return keys, np.random.default_rng(int(keys[-1])).choice(len(p), size=n_lanes, p=p)
+
+
+def smoothed_populations(states: States) -> F64:
+    """Return the share of each state; unvisited ones count as one frame in the whole data."""
+    smoothed = np.maximum(states.counts(), 1.0)
+    populations: F64 = smoothed / smoothed.sum()
+    return populations
+
+
+def with_floor(T: F64, states: States) -> F64:
+    """Return the transition matrix with the floor mixed in."""
+    epsilon = 1.0 / states.n_frames
+    return (1 - epsilon) * T + epsilon * smoothed_populations(states)
