@@ -59,7 +59,7 @@ def _verdict(view: ViewResult, several: bool) -> str:
         return f"{where} data counts too few transitions to tell how close a model is."
     value, low, high = found["LSTM"]
     text = f"{where} LSTM's kinetics have D = {number(value, 2)} {interval(max(low, 0), high)}"
-    if np.isfinite(floor):
+    if floor > 0:
         ratio = value / floor
         reading = (
             "as close to the data as the data is to itself"

@@ -106,7 +106,7 @@ def _discrepancy_table(view: ViewResult) -> Table:
                 number(mean),
                 interval(max(low, 0.0), high),
                 number(floor),
-                number(mean / floor, 2),
+                number(mean / floor, 2) if floor > 0 else "–",
                 f"{(inside & settled).sum()} of {settled.sum()}",
                 nats,
                 source.note,
