@@ -108,8 +108,7 @@ def slow_kinetics(states: States, sets: SlowSets, times: npt.ArrayLike) -> SlowK
         dt=states.dt,
         unit=states.unit,
     )
-    visits = sum(np.bincount(s, minlength=states.n_states) for s in states)
     return SlowKinetics(
-        np.asarray(visits) @ sets.memberships / states.n_frames,
+        states.counts() @ sets.memberships / states.n_frames,
         committed_transitions(grouped, times, n_blocks=1),
     )

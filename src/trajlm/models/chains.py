@@ -7,10 +7,13 @@ the data.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import States
+from trajlm.data import IntArray, States, smallest_unsigned
+from trajlm.models.base import Progress
 
 F64 = npt.NDArray[np.float64]
 
@@ -45,6 +48,33 @@ def lane_starts(
     if isinstance(start, int):
         return keys, np.full(n_lanes, start)
     return keys, np.random.default_rng(int(keys[-1])).choice(len(p), size=n_lanes, p=p)
+
+
+def write_lanes(
+    n_steps: int,
+    n_states: int,
+    first: npt.NDArray[np.int64],
+    advance: Callable[[int, int, int, IntArray], int],
+    progress: Progress | None,
+) -> list[IntArray]:
+    """Return one trajectory a lane, written piece by piece.
+
+    Parameters
+    ----------
+    first
+        What each lane carries before its first frame, shape (n_lanes,).
+    advance
+        Takes the lane, what it carries, its next frame, and the piece to write; returns what it
+        carries then.
+    """
+    out = np.empty((len(first), n_steps), smallest_unsigned(n_states))
+    for lane, carried in enumerate(first.tolist()):
+        for begin in range(0, n_steps, CHUNK):
+            piece = out[lane, begin : begin + CHUNK]
+            carried = advance(lane, carried, begin, piece)
+            if progress:
+                progress(len(piece))
+    return list(out)
 
 
 def smoothed_populations(states: States) -> F64:

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from trajlm.data import IntArray, States, StateSpace, as_states, smallest_unsigned
+from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.models.base import Progress, SequenceModel, Tensors
 from trajlm.models.chains import (
-    CHUNK,
     F64,
     check_stochastic,
     lane_starts,
     smoothed_populations,
+    write_lanes,
 )
 
 # Random guesses that a fit of many hidden states starts from, and the steps after which the best
@@ -95,15 +95,11 @@ class HiddenMarkovModel(SequenceModel):
             weights = weights * self.emission[:, start]
         keys, first = lane_starts(weights / weights.sum(), n_lanes, seed, None)
         tables = np.cumsum(self.transition_matrix, axis=1), np.cumsum(self.emission, axis=1)
-        out = np.empty((n_lanes, n_steps), smallest_unsigned(self.n_states))
-        for k in range(n_lanes):
-            hidden = first[k]
-            for begin in range(0, n_steps, CHUNK):
-                piece = out[k, begin : begin + CHUNK]
-                hidden = simulate_hidden_chain(*tables, hidden, keys[k], begin, piece)
-                if progress:
-                    progress(len(piece))
-        return self.space.states(list(out))
+
+        def advance(lane: int, hidden: int, begin: int, piece: IntArray) -> int:
+            return int(simulate_hidden_chain(*tables, hidden, keys[lane], begin, piece))
+
+        return self.space.states(write_lanes(n_steps, self.n_states, first, advance, progress))
 
     def to_arrays(self) -> tuple[dict[str, Any], Tensors]:
         """Return sizes and arrays for the model files."""

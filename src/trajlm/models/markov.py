@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from trajlm.data import IntArray, States, StateSpace, as_states, smallest_unsigned
+from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.models.base import Progress, SequenceModel, Tensors
 from trajlm.models.chains import (
-    CHUNK,
     F64,
     check_stochastic,
     lane_starts,
     smoothed_populations,
     with_floor,
+    write_lanes,
 )
 
 # Beyond this many states the iteration for the reversible maximum of the likelihood takes minutes.
@@ -81,15 +81,11 @@ class MarkovModel(SequenceModel):
         start = self.check_lanes(n_steps, n_lanes, seed, start)
         cumulative = np.cumsum(self.transition_matrix, axis=1)
         keys, first = lane_starts(self.stationary_distribution, n_lanes, seed, start)
-        out = np.empty((n_lanes, n_steps), smallest_unsigned(self.n_states))
-        for k in range(n_lanes):
-            state = first[k]
-            for begin in range(0, n_steps, CHUNK):
-                piece = out[k, begin : begin + CHUNK]
-                state = simulate_chain(cumulative, state, keys[k], begin, piece)
-                if progress:
-                    progress(len(piece))
-        return self.space.states(list(out))
+
+        def advance(lane: int, state: int, begin: int, piece: IntArray) -> int:
+            return int(simulate_chain(cumulative, state, keys[lane], begin, piece))
+
+        return self.space.states(write_lanes(n_steps, self.n_states, first, advance, progress))
 
     def to_arrays(self) -> tuple[dict[str, Any], Tensors]:
         """Return sizes and arrays for the model files."""

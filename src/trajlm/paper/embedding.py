@@ -85,9 +85,7 @@ class EmbeddingResult:
 def state_pairs(states: States) -> StatePairs:
     """Count how the states of the data turn into each other."""
     n = states.n_states
-    counts = np.zeros((n, n))
-    for s in states:
-        np.add.at(counts, (s[1:], s[:-1]), 1)
+    counts = states.transition_counts().T.astype(np.float64)
     visits = counts.sum(axis=0)
     P = np.divide(counts, visits, out=np.zeros_like(counts), where=visits > 0)
     np.fill_diagonal(P, 0.0)

@@ -165,15 +165,10 @@ class Source:
 
 def intervals_of(values: F64) -> tuple[F64, F64, F64]:
     """Return mean, low and high over the first axis: Student's t at 95 %, never below zero."""
-    from scipy.special import stdtrit
-
-    n = len(values)
-    mean = values.mean(axis=0)
-    if n < 2:
-        unknown = np.full(mean.shape, np.nan)
-        return mean, unknown, unknown
-    half = stdtrit(n - 1, 0.975) * values.std(axis=0, ddof=1) / np.sqrt(n)
-    return mean, np.maximum(mean - half, 0.0), mean + half
+    mean, low, high = np.apply_along_axis(mean_interval, 0, values)
+    # One value has no spread to tell an interval from.
+    unknown = np.nan if len(values) < 2 else 0.0
+    return mean, np.maximum(low, 0.0) + unknown, high + unknown
 
 
 def measure_run(
