@@ -183,15 +183,15 @@ class States:
         raw = [_as_integers(s, i) for i, s in enumerate(_as_list(self.trajectories))]
         if not raw:
             raise InputError("no trajectory was given")
-        largest = max(int(s.max()) for s in raw)
-        n_states = int(self.n_states) or largest + 1
-        for i, s in enumerate(raw):
-            if s.max() >= n_states:
-                frame = int(np.argmax(s >= n_states))
-                raise InputError(
-                    f"state {int(s[frame])} in trajectory {i}, frame {frame} is out of range: "
-                    f"there are {n_states} states, 0 to {n_states - 1}"
-                )
+        largest = [int(s.max()) for s in raw]
+        n_states = int(self.n_states) or max(largest) + 1
+        if max(largest) >= n_states:
+            i = next(i for i, state in enumerate(largest) if state >= n_states)
+            frame = int(np.argmax(raw[i] >= n_states))
+            raise InputError(
+                f"state {int(raw[i][frame])} in trajectory {i}, frame {frame} is out of range: "
+                f"there are {n_states} states, 0 to {n_states - 1}"
+            )
         _check_time(self.dt, self.unit)
         if self.centers is not None:
             centers = np.asarray(self.centers, dtype=np.float64)
@@ -317,8 +317,8 @@ def _as_integers(s: Any, i: int) -> IntArray:
         raise InputError(
             f"trajectory {i} has {len(array)} frame(s): at least two are needed for a transition"
         )
-    if not np.issubdtype(array.dtype, np.integer):
-        if not (np.issubdtype(array.dtype, np.floating) or array.dtype == np.bool_):
+    if array.dtype.kind not in "iu":
+        if array.dtype.kind not in "fb":
             raise InputError(f"trajectory {i} holds {array.dtype} values: states are integers")
         bad = ~np.isfinite(array) | (array != np.floor(array))
         if bad.any():
@@ -328,7 +328,7 @@ def _as_integers(s: Any, i: int) -> IntArray:
                 "discretise continuous data first (trajlm discretize)"
             )
         array = array.astype(np.int64)
-    if array.min() < 0:
+    if array.dtype.kind == "i" and array.min() < 0:
         frame = int(np.argmax(array < 0))
         raise InputError(
             f"state {int(array[frame])} in trajectory {i}, frame {frame} is negative: "

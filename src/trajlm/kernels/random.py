@@ -29,6 +29,6 @@ def uniform(key: np.uint64, counter: np.uint64) -> float:
 
 
 def stream_keys(seed: int, n_streams: int) -> npt.NDArray[np.uint64]:
-    """Return one independent key a stream, shape (n_streams,)."""
-    children = np.random.SeedSequence(seed).spawn(n_streams)
-    return np.array([c.generate_state(1, np.uint64)[0] for c in children], dtype=np.uint64)
+    """Return one independent key a stream, shape (n_streams,); the first are always the same."""
+    keys: npt.NDArray[np.uint64] = np.random.Philox(seed).random_raw(n_streams)
+    return keys
