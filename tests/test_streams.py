@@ -47,6 +47,42 @@ def test_memory_is_carried_only_from_the_frame_before(lengths, n_streams, window
             last[lane] = frames[-1] if full else -2
 
 
+@given(trajectories, st.integers(1, 5), st.integers(2, 20), st.integers(0, 9))
+def test_streams_read_both_ways_hold_every_transition_once(lengths, n_streams, window, seed):
+    states = labelled(lengths)
+    rng = np.random.default_rng(seed)
+    streams = lay_streams(states, n_streams, window, rng, both_ways=True)
+    seen, turned = [], set()
+    last = np.full(n_streams, -9)
+    for w in streams:
+        for lane in range(n_streams):
+            used = w.targets[:, lane] != PADDING
+            inputs, targets = w.inputs[used, lane], w.targets[used, lane]
+            if not len(inputs):
+                continue
+            (direction,) = set((targets - inputs).tolist())
+            turned |= {lane} if direction == -1 else set()
+            seen += np.maximum(inputs, targets).tolist()
+            if not w.fresh[lane]:
+                assert inputs[0] == last[lane]
+            last[lane] = targets[-1] if len(inputs) == window else -9
+    first_frames = {int(s[0]) for s in states}
+    assert sorted(seen) == sorted(set(range(states.n_frames)) - first_frames)
+    assert len(turned) <= (n_streams + 1) // 2
+
+
+def test_half_of_the_streams_are_read_backwards_and_others_each_time():
+    states = labelled([10_000])
+    backwards = np.zeros(8)
+    for seed in range(20):
+        streams = lay_streams(states, 8, 10, np.random.default_rng(seed), both_ways=True)
+        turned = next(iter(streams)).targets[0] < next(iter(streams)).inputs[0]
+        assert turned.sum() == 4
+        backwards += turned
+    assert (backwards > 3).all()
+    assert (backwards < 17).all()
+
+
 def test_every_trajectory_begins_with_cleared_memory():
     states = labelled([50, 30, 40])
     streams = lay_streams(states, 2, 10, np.random.default_rng(0))

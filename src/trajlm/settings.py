@@ -26,6 +26,9 @@ class TrainingSettings(BaseModel):
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
     validation: float = Field(0.1, gt=0, lt=0.5, description="held-out share of the frames")
     patience: int = Field(5, ge=1, description="epochs without gain before stopping")
+    reversible: bool | None = Field(
+        None, description="read both ways in time (default: where the data has no direction)"
+    )
     calibration: bool = Field(True, description="match slow rates at last (with the skip)")
     seed: int = Field(0, ge=0, lt=2**63, description="fixes the result")
 

@@ -92,7 +92,11 @@ def choose_n_streams(states: States, window: int, largest: int) -> int:
 
 
 def lay_streams(
-    states: States, n_streams: int, window: int, rng: np.random.Generator | None = None
+    states: States,
+    n_streams: int,
+    window: int,
+    rng: np.random.Generator | None = None,
+    both_ways: bool = False,
 ) -> Streams:
     """Cut trajectories into windows and deal them to streams, contiguous in each stream.
 
@@ -105,29 +109,49 @@ def lay_streams(
     rng
         Where given, the trajectories are taken in random order, and in long ones the borders of
         the windows fall elsewhere each time.
+    both_ways
+        Half of the streams, chosen by `rng`, are read backwards in time.
     """
     order = np.arange(len(states)) if rng is None else rng.permutation(len(states))
+    lengths = np.array([len(s) for s in states])
     pieces: list[tuple[int, int, int]] = []
-    begins: list[bool] = []
     for k in order:
-        last = len(states.trajectories[k]) - 1
+        last = int(lengths[k]) - 1
         shift = 0
         if rng is not None and last >= SHIFT_FROM * window:
             shift = int(rng.integers(window))
         if shift:
-            # Memory that has run over the padding behind this piece is not used again.
             pieces.append((int(k), 0, shift))
-            begins.append(True)
         cuts = [*range(shift, last, window), last]
         pieces += [(int(k), a, b) for a, b in pairwise(cuts)]
-        begins += [a == shift for a in cuts[:-1]]
     n_steps = -(-len(pieces) // n_streams)
     table = np.zeros((n_steps * n_streams, 3), np.int64)
     table[: len(pieces)] = pieces
-    fresh = np.ones(n_steps * n_streams, np.bool_)
-    fresh[: len(begins)] = begins
-    shape = (n_streams, n_steps)
-    by_step = np.ascontiguousarray(table.reshape(*shape, 3).swapaxes(0, 1))
-    fresh_by_step = np.ascontiguousarray(fresh.reshape(shape).T)
-    fresh_by_step[0] = True
-    return Streams(states.trajectories, window, by_step, fresh_by_step)
+    by_stream = table.reshape(n_streams, n_steps, 3)
+    trajectories = states.trajectories
+    if both_ways and rng is not None:
+        turned = rng.permutation(n_streams) < rng.integers(n_streams, n_streams + 2) // 2
+        by_stream[turned] = _backwards(by_stream[turned], lengths)
+        trajectories += tuple(s[::-1] for s in trajectories)
+    by_step = np.ascontiguousarray(by_stream.swapaxes(0, 1))
+    return Streams(trajectories, window, by_step, _fresh(by_step, window))
+
+
+def _backwards(pieces: IntArray, lengths: IntArray) -> IntArray:
+    """Return pieces (streams, steps, 3) as they lie in the reversed trajectories, last first."""
+    k, begin, end = np.moveaxis(pieces[:, ::-1], -1, 0)
+    last = lengths[k] - 1
+    turned: IntArray = np.stack([k + len(lengths), last - end, last - begin], axis=-1)
+    return turned
+
+
+def _fresh(pieces: IntArray, window: int) -> npt.NDArray[np.bool_]:
+    """Return where the memory is cleared: unless the piece before ends where this one begins.
+
+    Memory that has run over the padding behind a short piece is not used again.
+    """
+    fresh = np.ones(pieces.shape[:2], np.bool_)
+    before, now = pieces[:-1], pieces[1:]
+    follows = (before[..., 0] == now[..., 0]) & (before[..., 2] == now[..., 1])
+    fresh[1:] = ~follows | (before[..., 2] - before[..., 1] < window)
+    return fresh

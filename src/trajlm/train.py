@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from trajlm.calibrate import ReportRound, calibrate
 from trajlm.data import IntArray, States, as_states
 from trajlm.devices import threads, usable_device
+from trajlm.direction import find_direction
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.generate import choose_starts
 from trajlm.holdout import hold_out
@@ -222,7 +223,9 @@ class _Trainer:
             validation, min(VALIDATION_STREAMS, self.n_streams), self.window
         )
         self.baselines = _baselines(training, validation)
-        self.network = _build_network(training, settings).to(self.device)
+        self.direction = find_direction(training, settings.reversible, settings.seed)
+        self.network = _build_network(training, settings, self.direction.both_ways)
+        self.network.to(self.device)
         self.averaged = copy.deepcopy(self.network)
         self.optimizer = torch.optim.Adam(
             self.network.parameters(),
@@ -251,7 +254,9 @@ class _Trainer:
         began = time.perf_counter()
         epoch = len(self.history) + 1
         rng = np.random.default_rng((self.settings.seed, epoch))
-        streams = lay_streams(self.training, self.n_streams, self.window, rng)
+        streams = lay_streams(
+            self.training, self.n_streams, self.window, rng, self.direction.both_ways
+        )
         training = self._learn(streams, epoch)
         validation = self._validate()
         limit = DIVERGED * np.log(self.training.n_states)
@@ -343,6 +348,7 @@ class _Trainer:
             "best_epoch": self.best_epoch,
             "history": [r.model_dump() for r in self.history],
             "baselines": self.baselines.model_dump(),
+            "direction": {**asdict(self.direction), "summary": self.direction.describe()},
         }
         starts = choose_starts(data, self.settings.seed)
         return LSTMModel(export_weights(self.network), data.space, starts, record)
@@ -402,14 +408,15 @@ class _Trainer:
         self.history = history
 
 
-def _build_network(training: States, settings: TrainingSettings) -> LSTMNetwork:
+def _build_network(training: States, settings: TrainingSettings, both_ways: bool) -> LSTMNetwork:
     import torch
 
     from trajlm.models.network import LSTMNetwork
 
     log_transitions = None
     if settings.bigram_skip:
-        log_transitions = torch.from_numpy(np.log(smoothed_transition_matrix(training))).float()
+        transitions = smoothed_transition_matrix(training, both_ways=both_ways)
+        log_transitions = torch.from_numpy(np.log(transitions)).float()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return LSTMNetwork(

@@ -42,6 +42,10 @@ def train(
     validation: Annotated[
         float, typer.Option(help="Share of the frames held out to see when to stop.")
     ] = DEFAULT.validation,
+    reversible: Annotated[
+        bool | None,
+        typer.Option(help="Read both ways in time (default: if the data has no direction)."),
+    ] = DEFAULT.reversible,
     calibration: Annotated[
         bool, typer.Option(help="Match slow rates to the data (needs the bigram skip).")
     ] = DEFAULT.calibration,
@@ -79,6 +83,7 @@ def train(
         streams=streams,
         patience=patience,
         validation=validation,
+        reversible=reversible,
         calibration=calibration,
         seed=seed,
     )
@@ -113,6 +118,7 @@ def train(
         )
         model.save(out)
         checkpoint.unlink(missing_ok=True)
+    say(model.record["direction"]["summary"])
     if "calibration" in model.record:
         say(model.record["calibration"]["summary"])
     history, best = model.record["history"], model.record["best_epoch"]

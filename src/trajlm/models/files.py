@@ -141,6 +141,8 @@ def _training_facts(record: dict[str, Any]) -> list[tuple[str, str]]:
             f"frames {baselines['independent']:.4f})",
         ),
     ]
+    if "direction" in record:
+        facts.append(("direction of time", record["direction"]["summary"]))
     if "calibration" in record:
         facts.append(("calibration", record["calibration"]["summary"]))
     return facts

@@ -107,9 +107,14 @@ class MarkovModel(SequenceModel):
         return cls(T, pi, space, record)
 
 
-def smoothed_transition_matrix(states: States, lag: int = 1) -> F64:
-    """Return the row-normalised counts with the floor of `trajlm.models.chains` mixed in."""
+def smoothed_transition_matrix(states: States, lag: int = 1, both_ways: bool = False) -> F64:
+    """Return the row-normalised counts with the floor of `trajlm.models.chains` mixed in.
+
+    Transitions are counted forwards only, or both ways in time.
+    """
     counts = states.transition_counts(lag).astype(np.float64)
+    if both_ways:
+        counts += counts.T.copy()
     rows = counts.sum(axis=1, keepdims=True)
     T = np.divide(counts, rows, out=np.zeros_like(counts), where=rows > 0)
     T[rows[:, 0] == 0] = smoothed_populations(states)
