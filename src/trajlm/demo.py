@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 
 from trajlm.analysis import Grouping, group_by_list
 from trajlm.atomic import atomic_path, check_writable
+from trajlm.clock import StageClock
 from trajlm.comparison import compare
 from trajlm.data import Features, States
 from trajlm.discretize import Bins
@@ -60,7 +60,7 @@ def run_demo(
     """
     check_writable(out / "index.html")
     settings = training_settings(seed=seed, **({} if epochs is None else {"epochs": epochs}))
-    clock = _Clock()
+    clock = StageClock()
     with clock.stage("simulation"):
         features = _simulation(out / f"simulation-{ns:g}ns-seed{seed}.npz", ns, seed, say, progress)
     phi = features.select(["phi"])
@@ -139,17 +139,3 @@ def _train(states: States, out: Path, settings: TrainingSettings, say: Say) -> L
     model.save(folder)
     checkpoint.unlink()
     return model
-
-
-class _Clock:
-    """Seconds of each stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time the block."""
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - began, 1)

@@ -35,6 +35,12 @@ class FreeEnergy:
     high: Floats
     level: float
 
+    @property
+    def population_intervals(self) -> tuple[Floats, Floats]:
+        """The intervals (low, high) of the populations themselves."""
+        top = self.populations.max()
+        return top * np.exp(-self.high), top * np.exp(-self.low)
+
 
 def populations(states: States) -> Floats:
     """Return the fraction of frames in each state, shape (n_states,)."""

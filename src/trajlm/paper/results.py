@@ -124,9 +124,9 @@ def exact_inside(source: Source, view: ViewResult) -> list[bool] | None:
         return None
     mean, low, high = source.populations()
     data = view.data.free_energy
-    top = data.populations.max()
-    below = np.hypot(mean - low, data.populations - top * np.exp(-data.high))
-    above = np.hypot(high - mean, top * np.exp(-data.low) - data.populations)
+    data_low, data_high = data.population_intervals
+    below = np.hypot(mean - low, data.populations - data_low)
+    above = np.hypot(high - mean, data_high - data.populations)
     return [bool(x) for x in (mean - below <= exact) & (exact <= mean + above)]
 
 

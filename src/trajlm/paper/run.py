@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trajlm.atomic import check_writable, write_json
+from trajlm.clock import StageClock
 from trajlm.data import Features
 from trajlm.io import read_features, read_states, write_features, write_states
 from trajlm.models.files import load_model
@@ -135,7 +135,7 @@ def run_recipe(
         The folder cannot be written.
     """
     check_writable(folder / "results.json")
-    clock = _Clock(folder / f"seconds-{recipe.digest('data', 'views', 'models')}.json")
+    clock = StageClock(folder / f"seconds-{recipe.digest('data', 'views', 'models')}.json")
     with clock.stage("data"):
         features = _features(recipe, folder, say, progress)
     checks: tuple[ExactCheck, ...] = ()
@@ -377,22 +377,3 @@ def _exact_entropy(
         for name, paths in folders.items()
     }
     return ExactEntropy(truth, excess)
-
-
-class _Clock:
-    """Seconds of each stage, added up over interrupted runs in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time the block, interrupted or not."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - began
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 1)
-            write_json(self.path, self.seconds)

@@ -62,8 +62,7 @@ def view_sections(view: ViewResult, system: str, several: bool) -> list[Block]:
 
 def _populations(view: ViewResult) -> list[Block]:
     data = view.data.group_free_energy
-    low = data.populations.max() * np.exp(-data.high)
-    high = data.populations.max() * np.exp(-data.low)
+    low, high = data.population_intervals
     exact = view.data.exact_populations
     exact = exact if exact is not None and len(exact) == len(data.populations) else None
     sources = [source for source in view.sources if source.lag == 1]

@@ -134,8 +134,7 @@ def rate_rows(comparison: Comparison, index: int) -> tuple[RateRow, ...]:
 def population_rows(comparison: Comparison) -> tuple[PopulationRow, ...]:
     """Return a row for each group."""
     data = comparison.reference.group_free_energy
-    # The interval of F = -ln(p / p_max) back to that of p.
-    low, high = (data.populations.max() * np.exp(-bound) for bound in (data.high, data.low))
+    low, high = data.population_intervals
     rows = []
     for k, name in enumerate(comparison.grouping.names):
         bounds = float(low[k]), float(high[k])
