@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from trajlm.devices import usable_cores, usable_device
 from trajlm.errors import InputError, MissingDependencyError
@@ -76,8 +76,7 @@ class Processes:
         if self.fabric is None:
             return value
         with _lost_process_as_interrupt():
-            total: Tensor = self.fabric.all_reduce(value, reduce_op="sum")
-        return total
+            return cast("Tensor", self.fabric.all_reduce(value, reduce_op="sum"))
 
     def sum_gradients(self, network: torch.nn.Module, loss: Tensor) -> Tensor:
         """Sum the gradients of `network` in place, and return the sum of `loss`."""

@@ -73,10 +73,14 @@ def main() -> None:
     """Run the command line and leave with its exit status."""
     signal.signal(signal.SIGTERM, _interrupt)
     warnings.showwarning = _show_warning
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        # Of several processes the first gives the result.
-        with redirect_stdout(nowhere if place()[0] else sys.stdout):
-            status = run(sys.argv[1:])
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        redirect_stdout(
+            # Of several processes the first gives the result.
+            nowhere if place()[0] else sys.stdout
+        ),
+    ):
+        status = run(sys.argv[1:])
     sys.exit(status)
 
 
