@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from trajlm import cli
-from trajlm.models.files import load_model, save_model
+from trajlm import cli, io
+from trajlm.data import States
+from trajlm.models.files import load_model
 from trajlm.models.markov import fit_msm
 from trajlm.parallel import Processes
 from trajlm.streams import lay_streams
@@ -30,7 +32,7 @@ pytestmark = [
 FORK = multiprocessing.get_context("fork")
 CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
 # Five streams: no number of processes here shares them evenly.
-TRAIN = ["train", "states.npy", "--hidden-dim", "16", "--embedding-dim", "4", "--epochs", "3",
+TRAIN = ["train", "states.npy", "--hidden-dim", "16", "--embedding-dim", "4", "--epochs", "2",
          "--window", "16", "--streams", "5", "--threads", "1"]  # fmt: skip
 GENERATE = ["generate", "one", "--steps", "500", "--lanes", "7", "--seed", "3", "--threads", "1"]
 SECONDS = 60
@@ -59,7 +61,7 @@ def here(trained, monkeypatch):
     return trained
 
 
-def start(n, command, name="log", hook=lambda rank: None):
+def start(n, command, hook=lambda rank: None):
     """Start `n` processes as torchrun would, each with a log of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -70,27 +72,35 @@ def start(n, command, name="log", hook=lambda rank: None):
             RANK=str(rank), LOCAL_RANK=str(rank), GROUP_RANK="0", WORLD_SIZE=str(n),
             LOCAL_WORLD_SIZE=str(n), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
         )  # fmt: skip
-        with open(f"{name}-{rank}.txt", "w", buffering=1) as log:
+        with open(f"log-{rank}.txt", "w", buffering=1) as log:
             sys.stdout = sys.stderr = log
             signal.signal(signal.SIGTERM, cli._interrupt)
+            warnings.simplefilter("default")
+            warnings.showwarning = cli._show_warning
             hook(rank)
-            status = cli.run(command)
+            try:
+                status = cli.run(command)
+            except BaseException:
+                traceback.print_exc()
+                status = 1
         os._exit(status)
 
+    for log in Path().glob("log-*.txt"):
+        log.unlink()
     processes = [FORK.Process(target=body, args=(rank,)) for rank in range(n)]
     for process in processes:
         process.start()
     return processes
 
 
-def ended(processes, name="log"):
+def ended(processes):
     """Return the exit statuses and what each process said."""
     for process in processes:
         process.join(SECONDS)
     statuses = [process.exitcode for process in processes]
     for process in processes:
         process.kill()
-    return statuses, [Path(f"{name}-{k}.txt").read_text() for k in range(len(processes))]
+    return statuses, [Path(f"log-{k}.txt").read_text() for k in range(len(processes))]
 
 
 def history(folder):
@@ -98,9 +108,9 @@ def history(folder):
     return np.array([[r["training"], r["validation"]] for r in record["history"]])
 
 
-def wait_for(path):
+def wait_for(text, log):
     deadline = time.monotonic() + SECONDS
-    while not Path(path).exists():
+    while not Path(log).exists() or text not in Path(log).read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -122,18 +132,34 @@ def test_torchrun_shares_training_and_generation(here):
         [*torchrun, "--nproc-per-node", "2", "both.py"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("epoch 3/3") == 1
+    assert done.stderr.count("epoch 2/2") == 1
     check_training("t2")
     assert Path("t2.npy").read_bytes() == Path("one.npy").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def two(trained):
+    """The folder of a model that two processes made."""
+    statuses, said = ended(start(2, [*TRAIN, "--out", "p2"]))
+    assert statuses == [0, 0], said
+    return "p2"
+
+
+def test_two_processes_learn_the_same(here, two):
+    check_training(two)
+
+
+def test_four_processes_learn_the_same(here):
+    statuses, said = ended(start(4, [*TRAIN, "--out", "p4"]))
+    assert statuses == [0] * 4, said
+    assert said[0].count("epoch 2/2") == 1
+    assert said[1:] == [""] * 3
+    assert sorted(os.listdir("p4")) == ["model.json", "model.safetensors"]
+    check_training("p4")
+
+
 @pytest.mark.parametrize("n", [2, 4])
-def test_any_number_of_processes_learns_and_writes_the_same(here, n):
-    statuses, said = ended(start(n, [*TRAIN, "--out", f"p{n}"]))
-    assert statuses == [0] * n, said
-    assert said[0].count("epoch 3/3") == 1
-    check_training(f"p{n}")
-    assert os.listdir(f"p{n}").sort() == ["model.json", "model.safetensors"].sort()
+def test_any_number_of_processes_writes_the_same_lanes(here, n):
     statuses, said = ended(start(n, [*GENERATE, "--out", f"p{n}.npy"]))
     assert statuses == [0] * n, said
     assert Path(f"p{n}.npy").read_bytes() == Path("one.npy").read_bytes()
@@ -141,10 +167,12 @@ def test_any_number_of_processes_learns_and_writes_the_same(here, n):
 
 
 def test_processes_without_a_stream_or_a_lane_are_idle(here):
-    command = ["--streams", "1", "--epochs", "1"]
+    command = ["--window", "64", "--epochs", "1"]
     assert cli.run([*TRAIN, *command, "--out", "one-stream"]) == 0
     statuses, said = ended(start(2, [*TRAIN, *command, "--out", "idle"]))
     assert statuses == [0, 0], said
+    assert "2 processes share 1 stream" in said[0]
+    assert said[1] == ""
     np.testing.assert_allclose(history("idle"), history("one-stream"), rtol=0, atol=1e-5)
     assert cli.run([*GENERATE, "--lanes", "1", "--out", "lane.npy"]) == 0
     statuses, said = ended(start(2, [*GENERATE, "--lanes", "1", "--out", "idle.npy"]))
@@ -152,32 +180,25 @@ def test_processes_without_a_stream_or_a_lane_are_idle(here):
     assert Path("idle.npy").read_bytes() == Path("lane.npy").read_bytes()
 
 
-@pytest.mark.parametrize("way", ["all get SIGTERM", "the first gets SIGINT", "the last is killed"])
-def test_stopped_training_ends_and_resumes_to_the_same_model(here, way):
-    if not Path("whole").exists():
-        assert ended(start(2, [*TRAIN, "--out", "whole"]))[0] == [0, 0]
-    out = way.split()[-1]
-    # Ten times the epochs would be another schedule; the interrupt must come during the second.
-    processes = start(2, [*TRAIN, "--out", out], hook=slow_epochs)
-    wait_for(f"{out}/checkpoint.safetensors")
-    first, last = (process.pid for process in processes)
-    if way == "the first gets SIGINT":
-        os.kill(first, signal.SIGINT)
-    elif way == "the last is killed":
-        os.kill(last, signal.SIGKILL)
+@pytest.mark.parametrize("way", ["terminated", "killed"])
+def test_stopped_training_ends_and_resumes_to_the_same_model(here, two, way):
+    processes = start(2, [*TRAIN, "--out", way], hook=slow_epochs)
+    wait_for("epoch 1/2", "log-0.txt")
+    if way == "killed":
+        processes[1].kill()
     else:
-        os.kill(first, signal.SIGTERM)
-        os.kill(last, signal.SIGTERM)
+        # As torchrun does when it is stopped itself.
+        for process in processes:
+            process.terminate()
     statuses, said = ended(processes)
-    assert statuses[0] == 130
-    assert statuses[1] in (130, -signal.SIGKILL)
+    assert statuses == [130, -signal.SIGKILL if way == "killed" else 130]
     assert "go on with --resume" in said[0]
     assert said[1] == ""
-    statuses, said = ended(start(2, [*TRAIN, "--out", out, "--resume"]))
+    statuses, said = ended(start(2, [*TRAIN, "--out", way, "--resume"]))
     assert statuses == [0, 0], said
     weights = "model.safetensors"
-    assert Path(out, weights).read_bytes() == Path("whole", weights).read_bytes()
-    np.testing.assert_array_equal(history(out), history("whole"))
+    assert Path(way, weights).read_bytes() == Path(two, weights).read_bytes()
+    np.testing.assert_array_equal(history(way), history(two))
 
 
 def slow_epochs(rank):
@@ -207,10 +228,10 @@ def test_stopped_generation_is_gone_on_with_by_as_many_processes(here):
 
     command = [*GENERATE, "--out", "stopped.npy"]
     processes = start(2, command, hook=slow)
-    wait_for(".stopped.partial.npy")
-    time.sleep(1)
+    wait_for("100%", "log-0.txt")
+    time.sleep(0.2)
     for process in processes:
-        os.kill(process.pid, signal.SIGTERM)
+        process.terminate()
     statuses, said = ended(processes)
     assert statuses == [130, 130], said
     assert "100% made" in said[0]
@@ -222,8 +243,8 @@ def test_stopped_generation_is_gone_on_with_by_as_many_processes(here):
     assert not list(here.glob(".*partial*"))
 
 
-def test_what_is_the_work_of_one_process_is_refused(here, monkeypatch, capsys):
-    save_model(fit_msm(np.load("states.npy")), "msm")
+def test_what_is_the_work_of_one_process_is_refused(here):
+    fit_msm(States((np.load("states.npy"),), 3)).save("msm")
     for command, sentence in (
         (["generate", "one", "--steps", "9", "--out", "x.npz"], "no .npy file"),
         (["generate", "msm", "--steps", "9", "--out", "x.npy"], "no language model"),
@@ -239,8 +260,8 @@ def test_what_is_the_work_of_one_process_is_refused(here, monkeypatch, capsys):
 def test_another_checkpoint_or_other_data_is_noticed(here):
     def other_data(rank):
         if rank == 1:
-            load = np.load
-            np.load = lambda *a, **k: load(*a, **k)[::-1].copy()
+            others = States((np.load("states.npy")[::-1],), 3)
+            io.read_states = lambda *a, **k: others
 
     statuses, said = ended(start(2, [*TRAIN, "--out", "other"], hook=other_data))
     assert statuses == [130, 2], said

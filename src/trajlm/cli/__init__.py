@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import warnings
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
+from io import StringIO
 from types import FrameType
 from typing import Annotated, TextIO
 
@@ -73,21 +73,15 @@ def main() -> None:
     """Run the command line and leave with its exit status."""
     signal.signal(signal.SIGTERM, _interrupt)
     warnings.showwarning = _show_warning
-    with (
-        open(os.devnull, "w", encoding="utf-8") as nowhere,
-        redirect_stdout(
-            # Of several processes the first gives the result.
-            nowhere if place()[0] else sys.stdout
-        ),
-    ):
-        status = run(sys.argv[1:])
-    sys.exit(status)
+    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status: 0 done, 2 bad input, 130 interrupted."""
     try:
-        status = app(arguments, prog_name="trajlm", standalone_mode=False)
+        # Of several processes the first gives the result.
+        with redirect_stdout(StringIO()) if place()[0] > 0 else nullcontext():
+            status = app(arguments, prog_name="trajlm", standalone_mode=False)
         return int(status or 0)
     except Interrupted as error:
         return _fail(str(error), INTERRUPTED)
