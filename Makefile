@@ -25,7 +25,7 @@ lint: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt -e ".[sim,md,hdf5,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[sim,md,hdf5,nodes,dev]"
 	touch $@
 
 clean:

@@ -80,8 +80,14 @@ def lane_blocks(
     start: int | States | None,
     temperature: float,
     n_threads: int | None,
+    share: slice | None = None,
 ) -> list[LaneBlock]:
     """Return the lanes before their first frame, in blocks for the threads to share.
+
+    Parameters
+    ----------
+    share
+        The lanes that are made here; all when None.
 
     Raises
     ------
@@ -104,8 +110,10 @@ def lane_blocks(
     keys = stream_keys(seed, n_lanes)
     # The last number of a lane's stream, which no frame reaches, chooses where it begins.
     chosen = [int(uniform(key, LAST) * len(starts)) for key in keys]
-    n_blocks = max(-(-n_lanes // BLOCK), min(n_lanes, n_threads or usable_cores()))
-    cuts = np.linspace(0, n_lanes, n_blocks + 1).astype(int)
+    first, last, _ = (share or slice(None)).indices(n_lanes)
+    n_own = last - first
+    n_blocks = max(-(-n_own // BLOCK), min(n_own, n_threads or usable_cores()))
+    cuts = first + np.linspace(0, n_own, n_blocks + 1).astype(int)
     return [
         LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, int(a))
         for a, b in pairwise(cuts)

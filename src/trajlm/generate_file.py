@@ -1,11 +1,13 @@
 """Generating straight to disk: constant memory, and going on after an interruption.
 
 Beside ``X.npy`` grow ``.X.partial.npy``, the array itself, and ``.X.partial.safetensors``, the
-memory of all lanes and how far each has come. When all is made the array takes its name.
+memory of all lanes and how far each has come. When all is made the array takes its name. Several
+processes write their lanes into the same array, and each has a memory file of its own.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -22,6 +24,7 @@ from trajlm.atomic import atomic_path, write_failure
 from trajlm.data import IntArray, smallest_unsigned
 from trajlm.errors import InputError, Interrupted, OutputError
 from trajlm.generate import LaneBlock, lane_blocks, run_blocks
+from trajlm.parallel import ALONE, Processes
 
 if TYPE_CHECKING:
     from trajlm.models.base import Progress
@@ -43,6 +46,7 @@ def generate_to_file(
     progress: Progress | None = None,
     n_threads: int | None = None,
     resume: bool = False,
+    processes: Processes = ALONE,
 ) -> None:
     """Write `n_lanes` sampled trajectories to an npy file of shape (n_lanes, n_steps).
 
@@ -53,6 +57,9 @@ def generate_to_file(
     resume
         Go on where an interrupted call with the same arguments stopped; the file is
         bit-identical to one written in one go. Without, what it left is replaced.
+    processes
+        Those that share the lanes, as `trajlm.parallel.join` returns them. The file is
+        bit-identical for any number; one is gone on with by as many as began it.
 
     For the others see `LSTMModel.generate`.
 
@@ -68,7 +75,7 @@ def generate_to_file(
     model.check_lanes(n_steps, n_lanes, seed, start)
     target = Path(os.path.realpath(path))
     array_path = target.with_name(f".{target.stem[:100]}.partial.npy")
-    memory_path = array_path.with_suffix(".safetensors")
+    memory_path, memories = _memory_paths(array_path, processes)
     request = {
         "model": _digest(model),
         "steps": n_steps,
@@ -77,27 +84,61 @@ def generate_to_file(
         "start": start,
         "temperature": temperature,
     }
-    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads)
-    going_on = resume and memory_path.exists() and array_path.exists()
-    if going_on:
-        _load(memory_path, request, blocks)
-        if progress:
-            progress(sum(b.made * len(b.states) for b in blocks))
+    share = processes.share(n_lanes)
+    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads, share)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with array_path.open("r+b" if going_on else "w+b") as file:
+        going_on = resume and array_path.exists() and any(m.exists() for m in memories)
+        if processes.is_first and not going_on:
+            _begin_anew(array_path, resume)
+        going_on = processes.tell(going_on)
+        if going_on and memory_path.exists():
+            _load(memory_path, request, blocks)
+            if progress:
+                progress(sum(b.made * len(b.states) for b in blocks))
+        with array_path.open("r+b") as file:
             shape = (n_lanes, n_steps)
             _Sink(file, shape, smallest_unsigned(model.n_states)).fill(
-                blocks, memory_path, request, progress, n_threads
+                blocks, memory_path, request, progress, n_threads, processes
             )
-        os.replace(array_path, target)
-        memory_path.unlink(missing_ok=True)
+        if processes.is_first:
+            os.replace(array_path, target)
+            for path_of_one in memories:
+                path_of_one.unlink(missing_ok=True)
     except OSError as error:
-        if not memory_path.exists():
+        if processes.is_first and not any(m.exists() for m in memories):
             # Nothing to go on from: the space is worth more than the file.
             with suppress(OSError):
                 array_path.unlink()
         raise OutputError(f"{path} cannot be written: {write_failure(error)}") from error
+
+
+def _memory_paths(array_path: Path, processes: Processes) -> tuple[Path, list[Path]]:
+    """Return where this process keeps the memory of its lanes, and where each of them does."""
+    names = [".safetensors"]
+    if processes.size > 1:
+        names = [f".{k}-of-{processes.size}.safetensors" for k in range(processes.size)]
+    paths = [array_path.with_suffix(name) for name in names]
+    return paths[processes.rank], paths
+
+
+def _begin_anew(array_path: Path, resume: bool) -> None:
+    """Make an empty array, and remove memory that belongs to an earlier one.
+
+    Raises
+    ------
+    InputError
+        It is to be gone on with, but was begun by another number of processes.
+    """
+    left = sorted(array_path.parent.glob(f"{glob.escape(array_path.stem)}*.safetensors"))
+    if left and resume and array_path.exists():
+        raise InputError(
+            f"{left[0]} was made by another number of processes: start as many, or generate "
+            "without --resume"
+        )
+    for memory in left:
+        memory.unlink(missing_ok=True)
+    array_path.write_bytes(b"")
 
 
 class _Sink:
@@ -120,6 +161,7 @@ class _Sink:
         request: dict[str, Any],
         progress: Progress | None,
         n_threads: int | None,
+        processes: Processes,
     ) -> None:
         """Make all frames that are left; save the lanes' memory now and then, and at Ctrl-C."""
         saved = time.monotonic()
@@ -138,14 +180,16 @@ class _Sink:
 
         try:
             run_blocks(blocks, self.n_steps, self.write, progress, n_threads, save_now_and_then)
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            processes.wait()
         except KeyboardInterrupt:
             save()
-            share = sum(b.made * len(b.states) for b in blocks) / request["lanes"] / self.n_steps
+            asked = self.n_steps * sum(len(b.states) for b in blocks)
+            share = sum(b.made * len(b.states) for b in blocks) / max(asked, 1)
             raise Interrupted(
                 f"generation stopped with {share:.0%} made and saved; go on with --resume"
             ) from None
-        self.file.flush()
-        os.fsync(self.file.fileno())
 
     def write(self, lane: int, frame: int, states: IntArray) -> None:
         """Put states (lanes, frames) in their place."""
@@ -165,9 +209,11 @@ def _digest(model: LSTMModel) -> str:
 
 
 def _save(path: Path, request: dict[str, Any], blocks: Sequence[LaneBlock]) -> None:
-    """Write the memory of all lanes, atomically."""
+    """Write the memory of the lanes that are made here, atomically."""
     from safetensors.numpy import save_file
 
+    if not blocks:
+        return  # more processes than lanes
     arrays = {name: np.concatenate([getattr(b, name) for b in blocks]) for name in CARRIED}
     arrays["made"] = np.repeat([b.made for b in blocks], [len(b.states) for b in blocks])
     with atomic_path(path) as temporary:
@@ -197,7 +243,8 @@ def _load(path: Path, request: dict[str, Any], blocks: Sequence[LaneBlock]) -> N
                 "same, or generate without --resume"
             )
     for block in blocks:
-        lanes = slice(block.first, block.first + len(block.states))
+        begin = block.first - blocks[0].first
+        lanes = slice(begin, begin + len(block.states))
         made = np.unique(arrays["made"][lanes])
         if len(made) != 1:
             raise InputError(

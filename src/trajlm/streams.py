@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -73,9 +73,13 @@ class Streams:
         """Number of frames predicted, each exactly once."""
         return int((self.pieces[:, :, 2] - self.pieces[:, :, 1]).sum())
 
+    def part(self, lanes: slice) -> Streams:
+        """Return some of the streams, in as many steps; windows where all idle have no frames."""
+        return replace(self, pieces=self.pieces[:, lanes], fresh=self.fresh[:, lanes])
+
     def __iter__(self) -> Iterator[Window]:
         for step in range(self.n_steps):
-            longest = int((self.pieces[step, :, 2] - self.pieces[step, :, 1]).max())
+            longest = int((self.pieces[step, :, 2] - self.pieces[step, :, 1]).max(initial=0))
             inputs = np.zeros((longest, self.n_streams), np.int64)
             targets = np.full((longest, self.n_streams), PADDING, np.int64)
             for lane, (k, begin, end) in enumerate(self.pieces[step]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,12 +19,13 @@ from trajlm.calibrate import ReportRound, calibrate
 from trajlm.data import IntArray, States, as_states
 from trajlm.devices import threads, usable_device
 from trajlm.direction import find_direction
-from trajlm.errors import InputError, Interrupted, ModelFileError
+from trajlm.errors import InputError, Interrupted, ModelFileError, TrajlmWarning
 from trajlm.generate import choose_starts
 from trajlm.holdout import hold_out
 from trajlm.models.files import load_model
 from trajlm.models.lstm import LSTMModel
 from trajlm.models.markov import fit_msm, smoothed_transition_matrix
+from trajlm.parallel import ALONE, Processes
 from trajlm.settings import TrainingSettings
 from trajlm.streams import PADDING, Streams, Window, choose_n_streams, lay_streams
 
@@ -88,6 +90,7 @@ def train(
     report: Report | None = None,
     report_calibration: ReportRound | None = None,
     n_threads: int | None = None,
+    processes: Processes = ALONE,
 ) -> LSTMModel:
     """Train a language model on `states` by minimising J, the nats a frame.
 
@@ -111,6 +114,9 @@ def train(
     n_threads
         Threads that share the streams, on the processor; all cores when None. The result is the
         same for any number.
+    processes
+        Those that share the streams, as `trajlm.parallel.join` returns them, each on its own
+        device; the first writes `checkpoint`, and all return the model.
 
     Raises
     ------
@@ -130,15 +136,16 @@ def train(
     data_sha256 = fingerprint(data)
     try:
         with threads(n_threads) as n:
-            trainer = _Trainer(training, validation, settings, device, n)
+            trainer = _Trainer(training, validation, settings, device, n, processes)
             path = Path(checkpoint) if checkpoint else None
             if path and resume and path.exists():
                 trainer.load(path, data_sha256)
+            processes.check_same((data_sha256, settings, len(trainer.history)))
             _run_epochs(trainer, path, data_sha256, report)
             model = trainer.model(data, data_sha256)
-            if settings.calibration and settings.bigram_skip:
+            if settings.calibration and settings.bigram_skip and processes.is_first:
                 model = _calibrated(model, trainer, bool(path), report_calibration, n_threads)
-            return model
+            return processes.tell(model)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
             raise InputError(
@@ -166,7 +173,7 @@ def _run_epochs(
     try:
         while not trainer.finished:
             record = trainer.run_epoch()
-            if path:
+            if path and trainer.processes.is_first:
                 trainer.save(path, data_sha256)
                 saved = record.epoch
             if report:
@@ -208,6 +215,7 @@ class _Trainer:
         settings: TrainingSettings,
         device: str,
         n_threads: int,
+        processes: Processes,
     ) -> None:
         import torch
 
@@ -215,6 +223,7 @@ class _Trainer:
 
         self.settings = settings
         self.training = training
+        self.processes = processes
         self.device = usable_device(device)
         longest = max(len(s) for s in training) - 1
         self.window = min(settings.window, longest)
@@ -222,6 +231,13 @@ class _Trainer:
         self.validation_streams = lay_streams(
             validation, min(VALIDATION_STREAMS, self.n_streams), self.window
         )
+        if processes.is_first and self.n_streams < processes.size:
+            warnings.warn(
+                f"{processes.size} processes share {self.n_streams} stream(s), as many as so "
+                "little data is read in: the others have nothing to do",
+                TrajlmWarning,
+                stacklevel=3,
+            )
         self.baselines = _baselines(training, validation)
         self.direction = find_direction(training, settings.reversible, settings.seed)
         self.network = _build_network(training, settings, self.direction.both_ways)
@@ -276,20 +292,22 @@ class _Trainer:
         """Take one gradient step a window; return the nats a frame met on the way."""
         import torch
 
-        memory = self.network.initial_memory(streams.n_streams)
+        own = streams.part(self.processes.share(streams.n_streams))
+        memory = self.network.initial_memory(own.n_streams)
         frames_a_step = streams.n_targets / streams.n_steps
         total = 0.0
-        for step, window in enumerate(streams):
+        for step, window in enumerate(own):
             steps_done = (epoch - 1) * streams.n_steps + step
             self._set_learning_rate(steps_done / streams.n_steps)
             loss, memory = self._loss(self.network, window, memory)
             self.optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss / frames_a_step)
+            loss = self.processes.sum_gradients(self.network, loss.detach())
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
             self.optimizer.step()
             horizon = 1 + self.settings.averaging * streams.n_steps
             self._average(1 / min(steps_done + 1, horizon))
-            total += float(loss.detach())
+            total += float(loss)
         return total / streams.n_targets
 
     def _validate(self) -> float:
@@ -297,13 +315,15 @@ class _Trainer:
         import torch
 
         streams = self.validation_streams
-        memory = self.averaged.initial_memory(streams.n_streams)
+        own = streams.part(self.processes.share(streams.n_streams))
+        memory = self.averaged.initial_memory(own.n_streams)
         total = 0.0
         with torch.no_grad():
-            for window in streams:
+            for window in own:
                 loss, memory = self._loss(self.averaged, window, memory)
                 total += float(loss)
-        return total / streams.n_targets
+        of_all = self.processes.sum(torch.tensor(total, dtype=torch.float64, device=self.device))
+        return float(of_all) / streams.n_targets
 
     def _average(self, weight: float) -> None:
         """Move the averaged weights towards the present ones by the share `weight`."""
@@ -320,6 +340,9 @@ class _Trainer:
         """Return the summed nats of one window and the memory after it, cut from the graph."""
         import torch
 
+        if not window.targets.size:
+            # One of several processes may have nothing to read where others have.
+            return torch.zeros((), device=self.device, requires_grad=True), memory
         inputs = torch.from_numpy(window.inputs).to(self.device)
         targets = torch.from_numpy(window.targets).to(self.device)
         keep = torch.from_numpy(~window.fresh).to(self.device, torch.float32)[None, :, None]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import warnings
+from contextlib import nullcontext, redirect_stdout
+from io import StringIO
 from types import FrameType
 from typing import Annotated, TextIO
 
@@ -17,7 +19,8 @@ from trajlm.cli.demo import demo
 from trajlm.cli.model import cite, generate, info, train
 from trajlm.cli.paper import paper
 from trajlm.cli.structures import backmap, features
-from trajlm.errors import Interrupted, TrajlmError, TrajlmWarning
+from trajlm.errors import InputError, Interrupted, TrajlmError, TrajlmWarning
+from trajlm.parallel import place
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -33,6 +36,8 @@ COMMANDS = (
     demo, simulate, features, discretize, train, generate, backmap, compare, paper, bench, info,
     cite,
 )  # fmt: skip
+# Commands whose work several processes can share.
+SHARED = ("train", "generate")
 for command in COMMANDS:
     app.command()(command)
 
@@ -47,6 +52,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -55,6 +61,12 @@ def options(
     ] = False,
 ) -> None:
     """Learn molecular trajectories as a language, generate new ones, and compare."""
+    _, size = place()
+    if size > 1 and context.invoked_subcommand not in SHARED:
+        raise InputError(
+            f"trajlm {context.invoked_subcommand} is the work of one process, not of {size}: start "
+            "it without torchrun"
+        )
 
 
 def main() -> None:
@@ -67,7 +79,9 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status: 0 done, 2 bad input, 130 interrupted."""
     try:
-        status = app(arguments, prog_name="trajlm", standalone_mode=False)
+        # Of several processes the first gives the result.
+        with redirect_stdout(StringIO()) if place()[0] > 0 else nullcontext():
+            status = app(arguments, prog_name="trajlm", standalone_mode=False)
         return int(status or 0)
     except Interrupted as error:
         return _fail(str(error), INTERRUPTED)
@@ -87,7 +101,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(sentence: str, status: int) -> int:
-    print("trajlm: " + " ".join(sentence.split()), file=sys.stderr)
+    rank, _ = place()
+    if rank == 0:
+        print("trajlm: " + " ".join(sentence.split()), file=sys.stderr)
+    elif status != INTERRUPTED:
+        # What went wrong here may not have elsewhere; that all are stopped the first one says.
+        print(f"trajlm: process {rank}: " + " ".join(sentence.split()), file=sys.stderr)
     return status
 
 
@@ -105,5 +124,5 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Show the package's own warnings as plain notes and no others."""
-    if issubclass(category, TrajlmWarning):
+    if issubclass(category, TrajlmWarning) and place()[0] == 0:
         print(f"trajlm: note: {message}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from trajlm.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from trajlm.models.lstm import LSTMModel
+    from trajlm.parallel import Processes
 
 DEFAULT = TrainingSettings()
 CHECKPOINT = "checkpoint.safetensors"
@@ -69,6 +71,7 @@ def train(
     """Train the language model on states."""
     from trajlm.atomic import check_writable, lone_writer
     from trajlm.io import read_states
+    from trajlm.parallel import join
     from trajlm.settings import training_settings
     from trajlm.train import finished_model
     from trajlm.train import train as run_training
@@ -105,19 +108,23 @@ def train(
     say(
         f"training on {len(data)} trajectory(ies), {data.n_frames:,} frames, {data.n_states} states"
     )
-    with lone_writer(out):
+    # From here on files change: every process has seen by now what was there.
+    processes = join(device)
+    with lone_writer(out) if processes.is_first else nullcontext():
         model = run_training(
             data,
             settings,
-            device=device,
+            device=processes.device,
             checkpoint=checkpoint,
             resume=resume,
-            n_threads=threads,
+            n_threads=processes.n_threads(threads),
+            processes=processes,
             report=lambda record, baselines: say(record.describe(epochs, baselines)),
             report_calibration=lambda done: say(done.describe()),
         )
-        model.save(out)
-        checkpoint.unlink(missing_ok=True)
+        if processes.is_first:
+            model.save(out)
+            checkpoint.unlink(missing_ok=True)
     say(model.record["direction"]["summary"])
     if "calibration" in model.record:
         say(model.record["calibration"]["summary"])
@@ -158,23 +165,29 @@ def generate(
     from trajlm.io import write_states
     from trajlm.models.files import load_model
     from trajlm.models.lstm import LSTMModel
+    from trajlm.parallel import join
 
     if out.suffix not in (".npy", ".npz"):
         raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
     check_writable(out)
     model = load_model(model_dir)
-    with progress("generating", steps * lanes) as advance:
+    processes = join()
+    own = len(range(lanes)[processes.share(lanes)])
+    with progress("generating", steps * own) as advance:
         if isinstance(model, LSTMModel):
             _language_model_writes(
                 model,
                 out,
                 (steps, lanes, seed),
+                processes,
                 start=start,
                 temperature=1.0 if temperature is None else temperature,
                 progress=advance,
-                n_threads=threads,
+                n_threads=processes.n_threads(threads),
                 resume=resume,
             )
+        elif processes.size > 1:
+            raise InputError(f"{model_dir} is no language model: start it without torchrun")
         elif temperature is not None or threads is not None or resume:
             raise InputError(
                 f"{model_dir} is no language model: it has no temperature, runs on one thread and "
@@ -186,14 +199,22 @@ def generate(
 
 
 def _language_model_writes(
-    model: LSTMModel, out: Path, size: tuple[int, int, int], *, resume: bool, **options: Any
+    model: LSTMModel,
+    out: Path,
+    size: tuple[int, int, int],
+    processes: Processes,
+    *,
+    resume: bool,
+    **options: Any,
 ) -> None:
     """Write an npy file as it is made; an npz file, which holds its time too, at the end."""
     from trajlm.generate_file import generate_to_file
     from trajlm.io import write_states
 
     if out.suffix == ".npy":
-        generate_to_file(model, out, *size, resume=resume, **options)
+        generate_to_file(model, out, *size, resume=resume, processes=processes, **options)
+    elif processes.size > 1:
+        raise InputError(f"{out} is no .npy file: only these are written by several processes")
     elif resume:
         raise InputError(f"{out} is no .npy file: only these are gone on with")
     else:

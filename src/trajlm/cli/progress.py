@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from trajlm.parallel import place
+
 SECONDS_BETWEEN_LINES = 10.0
 
 Advance = Callable[[int], None]
 
 
 def say(text: str) -> None:
-    """Print a line about the work (not a result) to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line about the work (not a result) to standard error; of several processes, one."""
+    if place()[0] == 0:
+        print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -24,7 +27,9 @@ def progress(what: str, total: int | None, unit: str = "frames") -> Iterator[Adv
     A bar on a terminal and in a notebook, plain lines elsewhere. Models take the function as
     their `progress`.
     """
-    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+    if place()[0] > 0:
+        yield lambda n: None
+    elif sys.stderr.isatty() or "ipykernel" in sys.modules:
         with _bar(what, total) as advance:
             yield advance
     else:
