@@ -245,3 +245,15 @@ def test_what_the_system_refuses_is_one_sentence(here, capsys, monkeypatch):
 
     monkeypatch.setattr("trajlm.io.read_states", refuse)
     assert "No space left" in refused(capsys, "train", "states.npy", "--out", "m")
+
+
+def test_an_interrupt_that_no_command_catches_is_told(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "states.npy"
+    np.save(path, np.zeros(100, dtype=np.int64))
+
+    def stopped(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trajlm.io.read_states", stopped)
+    assert run(["train", str(path), "--out", str(tmp_path / "model")]) == 130
+    assert "interrupted" in capsys.readouterr().err
