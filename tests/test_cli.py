@@ -92,7 +92,7 @@ def test_simulate_and_discretize(here, capsys):
 def test_plain_rows_are_trajectories(here, capsys):
     np.save("rows.npy", np.load("states.npy")[:3000].reshape(3, 1000))
     output = ok(capsys, "train", "rows.npy", "--out", "m", "--epochs", 1, *QUICK)
-    assert "3 trajectory(ies), 3,000 frames" in output.err
+    assert "3 trajectories, 3,000 frames" in output.err
 
 
 def test_training_says_what_it_is_doing(here, capsys):
