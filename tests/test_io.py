@@ -358,7 +358,7 @@ def test_targets_that_cannot_be_written(tmp_path):
 def test_a_dt_without_a_unit_is_refused(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.arange(10.0))
-    with pytest.raises(InputError, match="dt is 0.1 but nobody says of what: give the unit"):
+    with pytest.raises(InputError, match=r"dt is 0\.1 but nobody says of what: give the unit"):
         read_features(path, dt=0.1)
     assert read_features(path, dt=0.1, unit="ms").unit == "ms"
 
