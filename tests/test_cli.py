@@ -92,7 +92,7 @@ def test_simulate_and_discretize(here, capsys):
 def test_plain_rows_are_trajectories(here, capsys):
     np.save("rows.npy", np.load("states.npy")[:3000].reshape(3, 1000))
     output = ok(capsys, "train", "rows.npy", "--out", "m", "--epochs", 1, *QUICK)
-    assert "3 trajectory(ies), 3,000 frames" in output.err
+    assert "3 trajectories, 3,000 frames" in output.err
 
 
 def test_training_says_what_it_is_doing(here, capsys):
@@ -245,3 +245,15 @@ def test_what_the_system_refuses_is_one_sentence(here, capsys, monkeypatch):
 
     monkeypatch.setattr("trajlm.io.read_states", refuse)
     assert "No space left" in refused(capsys, "train", "states.npy", "--out", "m")
+
+
+def test_an_interrupt_that_no_command_catches_is_told(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "states.npy"
+    np.save(path, np.zeros(100, dtype=np.int64))
+
+    def stopped(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trajlm.io.read_states", stopped)
+    assert run(["train", str(path), "--out", str(tmp_path / "model")]) == 130
+    assert "interrupted" in capsys.readouterr().err

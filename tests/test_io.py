@@ -353,3 +353,18 @@ def test_targets_that_cannot_be_written(tmp_path):
         write_json("/dev/null", {})
     with pytest.raises(InputError, match=r"\.npz"):
         write_states(tmp_path / "s.txt", states)
+
+
+def test_a_dt_without_a_unit_is_refused(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(10.0))
+    with pytest.raises(InputError, match=r"dt is 0\.1 but nobody says of what: give the unit"):
+        read_features(path, dt=0.1)
+    assert read_features(path, dt=0.1, unit="ms").unit == "ms"
+
+
+def test_periods_that_differ_are_told_in_numbers(tmp_path):
+    for name, lines in (("a", "#! SET min_phi -pi\n#! SET max_phi pi\n"), ("b", "")):
+        (tmp_path / name).write_text(f"#! FIELDS time phi\n{lines}0 1\n1 2\n")
+    with pytest.raises(InputError, match=r"periods, \(-3.14159 to 3.14159\) and \(none\)"):
+        read_features([tmp_path / "a", tmp_path / "b"])

@@ -351,3 +351,22 @@ def test_several_walkers_with_restarts_are_several_trajectories(tmp_path):
     other = put(tmp_path, colvar([0, 2, 4], [1] * 3, sets=sets), "COLVAR.3")
     with pytest.raises(InputError, match=r"COLVAR.0 and .*COLVAR.3 have different dt"):
         read_warned([*files, other], "repeated")
+
+
+@pytest.mark.parametrize(
+    ("comment", "names"),
+    [
+        ("# time force", ("force",)),
+        ("# made by a program of ours\n#time (ms)\tforce (pN)", ("force (pN)",)),
+        ("# two columns here", ("x0", "x1")),
+        ("# force force", ("x0", "x1")),
+        ("# from 2020", ("x0", "x1")),
+        ("# time force\n", ("x0", "x1")),
+    ],
+)
+def test_a_comment_right_above_the_numbers_names_them(tmp_path, comment, names):
+    path = tmp_path / "saved.txt"
+    path.write_text(f"{comment}\n0.0 3.5\n0.5 4.5\n1.0 5.0\n")
+    features = read_text(path)
+    assert features.names == names
+    assert features.dt == (0.5 if "x0" not in names else 1.0)

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from trajlm.analysis import group_by_list
+from trajlm.analysis import group_by_edges, group_by_list
 from trajlm.atomic import plain
 from trajlm.comparison import Comparison, compare
 from trajlm.data import States
@@ -26,7 +26,15 @@ from trajlm.report.settled import (
     settled_commit_index,
     typical_dwells,
 )
-from trajlm.report.words import duration, interval, listed, number, physical_time
+from trajlm.report.words import (
+    data_facts,
+    duration,
+    grouping_warning,
+    interval,
+    listed,
+    number,
+    physical_time,
+)
 
 LSTM_RECORD = {
     "settings": {"epochs": 2, "seed": 7},
@@ -343,3 +351,29 @@ def test_wide_tables_scroll_in_their_own_box(report):
     html = report[0].html
     assert len(re.findall("<table", html)) == len(re.findall('class="scroll"><table', html)) == 3
     assert '<meta name="viewport" content="width=device-width' in html
+
+
+def test_a_rate_constant_is_over_the_time_in_the_group_that_is_left(comparison):
+    data = comparison.reference.transitions
+    for row in rate_rows(comparison, 0):
+        time_in_source = data.time_in_state[int(row.source)] * data.dt
+        assert row.rate_constant == pytest.approx(row.count / time_in_source)
+
+
+def test_the_page_says_what_the_groups_are():
+    states = chain(ring(4, 0.2), 2000, 0)
+    states = replace(states, centers=np.arange(4.0)[:, None])
+    grouping = group_by_edges(states, [0.5])
+    facts = dict(data_facts(compare(states, {"MSM": fit_msm(states)}, grouping, n_runs=1)))
+    assert facts["Group 0"] == "centres 0 to 0"
+    assert facts["Group 1"] == "centres 1 to 3"
+
+
+def test_groups_that_pcca_finds_in_noise_alone_are_told(comparison):
+    assert grouping_warning(comparison) == ""
+    shares = replace(comparison.reference.group_free_energy, populations=np.array([0, 0.9, 0.1]))
+    reference = replace(comparison.reference, group_free_energy=shares)
+    grouping = replace(comparison.grouping, method="pcca")
+    lost = replace(comparison, reference=reference, grouping=grouping)
+    assert "PCCA+ made group 0 of 0 of the frames" in grouping_warning(lost)
+    assert "edges" in grouping_warning(lost)

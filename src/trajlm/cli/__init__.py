@@ -24,6 +24,7 @@ from trajlm.parallel import place
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+STOPPED = "interrupted; a file that was not whole yet was not written"
 
 app = typer.Typer(
     name="trajlm",
@@ -81,12 +82,13 @@ def run(arguments: list[str]) -> int:
     try:
         # Of several processes the first gives the result.
         with redirect_stdout(StringIO()) if place()[0] > 0 else nullcontext():
-            status = app(arguments, prog_name="trajlm", standalone_mode=False)
-        return int(status or 0)
+            status = int(app(arguments, prog_name="trajlm", standalone_mode=False) or 0)
+        # Typer turns an interrupt that no command caught into this status without a word.
+        return _fail(STOPPED, status) if status == INTERRUPTED else status
     except Interrupted as error:
         return _fail(str(error), INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", INTERRUPTED)
+        return _fail(STOPPED, INTERRUPTED)
     except TrajlmError as error:
         return _fail(str(error), BAD_INPUT)
     except typer.TyperException as error:

@@ -60,7 +60,7 @@ def compare(
     from trajlm.comparison import compare as run_comparison
     from trajlm.io import read_states
     from trajlm.report.results import summary
-    from trajlm.report.words import floor_sentence, verdicts
+    from trajlm.report.words import floor_sentence, grouping_warning, verdicts
 
     began = time.perf_counter()
     data = read_states(reference, key=key, dt=dt, unit=unit)
@@ -84,6 +84,8 @@ def compare(
         "seconds": {"all": round(time.perf_counter() - began, 1)},
     }
     comparison.save(out, how)
+    if warning := grouping_warning(comparison):
+        say(f"note: {warning}")
     found = summary(comparison)
     for line in (floor_sentence(found), *(f"{n}: {t} {r}" for n, t, r in verdicts(found))):
         typer.echo(line.strip())

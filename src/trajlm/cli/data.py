@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trajlm.cli.progress import progress
+from trajlm.cli.progress import counted, progress, say
 from trajlm.errors import InputError
 
 
@@ -109,10 +109,12 @@ def discretize(
         states = cuts.remove_spikes(states, remove_spikes)
     write_states(out, states)
     typer.echo(
-        f"{out}: {len(states)} trajectory(ies), {states.n_frames:,} frames, one each "
-        f"{states.dt:g} {states.unit}; {int(states.visited().sum())} of {states.n_states} states "
-        "visited"
+        f"{out}: {counted(len(states), 'trajectory', 'trajectories')}, {states.n_frames:,} frames, "
+        f"one each {states.dt:g} {states.unit}; {int(states.visited().sum())} of "
+        f"{states.n_states} states visited"
     )
+    if states.unit == "frame":
+        say(f"{inputs[0]} does not say how long a frame is: --dt and --unit give rates a time")
 
 
 def numbers(text: str, option: str) -> list[float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trajlm.cli.progress import progress, say
+from trajlm.cli.progress import counted, progress, say
 from trajlm.errors import InputError
 from trajlm.settings import TrainingSettings
 
@@ -106,7 +106,8 @@ def train(
     if resume and not checkpoint.exists():
         say(f"{out} holds no unfinished training: beginning anew")
     say(
-        f"training on {len(data)} trajectory(ies), {data.n_frames:,} frames, {data.n_states} states"
+        f"training on {counted(len(data), 'trajectory', 'trajectories')}, "
+        f"{data.n_frames:,} frames, {data.n_states} states"
     )
     # From here on files change: every process has seen by now what was there.
     processes = join(device)
@@ -195,7 +196,7 @@ def generate(
             )
         else:
             write_states(out, model.generate(steps, lanes, seed, start=start, progress=advance))
-    typer.echo(f"{out}: {lanes} lane(s) of {steps:,} frames")
+    typer.echo(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
 
 
 def _language_model_writes(

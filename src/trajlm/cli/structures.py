@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trajlm.cli.progress import progress
+from trajlm.cli.progress import counted, progress
 from trajlm.errors import InputError
 
 TOP_HELP = "Topology (PDB, GRO, PRMTOP, PSF ...); HDF5 trajectories hold their own."
@@ -65,8 +65,8 @@ def features(
     write_features(out, found)
     shown = ", ".join(found.names[:8]) + (" ..." if found.n_columns > 8 else "")
     typer.echo(
-        f"{out}: {len(found.trajectories)} trajectory(ies), {found.n_frames:,} frames, one each "
-        f"{found.dt:g} {found.unit}, of {shown}"
+        f"{out}: {counted(len(found.trajectories), 'trajectory', 'trajectories')}, "
+        f"{found.n_frames:,} frames, one each {found.dt:g} {found.unit}, of {shown}"
     )
 
 
@@ -99,7 +99,8 @@ def backmap(
     original = read_states(states)
     lanes = read_states(generated)
     if lane >= len(lanes):
-        raise InputError(f"{generated} has {len(lanes)} lane(s), counted from 0: no lane {lane}")
+        n_lanes = counted(len(lanes), "lane", "lanes")
+        raise InputError(f"{generated} has {n_lanes}, counted from 0: no lane {lane}")
     wanted = lanes.trajectories[lane][:frames]
     with progress("writing", -(-len(wanted) // every)) as advance:
         written = run_backmap(

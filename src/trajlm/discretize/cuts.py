@@ -325,7 +325,8 @@ def _one_column(features: Features, what: str) -> None:
     if features.n_columns != 1:
         raise InputError(
             f"{what} cut one column and there are {features.n_columns}, "
-            f"{', '.join(features.names)}: select one"
+            f"{', '.join(features.names)}: select one, "
+            f"as --column does"
         )
 
 

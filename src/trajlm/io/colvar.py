@@ -260,7 +260,7 @@ def _follow_time(
     borders = [*layout.starts, len(times)]
     blocks = [np.arange(a, b) for a, b in pairwise(borders) if b > a]
     for block in blocks:
-        remedy = f"but no '{FIELDS}' line of a restart stands before it"
+        remedy = f"but no '{FIELDS}' line of a restart stands before it: cut the file there"
         check_forward(times[block], line_numbers[block], path, remedy, strictly=True)
     steps = np.concatenate([np.diff(times[block]) for block in blocks])
     slack = 0.1 * float(np.median(steps)) if len(steps) else 0.0

@@ -83,8 +83,10 @@ def time_of(
     Raises
     ------
     InputError
-        A unit for frames of which nobody says how long they last.
+        A unit for frames of which nobody says how long they last, or a dt of no unit.
     """
+    if dt is not None and dt != 1 and unit is None and file_unit == "frame":
+        raise InputError(f"dt is {dt:g} but nobody says of what: give the unit, too, such as ps")
     if unit is not None and unit != "frame" and dt is None and file_unit == "frame":
         raise InputError(f"the unit is {unit} but the file does not say dt: give dt, too")
     return {
@@ -156,7 +158,7 @@ def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features
             if one != other:
                 raise InputError(
                     f"{files[0]} and {path} have different {what}, {_shown(one)} and "
-                    f"{_shown(other)}: read files of one kind together"
+                    f"{_shown(other)}: give files that agree"
                 )
         if not math.isclose(first.dt, part.dt, rel_tol=1e-6):
             raise InputError(
@@ -174,7 +176,13 @@ def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else f"({', '.join(str(v) for v in value)})"
+    if isinstance(value, str):
+        return value
+    return f"({', '.join('none' if v is None else _part(v) for v in value)})"
+
+
+def _part(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value[0]:g} to {value[1]:g}"
 
 
 def first_bad_step(

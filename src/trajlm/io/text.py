@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,8 @@ def read_text(
 
     Columns are separated by commas, semicolons, tabs or blanks; line ends may be LF, CRLF or
     bare CR. Lines that start with ``#``, ``%`` or ``@`` are comments. One line of words before
-    the numbers names the columns when there are as many words as columns.
+    the numbers names the columns when there are as many words as columns; it may be a comment
+    with ``#``, as ``numpy.savetxt`` writes it.
 
     An evenly spaced column named ``time`` or ``t`` (a unit may follow, as in ``time (ps)``)
     gives dt and is left out unless it is asked for. Where it jumps ahead, frames are missing:
@@ -154,6 +156,7 @@ def read_table(path: PathLike) -> Table:
     rows = [row for row, _ in kept]
     line_numbers = np.fromiter((number for _, number in kept), np.int64, len(kept))
     header = rows[0] if _is_header(rows[0]) else None
+    commented = None if header is not None else _names_in_comment(lines, kept[0])
     if header is not None:
         rows, line_numbers = rows[1:], line_numbers[1:]
         if not rows:
@@ -161,8 +164,23 @@ def read_table(path: PathLike) -> Table:
     separator = _separator(rows[0])
     n_columns = len(split_row(rows[0], separator))
     names, notes = _names(header, separator, n_columns, path)
+    if commented is not None and len(commented) == n_columns:
+        names = commented
     values = parse_rows(rows, line_numbers, separator, names, path)
     return Table(names, values, line_numbers, rows, separator, notes)
+
+
+def _names_in_comment(lines: Sequence[str], first: tuple[str, int]) -> tuple[str, ...] | None:
+    """Return the words of a ``#`` line right above the numbers, where NumPy writes the names."""
+    row, number = first
+    above = lines[number - 2].strip() if number > 1 else ""
+    if not above.startswith("#"):
+        return None
+    above = above.lstrip("#").strip()
+    mark = _separator(row) or ("\t" if "\t" in above else None)
+    words = tuple(split_row(above, mark))
+    plain = all(words) and len(set(words)) == len(words)
+    return words if plain and not any(is_number(word) for word in words) else None
 
 
 def _separator(row: str) -> str | None:

@@ -77,6 +77,7 @@ def _findings(comparison: Comparison, how: Mapping[str, Any]) -> dict[str, Any]:
         "verdicts": words.verdicts(numbers),
         "summary": numbers,
         "facts": words.data_facts(comparison),
+        "grouping_warning": words.grouping_warning(comparison),
         "notes": _notes(space.discretization),
         "data_source": values.get("data"),
         "unit": space.unit,

@@ -41,7 +41,9 @@ class RateRow:
     count
         Transitions at the commit time of the table.
     rate, low, high
-        Rate at that commit time and its interval, per unit of time.
+        Rate at that commit time and its interval, per unit of time of the whole data.
+    rate_constant
+        The same transitions per unit of time spent in the source.
     models
         Rates of the models.
     """
@@ -53,6 +55,7 @@ class RateRow:
     rate: float
     low: float
     high: float
+    rate_constant: float
     models: tuple[ModelValue, ...]
 
     @property
@@ -110,7 +113,7 @@ def rate_rows(comparison: Comparison, index: int) -> tuple[RateRow, ...]:
     data = comparison.reference.transitions
     names = comparison.grouping.names
     low, high = data.rate_intervals()
-    rates = data.rates()
+    rates, waits = data.rates(), data.mean_waiting_times()
     generated = [(model.name, model.transitions) for model in comparison.models]
     rows = []
     for i, j in seen_pairs(comparison):
@@ -125,6 +128,7 @@ def rate_rows(comparison: Comparison, index: int) -> tuple[RateRow, ...]:
                 rate=float(rates[index, i, j]),
                 low=bounds[0],
                 high=bounds[1],
+                rate_constant=float(1 / waits[index, i, j]),
                 models=_placed(models, bounds),
             )
         )

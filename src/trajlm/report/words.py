@@ -6,11 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from trajlm.report.settled import FEW_EVENTS, RateRow
 
 if TYPE_CHECKING:
     from trajlm.comparison import Comparison
 
+# A group of a smaller share of the frames is rather noise at the rim than a metastable state.
+RARE_GROUP = 1e-3
+RANGES_SHOWN = 4
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -165,7 +170,39 @@ def data_facts(comparison: Comparison) -> list[tuple[str, str]]:
     facts.append(("States", f"{space.n_states}, {seen}"))
     if comparison.grouping.n_groups < space.n_states or comparison.grouping.running_mean > 1:
         facts.append(("Groups", comparison.grouping.describe()))
+        facts.extend(_ranges(comparison))
     return facts
+
+
+def grouping_warning(comparison: Comparison) -> str:
+    """Say that PCCA+ found no metastable groups; nothing where it did, or was not asked."""
+    grouping, shares = comparison.grouping, comparison.reference.group_free_energy.populations
+    if grouping.method != "pcca" or shares.min() >= RARE_GROUP:
+        return ""
+    k = int(shares.argmin())
+    return (
+        f"PCCA+ made group {grouping.names[k]} of {number(float(shares[k]), 2)} of the frames: "
+        "noise hides the metastable states from it, or one is hardly ever seen. Choose the "
+        "thresholds yourself, such as --group edges:X,Y with --running-mean."
+    )
+
+
+def _ranges(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return for each group the centres of its states, where they lie on one coordinate."""
+    grouping = comparison.grouping
+    centers = grouping.centers
+    if centers is None or (centers.ndim == 2 and centers.shape[1] != 1):
+        return []
+    order = np.argsort(centers.ravel())
+    groups, values = grouping.assignment[order], centers.ravel()[order]
+    pieces = np.split(np.arange(len(values)), np.flatnonzero(np.diff(groups)) + 1)
+    found = []
+    for k, name in enumerate(grouping.names):
+        ends = [values[piece[[0, -1]]] for piece in pieces if groups[piece[0]] == k]
+        text = ", ".join(f"{low:.4g} to {high:.4g}" for low, high in ends[:RANGES_SHOWN])
+        more = ", …" if len(ends) > RANGES_SHOWN else ""
+        found.append((f"Group {name}", f"centres {text}{more}"))
+    return found
 
 
 def _reading(row: Mapping[str, Any], floor: float) -> str:
