@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,37 @@ BLOCK = 48
 CHUNK_OPERATIONS = 20_000_000_000
 # Number of a random stream that no frame uses.
 LAST = np.uint64(2**64 - 1)
+# What a lane carries from frame to frame.
+CARRIED = ("states", "hidden", "cell")
+
+
+class Block(Protocol):
+    """Some neighbouring lanes, on the processor or on a GPU.
+
+    Parameters
+    ----------
+    first, n_lanes
+        The number of the first lane, and how many there are.
+    made
+        Frames made in each.
+    """
+
+    first: int
+    n_lanes: int
+    made: int
+
+    @property
+    def chunk(self) -> int:
+        """Frames to make between two looks at the clock: some tenths of a second."""
+
+    def advance(self, n_frames: int) -> IntArray:
+        """Return the states of the next frames, shape (lanes, n_frames)."""
+
+    def memory(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what the lanes carry, by the names in `CARRIED`."""
+
+    def remember(self, made: int, memory: dict[str, npt.NDArray[Any]]) -> None:
+        """Go on from what `memory` returned when `made` frames were made."""
 
 
 def choose_starts(states: States, seed: int) -> tuple[IntArray, ...]:
@@ -57,13 +88,14 @@ def generate_lanes(
     temperature: float = 1.0,
     progress: Progress | None = None,
     n_threads: int | None = None,
+    device: str = "cpu",
 ) -> list[IntArray]:
     """Return `n_lanes` sampled trajectories of `n_steps` frames; see `LSTMModel.generate`.
 
     Each lane has a random stream of its own and is not touched by those beside it, so what it
     gives is the same for any number of threads and lanes.
     """
-    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads)
+    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads, device)
     out = np.empty((n_lanes, n_steps), dtype=smallest_unsigned(model.n_states))
 
     def write(lane: int, frame: int, states: IntArray) -> None:
@@ -80,13 +112,16 @@ def lane_blocks(
     start: int | States | None,
     temperature: float,
     n_threads: int | None,
-) -> list[LaneBlock]:
+    device: str = "cpu",
+) -> list[Block]:
     """Return the lanes before their first frame, in blocks for the threads to share.
+
+    A GPU has one block, of all lanes.
 
     Raises
     ------
     InputError
-        The temperature is out of range.
+        The temperature is out of range, or there is no such device.
     """
     from trajlm.kernels.random import stream_keys, uniform
 
@@ -104,6 +139,10 @@ def lane_blocks(
     keys = stream_keys(seed, n_lanes)
     # The last number of a lane's stream, which no frame reaches, chooses where it begins.
     chosen = [int(uniform(key, LAST) * len(starts)) for key in keys]
+    if device != "cpu":
+        from trajlm.generate_device import DeviceBlock, gpu
+
+        return [DeviceBlock(model, starts, chosen, keys, 1.0 / temperature, gpu(device))]
     n_blocks = max(-(-n_lanes // BLOCK), min(n_lanes, n_threads or usable_cores()))
     cuts = np.linspace(0, n_lanes, n_blocks + 1).astype(int)
     return [
@@ -113,7 +152,7 @@ def lane_blocks(
 
 
 def run_blocks(
-    blocks: Sequence[LaneBlock],
+    blocks: Sequence[Block],
     n_steps: int,
     write: Callable[[int, int, IntArray], None],
     progress: Progress | None,
@@ -131,7 +170,7 @@ def run_blocks(
     """
     pool = ThreadPoolExecutor(n_threads or usable_cores())
 
-    def make(block: LaneBlock) -> int:
+    def make(block: Block) -> int:
         begin = block.made
         states = block.advance(min(block.chunk, n_steps - begin))
         write(block.first, begin, states)
@@ -164,6 +203,7 @@ class LaneBlock:
         self.keys = keys
         self.inverse_temperature = np.float32(inverse_temperature)
         self.first = first
+        self.n_lanes = len(keys)
         self.made = 0
         self.dtype = smallest_unsigned(model.n_states)
         self.states = np.array([s[-1] for s in starts], dtype=np.int64)
@@ -202,3 +242,13 @@ class LaneBlock:
         )
         self.made += n_frames
         return out
+
+    def memory(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what the lanes carry."""
+        return {name: getattr(self, name) for name in CARRIED}
+
+    def remember(self, made: int, memory: dict[str, npt.NDArray[Any]]) -> None:
+        """Go on from what `memory` returned when `made` frames were made."""
+        self.made = made
+        for name in CARRIED:
+            getattr(self, name)[:] = memory[name]

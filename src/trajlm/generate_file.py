@@ -21,14 +21,13 @@ import numpy as np
 from trajlm.atomic import atomic_path, write_failure
 from trajlm.data import IntArray, smallest_unsigned
 from trajlm.errors import InputError, Interrupted, OutputError
-from trajlm.generate import LaneBlock, lane_blocks, run_blocks
+from trajlm.generate import CARRIED, Block, lane_blocks, run_blocks
 
 if TYPE_CHECKING:
     from trajlm.models.base import Progress
     from trajlm.models.lstm import LSTMModel
 
 SECONDS_BETWEEN_SAVES = 60.0
-CARRIED = ("states", "hidden", "cell")
 
 
 def generate_to_file(
@@ -42,6 +41,7 @@ def generate_to_file(
     temperature: float = 1.0,
     progress: Progress | None = None,
     n_threads: int | None = None,
+    device: str = "cpu",
     resume: bool = False,
 ) -> None:
     """Write `n_lanes` sampled trajectories to an npy file of shape (n_lanes, n_steps).
@@ -76,13 +76,14 @@ def generate_to_file(
         "seed": seed,
         "start": start,
         "temperature": temperature,
+        "device": device,
     }
-    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads)
+    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads, device)
     going_on = resume and memory_path.exists() and array_path.exists()
     if going_on:
         _load(memory_path, request, blocks)
         if progress:
-            progress(sum(b.made * len(b.states) for b in blocks))
+            progress(sum(b.made * b.n_lanes for b in blocks))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with array_path.open("r+b" if going_on else "w+b") as file:
@@ -115,7 +116,7 @@ class _Sink:
 
     def fill(
         self,
-        blocks: Sequence[LaneBlock],
+        blocks: Sequence[Block],
         memory_path: Path,
         request: dict[str, Any],
         progress: Progress | None,
@@ -140,7 +141,7 @@ class _Sink:
             run_blocks(blocks, self.n_steps, self.write, progress, n_threads, save_now_and_then)
         except KeyboardInterrupt:
             save()
-            share = sum(b.made * len(b.states) for b in blocks) / request["lanes"] / self.n_steps
+            share = sum(b.made * b.n_lanes for b in blocks) / request["lanes"] / self.n_steps
             raise Interrupted(
                 f"generation stopped with {share:.0%} made and saved; go on with --resume"
             ) from None
@@ -164,17 +165,18 @@ def _digest(model: LSTMModel) -> str:
     return digest.hexdigest()
 
 
-def _save(path: Path, request: dict[str, Any], blocks: Sequence[LaneBlock]) -> None:
+def _save(path: Path, request: dict[str, Any], blocks: Sequence[Block]) -> None:
     """Write the memory of all lanes, atomically."""
     from safetensors.numpy import save_file
 
-    arrays = {name: np.concatenate([getattr(b, name) for b in blocks]) for name in CARRIED}
-    arrays["made"] = np.repeat([b.made for b in blocks], [len(b.states) for b in blocks])
+    memories = [b.memory() for b in blocks]
+    arrays = {name: np.concatenate([m[name] for m in memories]) for name in CARRIED}
+    arrays["made"] = np.repeat([b.made for b in blocks], [b.n_lanes for b in blocks])
     with atomic_path(path) as temporary:
         save_file(arrays, temporary, {"request": json.dumps(request)})
 
 
-def _load(path: Path, request: dict[str, Any], blocks: Sequence[LaneBlock]) -> None:
+def _load(path: Path, request: dict[str, Any], blocks: Sequence[Block]) -> None:
     """Give the blocks the memory that was saved.
 
     Raises
@@ -197,13 +199,11 @@ def _load(path: Path, request: dict[str, Any], blocks: Sequence[LaneBlock]) -> N
                 "same, or generate without --resume"
             )
     for block in blocks:
-        lanes = slice(block.first, block.first + len(block.states))
+        lanes = slice(block.first, block.first + block.n_lanes)
         made = np.unique(arrays["made"][lanes])
         if len(made) != 1:
             raise InputError(
                 f"{path} was made on another number of threads: give the same with --threads, or "
                 "generate without --resume"
             )
-        block.made = int(made[0])
-        for name in CARRIED:
-            getattr(block, name)[:] = arrays[name][lanes]
+        block.remember(int(made[0]), {name: arrays[name][lanes] for name in CARRIED})

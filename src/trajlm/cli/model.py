@@ -143,6 +143,9 @@ def generate(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of a language model (default: all cores).")
     ] = None,
+    device: Annotated[
+        str, typer.Option(help="cpu, or cuda for thousands of lanes of a language model.")
+    ] = "cpu",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on after an interruption, with the same options.")
     ] = False,
@@ -167,12 +170,13 @@ def generate(
                 temperature=1.0 if temperature is None else temperature,
                 progress=advance,
                 n_threads=threads,
+                device=device,
                 resume=resume,
             )
-        elif temperature is not None or threads is not None or resume:
+        elif temperature is not None or threads is not None or device != "cpu" or resume:
             raise InputError(
-                f"{model_dir} is no language model: it has no temperature, runs on one thread and "
-                "is not resumed"
+                f"{model_dir} is no language model: it has no temperature, runs on one thread of "
+                "the processor and is not resumed"
             )
         else:
             write_states(out, model.generate(steps, lanes, seed, start=start, progress=advance))
