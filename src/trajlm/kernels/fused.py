@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Lanes and warps of a program.
 LANES, WARPS = 64, 4
-# The least length of a side that a block product takes.
+# The least side of a matrix that the tensor cores take.
 LEAST_SIDE = 16
 
 GOLDEN = tl.constexpr(int(random.GOLDEN))
@@ -102,8 +102,8 @@ def write_frames(
 ) -> None:
     """Fill `out` (frames, lanes) and change states, hidden units and cells in place.
 
-    `inputs` is (n_states, 4, L), `recurrent` (4, L, L) with rows by the unit that is read,
-    `readout` (L, columns) and `skip` (n_states, columns).
+    `inputs` is (n_states, 4, L), `skip` (n_states, columns), and in two halves each `recurrent`
+    (4, 2, L, L), with rows by the unit that is read, and `readout` (2, L, columns).
     """
     lane = tl.program_id(0).to(tl.int64) * lanes + tl.arange(0, lanes)
     unit, kind = tl.arange(0, L), tl.arange(0, columns)
@@ -172,10 +172,8 @@ class FusedFrames:
         skip = np.full((n, columns), NEVER, np.float32)
         skip[:, :n] = weights.skip + weights.readout_bias
         device = lanes.keys.device
-        self.tables = [
-            torch.from_numpy(x).to(device)
-            for x in (inputs, _halved(recurrent), _halved(readout), skip)
-        ]
+        arrays = (inputs, _halved(recurrent), _halved(readout), skip)
+        self.tables = [torch.from_numpy(x).to(device) for x in arrays]
         self.lanes = lanes
         self.inverse_temperature = inverse_temperature
         self.sizes = {"n_states": n, "L": side, "columns": columns}
