@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/ready
 	$(BIN)/trajlm demo
 
-test: $(VENV)/ready
+test: $(VENV)/tested
 	$(BIN)/pytest -n 2
 
 test-slow: $(VENV)/ready
@@ -26,6 +26,11 @@ lint: $(VENV)/ready
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -c constraints.txt -e ".[sim,md,hdf5,nodes,dev]"
+	touch $@
+
+# Triton, in whose interpreter the GPU kernel is tested: 198 MB that only the tests need.
+$(VENV)/tested: $(VENV)/ready
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[gpu]"
 	touch $@
 
 clean:

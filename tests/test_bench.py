@@ -1,10 +1,11 @@
 import json
 
 import pytest
+import torch
 
 from trajlm import cli
-from trajlm.bench import run, work
-from trajlm.bench.result import Size
+from trajlm.bench import gpu, run, work
+from trajlm.bench.result import GPU, Size
 
 
 @pytest.fixture
@@ -32,6 +33,21 @@ def test_bench_prints_the_table_and_writes_the_same_numbers(quick, tmp_path, cap
     lanes = by_name["generate, 1 lane", 1] / by_name["plain nn.LSTM loop, 1 lane", 1]
     assert ratio == pytest.approx(lanes)
     assert "model" in result["ratios"]["ns of alanine dipeptide a second"]
+
+
+def test_a_gpu_is_measured_too(quick, monkeypatch):
+    # The processor in its place.
+    monkeypatch.setattr(run, "gpu", lambda: torch.device("cpu"))
+    monkeypatch.setattr(run, "gpu_name", lambda device: "a card")
+    for name, value in (("OPERATIONS", 1e5), ("LANES", 20), ("SIDE", 32)):
+        monkeypatch.setattr(gpu, name, value)
+    result = run.run_bench(run.SIZES, repeats=1)
+    assert result.machine["gpu"] == "a card"
+    found = {rate.what: rate for rate in result.rates if rate.threads == GPU}
+    assert found["generate, 20 lanes, step by step"].share > 0
+    assert found["training step"].share > 0
+    assert len(found) == 4
+    assert "GPU" in result.table()
 
 
 def operations(rate):

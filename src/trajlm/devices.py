@@ -1,4 +1,4 @@
-"""What a training runs on: the device and the threads of the processor."""
+"""What training and generation run on: the device and the threads of the processor."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ def usable_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise InputError(f"there is no device {name!r} to train on: try --device cpu") from None
+        raise InputError(f"there is no device {name!r} on this machine: try --device cpu") from None
     return device

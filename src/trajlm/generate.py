@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,37 @@ BLOCK = 48
 CHUNK_OPERATIONS = 20_000_000_000
 # Number of a random stream that no frame uses.
 LAST = np.uint64(2**64 - 1)
+# What a lane carries from frame to frame.
+CARRIED = ("states", "hidden", "cell")
+
+
+class Block(Protocol):
+    """Some neighbouring lanes, on the processor or on a GPU.
+
+    Parameters
+    ----------
+    first, n_lanes
+        The number of the first lane, and how many there are.
+    made
+        Frames made in each.
+    """
+
+    first: int
+    n_lanes: int
+    made: int
+
+    @property
+    def chunk(self) -> int:
+        """Frames to make between two looks at the clock: some tenths of a second."""
+
+    def advance(self, n_frames: int) -> IntArray:
+        """Return the states of the next frames, shape (lanes, n_frames)."""
+
+    def memory(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what the lanes carry, by the names in `CARRIED`."""
+
+    def remember(self, made: int, memory: dict[str, npt.NDArray[Any]]) -> None:
+        """Go on from what `memory` returned when `made` frames were made."""
 
 
 def choose_starts(states: States, seed: int) -> tuple[IntArray, ...]:
@@ -57,13 +88,14 @@ def generate_lanes(
     temperature: float = 1.0,
     progress: Progress | None = None,
     n_threads: int | None = None,
+    device: str = "cpu",
 ) -> list[IntArray]:
     """Return `n_lanes` sampled trajectories of `n_steps` frames; see `LSTMModel.generate`.
 
     Each lane has a random stream of its own and is not touched by those beside it, so what it
     gives is the same for any number of threads and lanes.
     """
-    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads)
+    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads, device)
     out = np.empty((n_lanes, n_steps), dtype=smallest_unsigned(model.n_states))
 
     def write(lane: int, frame: int, states: IntArray) -> None:
@@ -80,9 +112,12 @@ def lane_blocks(
     start: int | States | None,
     temperature: float,
     n_threads: int | None,
+    device: str = "cpu",
     share: slice | None = None,
-) -> list[LaneBlock]:
+) -> list[Block]:
     """Return the lanes before their first frame, in blocks for the threads to share.
+
+    A GPU has one block, of all its lanes.
 
     Parameters
     ----------
@@ -92,7 +127,7 @@ def lane_blocks(
     Raises
     ------
     InputError
-        The temperature is out of range.
+        The temperature is out of range, or there is no such device.
     """
     from trajlm.kernels.random import stream_keys, uniform
 
@@ -112,6 +147,11 @@ def lane_blocks(
     chosen = [int(uniform(key, LAST) * len(starts)) for key in keys]
     first, last, _ = (share or slice(None)).indices(n_lanes)
     n_own = last - first
+    if device != "cpu" and n_own:
+        from trajlm.generate_device import DeviceBlock, gpu
+
+        own = chosen[first:last], keys[first:last]
+        return [DeviceBlock(model, starts, *own, 1.0 / temperature, first, gpu(device))]
     n_blocks = max(-(-n_own // BLOCK), min(n_own, n_threads or usable_cores()))
     cuts = first + np.linspace(0, n_own, n_blocks + 1).astype(int)
     return [
@@ -121,7 +161,7 @@ def lane_blocks(
 
 
 def run_blocks(
-    blocks: Sequence[LaneBlock],
+    blocks: Sequence[Block],
     n_steps: int,
     write: Callable[[int, int, IntArray], None],
     progress: Progress | None,
@@ -139,7 +179,7 @@ def run_blocks(
     """
     pool = ThreadPoolExecutor(n_threads or usable_cores())
 
-    def make(block: LaneBlock) -> int:
+    def make(block: Block) -> int:
         begin = block.made
         states = block.advance(min(block.chunk, n_steps - begin))
         write(block.first, begin, states)
@@ -172,6 +212,7 @@ class LaneBlock:
         self.keys = keys
         self.inverse_temperature = np.float32(inverse_temperature)
         self.first = first
+        self.n_lanes = len(keys)
         self.made = 0
         self.dtype = smallest_unsigned(model.n_states)
         self.states = np.array([s[-1] for s in starts], dtype=np.int64)
@@ -210,3 +251,13 @@ class LaneBlock:
         )
         self.made += n_frames
         return out
+
+    def memory(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what the lanes carry."""
+        return {name: getattr(self, name) for name in CARRIED}
+
+    def remember(self, made: int, memory: dict[str, npt.NDArray[Any]]) -> None:
+        """Go on from what `memory` returned when `made` frames were made."""
+        self.made = made
+        for name in CARRIED:
+            getattr(self, name)[:] = memory[name]

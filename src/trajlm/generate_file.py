@@ -23,7 +23,7 @@ import numpy as np
 from trajlm.atomic import atomic_path, write_failure
 from trajlm.data import IntArray, smallest_unsigned
 from trajlm.errors import InputError, Interrupted, OutputError
-from trajlm.generate import LaneBlock, lane_blocks, run_blocks
+from trajlm.generate import CARRIED, Block, lane_blocks, run_blocks
 from trajlm.parallel import ALONE, Processes
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from trajlm.models.lstm import LSTMModel
 
 SECONDS_BETWEEN_SAVES = 60.0
-CARRIED = ("states", "hidden", "cell")
 
 
 def generate_to_file(
@@ -45,6 +44,7 @@ def generate_to_file(
     temperature: float = 1.0,
     progress: Progress | None = None,
     n_threads: int | None = None,
+    device: str = "cpu",
     resume: bool = False,
     processes: Processes = ALONE,
 ) -> None:
@@ -83,9 +83,10 @@ def generate_to_file(
         "seed": seed,
         "start": start,
         "temperature": temperature,
+        "device": device,
     }
     share = processes.share(n_lanes)
-    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads, share)
+    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads, device, share)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         going_on = resume and array_path.exists() and any(m.exists() for m in memories)
@@ -95,7 +96,7 @@ def generate_to_file(
         if going_on and memory_path.exists():
             _load(memory_path, request, blocks)
             if progress:
-                progress(sum(b.made * len(b.states) for b in blocks))
+                progress(sum(b.made * b.n_lanes for b in blocks))
         with array_path.open("r+b") as file:
             shape = (n_lanes, n_steps)
             _Sink(file, shape, smallest_unsigned(model.n_states)).fill(
@@ -156,7 +157,7 @@ class _Sink:
 
     def fill(
         self,
-        blocks: Sequence[LaneBlock],
+        blocks: Sequence[Block],
         memory_path: Path,
         request: dict[str, Any],
         progress: Progress | None,
@@ -185,8 +186,8 @@ class _Sink:
             processes.wait()
         except KeyboardInterrupt:
             save()
-            asked = self.n_steps * sum(len(b.states) for b in blocks)
-            share = sum(b.made * len(b.states) for b in blocks) / max(asked, 1)
+            asked = self.n_steps * sum(b.n_lanes for b in blocks)
+            share = sum(b.made * b.n_lanes for b in blocks) / max(asked, 1)
             raise Interrupted(
                 f"generation stopped with {share:.0%} made and saved; go on with --resume"
             ) from None
@@ -208,19 +209,20 @@ def _digest(model: LSTMModel) -> str:
     return digest.hexdigest()
 
 
-def _save(path: Path, request: dict[str, Any], blocks: Sequence[LaneBlock]) -> None:
+def _save(path: Path, request: dict[str, Any], blocks: Sequence[Block]) -> None:
     """Write the memory of the lanes that are made here, atomically."""
     from safetensors.numpy import save_file
 
     if not blocks:
         return  # more processes than lanes
-    arrays = {name: np.concatenate([getattr(b, name) for b in blocks]) for name in CARRIED}
-    arrays["made"] = np.repeat([b.made for b in blocks], [len(b.states) for b in blocks])
+    memories = [b.memory() for b in blocks]
+    arrays = {name: np.concatenate([m[name] for m in memories]) for name in CARRIED}
+    arrays["made"] = np.repeat([b.made for b in blocks], [b.n_lanes for b in blocks])
     with atomic_path(path) as temporary:
         save_file(arrays, temporary, {"request": json.dumps(request)})
 
 
-def _load(path: Path, request: dict[str, Any], blocks: Sequence[LaneBlock]) -> None:
+def _load(path: Path, request: dict[str, Any], blocks: Sequence[Block]) -> None:
     """Give the blocks the memory that was saved.
 
     Raises
@@ -244,13 +246,11 @@ def _load(path: Path, request: dict[str, Any], blocks: Sequence[LaneBlock]) -> N
             )
     for block in blocks:
         begin = block.first - blocks[0].first
-        lanes = slice(begin, begin + len(block.states))
+        lanes = slice(begin, begin + block.n_lanes)
         made = np.unique(arrays["made"][lanes])
         if len(made) != 1:
             raise InputError(
                 f"{path} was made on another number of threads: give the same with --threads, or "
                 "generate without --resume"
             )
-        block.made = int(made[0])
-        for name in CARRIED:
-            getattr(block, name)[:] = arrays[name][lanes]
+        block.remember(int(made[0]), {name: arrays[name][lanes] for name in CARRIED})

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# In the place of a number of threads.
+GPU = 0
+
 
 @dataclass(frozen=True)
 class Size:
@@ -36,7 +39,7 @@ class Rate:
     what
         A key such as ``generate, 256 lanes``.
     threads
-        Threads it ran on.
+        Threads it ran on; `GPU` for work on one.
     per_second
         `unit` a second: median over the repeats.
     spread
@@ -88,7 +91,7 @@ class BenchResult:
             ("what", "threads", "rate", "spread", "GFLOP/s", "share"),
             *(_cells(r) for r in self.rates),
         ]
-        text = ["n_states, M, L in brackets; share: of the matrix product on as many threads", ""]
+        text = ["n_states, M, L in brackets; share: of the single-precision product there", ""]
         text += _aligned(lines)
         text += ["", "ratios (by L)"]
         text += [
@@ -102,7 +105,7 @@ def _cells(rate: Rate) -> tuple[str, ...]:
     size = f"[{rate.size}] " if rate.size else ""
     return (
         size + rate.what,
-        str(rate.threads),
+        str(rate.threads or "GPU"),
         f"{rate.per_second:,.4g} {rate.unit}/s"
         if rate.per_second < 1000
         else f"{rate.per_second:,.0f} {rate.unit}/s",

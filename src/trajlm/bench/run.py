@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
+from trajlm.bench.gpu import gpu, gpu_name, gpu_work
 from trajlm.bench.result import BenchResult, Rate, Size
 from trajlm.bench.work import Work, generation, matrix_products, others, training
 from trajlm.devices import usable_cores
@@ -24,7 +25,7 @@ def run_bench(
     repeats: int = REPEATS,
     say: Callable[[str], None] = lambda text: None,
 ) -> BenchResult:
-    """Measure everything, on the cores that this process may use.
+    """Measure everything, on the cores that this process may use and on a GPU if there is one.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ def run_bench(
     say
         Told what is being measured.
     """
-    cores = usable_cores()
+    cores, card = usable_cores(), gpu()
     rates: list[Rate] = []
     ratios: dict[str, dict[str, float]] = {}
     for size in sizes:
@@ -44,11 +45,14 @@ def run_bench(
         found = _measure(works, repeats)
         rates += found
         _compare(ratios, size, found, cores)
+        if card is not None:
+            rates += _measure(gpu_work(size, card), repeats)
     say("measuring simulators, MSM and HMM")
     found = _measure(others(), repeats)
     rates += found
     _molecular_time(ratios, rates)
-    return BenchResult(_machine(cores), tuple(rates), ratios)
+    machine = _machine(cores) | {"gpu": gpu_name(card) if card else None}
+    return BenchResult(machine, tuple(rates), ratios)
 
 
 def _measure(works: Sequence[Work], repeats: int) -> list[Rate]:

@@ -33,8 +33,8 @@ ALANINE_NS = 0.2
 class Work:
     """Something to measure: `run` does it once and returns how many of `unit` it did.
 
-    `operations` are the multiplications and additions a unit. `took` tells the seconds of the
-    last run, where they are not those of this process.
+    `threads` may be `GPU`. `operations` are the multiplications and additions a unit. `took`
+    tells the seconds of the last run, where they are not those of this process.
     """
 
     what: str
@@ -76,7 +76,7 @@ def generation(size: Size, cores: int) -> list[Work]:
     from trajlm.models.lstm import LSTMModel
     from trajlm.models.network import export_weights
 
-    network = _network(size)
+    network = empty_network(size)
     model = LSTMModel(export_weights(network), StateSpace(size.n_states), (np.array([0]),))
     tokens = OPERATIONS / size.operations
 
@@ -128,7 +128,7 @@ def training(size: Size, cores: int) -> list[Work]:
 
     from trajlm.models.window import LSTMWindow
 
-    window = next(frames for L, frames in WINDOWS if size.hidden_dim <= L)
+    window = window_frames(size)
     states = torch.randint(size.n_states, (window + 1, STREAMS))
 
     def step(network: LSTMNetwork, optimizer: Any, loops: LSTMWindow | None) -> float:
@@ -141,7 +141,7 @@ def training(size: Size, cores: int) -> list[Work]:
 
     works = []
     for threads in sorted({1, cores}):
-        plain, ours = _network(size), _network(size)
+        plain, ours = empty_network(size), empty_network(size)
         plain_adam = torch.optim.Adam(plain.parameters())
         adam = torch.optim.Adam(ours.parameters(), fused=True)
         loops = LSTMWindow(threads)
@@ -164,7 +164,13 @@ def training(size: Size, cores: int) -> list[Work]:
     return works
 
 
-def _network(size: Size) -> LSTMNetwork:
+def window_frames(size: Size) -> int:
+    """Return the frames of a training window."""
+    return next(frames for L, frames in WINDOWS if size.hidden_dim <= L)
+
+
+def empty_network(size: Size) -> LSTMNetwork:
+    """Return an untrained network, always the same."""
     import torch
 
     from trajlm.models.network import LSTMNetwork

@@ -157,6 +157,9 @@ def generate(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of a language model (default: all cores).")
     ] = None,
+    device: Annotated[
+        str, typer.Option(help="cpu, or cuda for thousands of lanes of a language model.")
+    ] = "cpu",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on after an interruption, with the same options.")
     ] = False,
@@ -172,7 +175,7 @@ def generate(
         raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
     check_writable(out)
     model = load_model(model_dir)
-    processes = join()
+    processes = join(device)
     own = len(range(lanes)[processes.share(lanes)])
     with progress("generating", steps * own) as advance:
         if isinstance(model, LSTMModel):
@@ -185,14 +188,15 @@ def generate(
                 temperature=1.0 if temperature is None else temperature,
                 progress=advance,
                 n_threads=processes.n_threads(threads),
+                device=processes.device,
                 resume=resume,
             )
         elif processes.size > 1:
             raise InputError(f"{model_dir} is no language model: start it without torchrun")
-        elif temperature is not None or threads is not None or resume:
+        elif temperature is not None or threads is not None or device != "cpu" or resume:
             raise InputError(
-                f"{model_dir} is no language model: it has no temperature, runs on one thread and "
-                "is not resumed"
+                f"{model_dir} is no language model: it has no temperature, runs on one thread of "
+                "the processor and is not resumed"
             )
         else:
             write_states(out, model.generate(steps, lanes, seed, start=start, progress=advance))

@@ -203,6 +203,7 @@ class LSTMModel(SequenceModel):
         progress: Progress | None = None,
         temperature: float = 1.0,
         n_threads: int | None = None,
+        device: str = "cpu",
     ) -> States:
         """Return `n_lanes` independent trajectories of `n_steps` frames.
 
@@ -221,18 +222,21 @@ class LSTMModel(SequenceModel):
         temperature
             Divides the logits; 1 is the learned distribution.
         n_threads
-            Threads that share the lanes; all cores when None.
+            Threads that share the lanes; all cores when None. Of the processor only.
+        device
+            ``cpu``, or a GPU such as ``cuda``: worth it for thousands of lanes. A GPU gives the
+            lanes of the processor but for rounding, after which two lanes go their own ways.
 
         Raises
         ------
         InputError
-            Steps, lanes, seed, start or temperature out of range.
+            Steps, lanes, seed, start or temperature out of range, or no such device.
         """
         from trajlm.generate import generate_lanes
 
         start = self.check_lanes(n_steps, n_lanes, seed, start)
         trajectories = generate_lanes(
-            self, n_steps, n_lanes, seed, start, temperature, progress, n_threads
+            self, n_steps, n_lanes, seed, start, temperature, progress, n_threads, device
         )
         return self.space.states(trajectories)
 
