@@ -97,7 +97,7 @@ def test_nothing_is_done_where_nothing_is_slow(n_states):
 
 
 def test_too_few_transitions_are_said_and_not_fitted():
-    T = two_wells(0.0004, 0.0004)
+    T = two_wells(0.0008, 0.0008)
     data = simulate(T, 40_000, seed=2)
     model = memoryless(T)
     same, done = calibrate(model, data, LAG)

@@ -57,7 +57,7 @@ def read_warned(path, match, **options):
     end=ENDS,
     header=st.booleans(),
     bom=st.booleans(),
-    comment=st.sampled_from(["", "# made by hand", "% x", "@ title", "# \u00b5s"]),
+    comment=st.sampled_from(["", "# made by hand, twice", "% x", "@ title", "# \u00b5s"]),
     last_end=st.booleans(),
 )
 def test_text_round_trip(tmp_path, table, separator, end, header, bom, comment, last_end):

@@ -202,15 +202,15 @@ def test_stopped_training_ends_and_resumes_to_the_same_model(here, two, way):
 
 
 def slow_epochs(rank):
-    from trajlm.train import _Trainer
+    from trajlm.trainer import Trainer
 
-    validate = _Trainer._validate
+    validate = Trainer._validate
 
     def slowly(self):
         time.sleep(0.5)
         return validate(self)
 
-    _Trainer._validate = slowly
+    Trainer._validate = slowly
 
 
 def test_stopped_generation_is_gone_on_with_by_as_many_processes(here):

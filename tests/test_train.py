@@ -116,15 +116,15 @@ def test_early_stopping_keeps_the_best_epoch():
 
 def test_network_starts_as_the_markov_model():
     from trajlm.models.markov import smoothed_transition_matrix
-    from trajlm.train import _build_network
+    from trajlm.trainer import build_network
 
     states = chain_states(4000)
-    weights = export_weights(_build_network(states, SMALL, both_ways=False))
+    weights = export_weights(build_network(states, SMALL, both_ways=False))
     np.testing.assert_allclose(weights.skip, np.log(smoothed_transition_matrix(states)), rtol=1e-5)
     assert not weights.readout.any()
     assert not weights.readout_bias.any()
     plain = SMALL.model_copy(update={"bigram_skip": False})
-    assert not export_weights(_build_network(states, plain, both_ways=False)).skip.any()
+    assert not export_weights(build_network(states, plain, both_ways=False)).skip.any()
 
 
 def test_baselines_are_reported_beside_the_training():

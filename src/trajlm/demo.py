@@ -24,7 +24,8 @@ from trajlm.models.markov import fit_msm
 from trajlm.plots import plot_overview
 from trajlm.settings import TrainingSettings, training_settings
 from trajlm.systems.alanine import FRAME_PS, remove_kept, simulate_alanine
-from trajlm.train import Baselines, EpochRecord, fingerprint, finished_model, train
+from trajlm.train import fingerprint, finished_model, train_in_folder
+from trajlm.trainer import Baselines, EpochRecord
 
 N_STATES = 20
 N_WALKERS = 2
@@ -127,15 +128,10 @@ def _train(states: States, out: Path, settings: TrainingSettings, say: Say) -> L
         say(record.describe(settings.epochs, baselines))
 
     say(f"training the language model on {states.n_frames:,} frames")
-    checkpoint = folder / "checkpoint.safetensors"
-    model = train(
+    return train_in_folder(
         states,
         settings,
-        checkpoint=checkpoint,
-        resume=True,
+        folder,
         report=report,
         report_calibration=lambda done: say(done.describe()),
     )
-    model.save(folder)
-    checkpoint.unlink()
-    return model

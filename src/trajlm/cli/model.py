@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from trajlm.parallel import Processes
 
 DEFAULT = TrainingSettings()
-CHECKPOINT = "checkpoint.safetensors"
 
 
 def train(
@@ -69,12 +67,11 @@ def train(
     ] = False,
 ) -> None:
     """Train the language model on states."""
-    from trajlm.atomic import check_writable, lone_writer
+    from trajlm.atomic import check_writable
     from trajlm.io import read_states
     from trajlm.parallel import join
     from trajlm.settings import training_settings
-    from trajlm.train import finished_model
-    from trajlm.train import train as run_training
+    from trajlm.train import CHECKPOINT, finished_model, train_in_folder
 
     settings = training_settings(
         epochs=epochs,
@@ -97,7 +94,7 @@ def train(
         raise InputError(
             f"{out} holds an unfinished training: --resume goes on with it, --overwrite begins anew"
         )
-    model = finished_model(out, data, settings) if resume and not checkpoint.exists() else None
+    model = finished_model(out, data, settings) if resume else None
     if model:
         typer.echo(f"{out}: this training is finished already")
         return
@@ -111,21 +108,17 @@ def train(
     )
     # From here on files change: every process has seen by now what was there.
     processes = join(device)
-    with lone_writer(out) if processes.is_first else nullcontext():
-        model = run_training(
-            data,
-            settings,
-            device=processes.device,
-            checkpoint=checkpoint,
-            resume=resume,
-            n_threads=processes.n_threads(threads),
-            processes=processes,
-            report=lambda record, baselines: say(record.describe(epochs, baselines)),
-            report_calibration=lambda done: say(done.describe()),
-        )
-        if processes.is_first:
-            model.save(out)
-            checkpoint.unlink(missing_ok=True)
+    model = train_in_folder(
+        data,
+        settings,
+        out,
+        resume=resume,
+        device=processes.device,
+        n_threads=processes.n_threads(threads),
+        processes=processes,
+        report=lambda record, baselines: say(record.describe(epochs, baselines)),
+        report_calibration=lambda done: say(done.describe()),
+    )
     say(model.record["direction"]["summary"])
     if "calibration" in model.record:
         say(model.record["calibration"]["summary"])

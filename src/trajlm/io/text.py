@@ -164,7 +164,8 @@ def read_table(path: PathLike) -> Table:
     separator = _separator(rows[0])
     n_columns = len(split_row(rows[0], separator))
     names, notes = _names(header, separator, n_columns, path)
-    if commented is not None and len(commented) == n_columns:
+    # A word above a single column is as likely a remark as a name.
+    if commented is not None and len(commented) == n_columns > 1:
         names = commented
     values = parse_rows(rows, line_numbers, separator, names, path)
     return Table(names, values, line_numbers, rows, separator, notes)

@@ -25,8 +25,6 @@ from trajlm.paper.measure import EXCERPT_FRAMES, Run, Yardstick, measure_run, ya
 from trajlm.paper.recipe import View
 from trajlm.settings import TrainingSettings
 
-CHECKPOINT = "checkpoint.safetensors"
-
 
 @dataclass(frozen=True)
 class Training:
@@ -38,15 +36,11 @@ class Training:
 
     def __call__(self) -> str:
         """Train, or go on where it was stopped; return a line about it."""
-        from trajlm.train import finished_model, train
+        from trajlm.train import finished_model, train_in_folder
 
         data = read_states(self.states)
-        checkpoint = self.folder / CHECKPOINT
         model = finished_model(self.folder, data, self.settings)
-        if model is None or checkpoint.exists():
-            model = train(data, self.settings, checkpoint=checkpoint, resume=True, n_threads=1)
-            model.save(self.folder)
-            checkpoint.unlink(missing_ok=True)
+        model = model or train_in_folder(data, self.settings, self.folder, n_threads=1)
         record = model.record
         best = record["history"][record["best_epoch"] - 1]
         return (
