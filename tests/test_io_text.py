@@ -57,7 +57,7 @@ def read_warned(path, match, **options):
     end=ENDS,
     header=st.booleans(),
     bom=st.booleans(),
-    comment=st.sampled_from(["", "# made by hand, twice", "% x", "@ title", "# \u00b5s"]),
+    comment=st.sampled_from(["", "# made by hand", "% x", "@ title", "# \u00b5s"]),
     last_end=st.booleans(),
 )
 def test_text_round_trip(tmp_path, table, separator, end, header, bom, comment, last_end):
@@ -150,11 +150,11 @@ def test_uneven_time_column_is_not_used_and_backward_time_refused(tmp_path):
 @FEW
 @given(lengths=st.lists(st.integers(1, 30), min_size=2, max_size=5), jump=st.integers(2, 1000))
 def test_a_record_is_cut_where_frames_are_missing(tmp_path, lengths, jump):
-    lengths = [40, *lengths]  # gaps are rare among the steps
+    lengths = [60, *lengths]  # gaps are rare among the steps
     starts = np.cumsum([0, *lengths[:-1]]) + np.arange(len(lengths)) * jump
     frames = [np.arange(start, start + n) for start, n in zip(starts, lengths, strict=True)]
     rows = "".join(f"{0.25 * k:.2f} {k}\n" for k in np.concatenate(frames))
-    with pytest.warns(TrajlmWarning, match=f"{len(lengths) - 1} gap.* line 42"):
+    with pytest.warns(TrajlmWarning, match=f"{len(lengths) - 1} gap.* line 62"):
         features = read_text(put(tmp_path, "time_(ms) x\n" + rows))
     expected = [f.tolist() for f in frames if len(f) > 1]
     assert [x.ravel().tolist() for x in features.trajectories] == expected
@@ -359,6 +359,7 @@ def test_several_walkers_with_restarts_are_several_trajectories(tmp_path):
         ("# time force", ("force",)),
         ("# made by a program of ours\n#time (ms)\tforce (pN)", ("force (pN)",)),
         ("# two columns here", ("x0", "x1")),
+        ("# pulled twice", ("x0", "x1")),
         ("# force force", ("x0", "x1")),
         ("# from 2020", ("x0", "x1")),
         ("# time force\n", ("x0", "x1")),

@@ -59,7 +59,7 @@ def read_text(
     Columns are separated by commas, semicolons, tabs or blanks; line ends may be LF, CRLF or
     bare CR. Lines that start with ``#``, ``%`` or ``@`` are comments. One line of words before
     the numbers names the columns when there are as many words as columns; it may be a comment
-    with ``#``, as ``numpy.savetxt`` writes it.
+    with ``#``, as ``numpy.savetxt`` writes it, when one of the words is the name of a time.
 
     An evenly spaced column named ``time`` or ``t`` (a unit may follow, as in ``time (ps)``)
     gives dt and is left out unless it is asked for. Where it jumps ahead, frames are missing:
@@ -164,15 +164,17 @@ def read_table(path: PathLike) -> Table:
     separator = _separator(rows[0])
     n_columns = len(split_row(rows[0], separator))
     names, notes = _names(header, separator, n_columns, path)
-    # A word above a single column is as likely a remark as a name.
-    if commented is not None and len(commented) == n_columns > 1:
+    if commented is not None and len(commented) == n_columns:
         names = commented
     values = parse_rows(rows, line_numbers, separator, names, path)
     return Table(names, values, line_numbers, rows, separator, notes)
 
 
 def _names_in_comment(lines: Sequence[str], first: tuple[str, int]) -> tuple[str, ...] | None:
-    """Return the words of a ``#`` line right above the numbers, where NumPy writes the names."""
+    """Return the words of a ``#`` line right above the numbers, where NumPy writes the names.
+
+    Other words are a remark: names are known by one of them being that of a time.
+    """
     row, number = first
     above = lines[number - 2].strip() if number > 1 else ""
     if not above.startswith("#"):
@@ -180,8 +182,8 @@ def _names_in_comment(lines: Sequence[str], first: tuple[str, int]) -> tuple[str
     above = above.lstrip("#").strip()
     mark = _separator(row) or ("\t" if "\t" in above else None)
     words = tuple(split_row(above, mark))
-    plain = all(words) and len(set(words)) == len(words)
-    return words if plain and not any(is_number(word) for word in words) else None
+    distinct = all(words) and len(set(words)) == len(words)
+    return words if distinct and any(TIME_NAME.fullmatch(word) for word in words) else None
 
 
 def _separator(row: str) -> str | None:
