@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from trajlm.data import Features, States
-from trajlm.errors import InputError, OutputError
+from trajlm.errors import InputError, OutputError, TrajlmWarning
 from trajlm.io import (
     atomic_path,
     read_colvar,
@@ -355,10 +355,10 @@ def test_targets_that_cannot_be_written(tmp_path):
         write_states(tmp_path / "s.txt", states)
 
 
-def test_a_dt_without_a_unit_is_refused(tmp_path):
+def test_a_dt_without_a_unit_is_noted(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.arange(10.0))
-    with pytest.raises(InputError, match=r"dt is 0\.1 but nobody says of what: give the unit"):
+    with pytest.warns(TrajlmWarning, match=r"dt is 0\.1 but nobody says of what: give the unit"):
         read_features(path, dt=0.1)
     assert read_features(path, dt=0.1, unit="ms").unit == "ms"
 

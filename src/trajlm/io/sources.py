@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import Features
-from trajlm.errors import InputError
+from trajlm.errors import InputError, TrajlmWarning
 
 PathLike = str | os.PathLike[str]
 Paths = PathLike | Sequence[PathLike]
@@ -83,10 +84,14 @@ def time_of(
     Raises
     ------
     InputError
-        A unit for frames of which nobody says how long they last, or a dt of no unit.
+        A unit for frames of which nobody says how long they last.
     """
     if dt is not None and dt != 1 and unit is None and file_unit == "frame":
-        raise InputError(f"dt is {dt:g} but nobody says of what: give the unit, too, such as ps")
+        warnings.warn(
+            f"dt is {dt:g} but nobody says of what: give the unit, too, such as ps",
+            TrajlmWarning,
+            stacklevel=4,
+        )
     if unit is not None and unit != "frame" and dt is None and file_unit == "frame":
         raise InputError(f"the unit is {unit} but the file does not say dt: give dt, too")
     return {
