@@ -1,5 +1,6 @@
 """Killed, out of disk, refused, twice at once: earlier results stay, resumed ones are right."""
 
+import json
 import multiprocessing
 import os
 import re
@@ -56,36 +57,91 @@ def finished(process):
     return process.exitcode, Path("stderr.txt").read_text()
 
 
-def kill_at_random_moments(n, seed):
-    """Train without interruption once, then kill `n` trainings and resume each."""
-    assert run([*TRAIN, "--out", "whole"]) == 0
+def kill_at_random_moments(n, seed, command, result, resume=("--resume",), suffix=""):
+    """Run `command` in one go, then kill it `n` times and go on; `result` of its output is equal.
+
+    Returns how many were killed before they were done.
+    """
+    assert run([*command, "--out", f"whole{suffix}"]) == 0
     began = time.monotonic()
-    assert finished(in_child(run, [*TRAIN, "--out", "again"]))[0] == 0
+    assert finished(in_child(run, [*command, "--out", f"again{suffix}"]))[0] == 0
     duration = time.monotonic() - began
-    whole = Path("whole/model.safetensors").read_bytes()
+    whole = result(Path(f"whole{suffix}"))
     n_unfinished = 0
     for k, moment in enumerate(np.random.default_rng(seed).uniform(0, 0.9 * duration, n)):
-        out = f"killed{k}"
-        process = in_child(run, [*TRAIN, "--out", out])
+        out = Path(f"killed{k}{suffix}")
+        process = in_child(run, [*command, "--out", str(out)])
         time.sleep(moment)
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        n_unfinished += not Path(out, "model.json").exists()
-        status, sentence = finished(in_child(run, [*TRAIN, "--out", out, "--resume"]))
+        n_unfinished += result(out) is None
+        status, sentence = finished(in_child(run, [*command, "--out", str(out), *resume]))
         assert status == 0, (moment, sentence)
-        assert Path(out, "model.safetensors").read_bytes() == whole, moment
-        assert not Path(out, "checkpoint.safetensors").exists()
-        shutil.rmtree(out)
+        assert result(out) == whole, moment
+        shutil.rmtree(out) if out.is_dir() else out.unlink()
     return n_unfinished
 
 
+def trained(folder):
+    """Return the weights in a model folder; None as long as there are none."""
+    if not Path(folder, "model.json").exists():
+        return None
+    assert not Path(folder, "checkpoint.safetensors").exists()
+    return Path(folder, "model.safetensors").read_bytes()
+
+
+def measured(folder):
+    """Return the numbers of a system of the paper, without the seconds that they took."""
+
+    def without_seconds(values):
+        if isinstance(values, dict):
+            return {k: without_seconds(v) for k, v in values.items() if k != "seconds"}
+        return [without_seconds(v) for v in values] if isinstance(values, list) else values
+
+    results = Path(folder, "kinsoft3", "results.json")
+    return without_seconds(json.loads(results.read_text())) if results.exists() else None
+
+
 def test_a_killed_training_resumes_to_the_bit_identical_model(here):
-    kill_at_random_moments(4, seed=0)
+    kill_at_random_moments(4, 0, TRAIN, trained)
 
 
 @pytest.mark.slow
 def test_fifty_killed_trainings_resume_to_the_bit_identical_model(here):
-    assert kill_at_random_moments(50, seed=1) > 15
+    assert kill_at_random_moments(50, 1, TRAIN, trained) > 15
+
+
+@pytest.mark.slow
+def test_killed_calibrations_resume_to_the_bit_identical_model(here):
+    wells = np.array([[0.999, 0.001], [0.002, 0.998]])
+    states = markov_chain(wells, 1.0, "frame").simulate(60_000, seed=0).trajectories[0]
+    np.save("states.npy", states)
+    short = [*TRAIN, "--epochs", "1", "--window", "20"]
+    assert run([*short, "--out", "m"]) == 0
+    assert "matched" in Path("m/model.json").read_text()
+    kill_at_random_moments(20, 2, short, trained)
+
+
+@pytest.mark.slow
+def test_fifty_killed_generations_go_on_to_the_bit_identical_file(here):
+    assert run([*TRAIN, "--out", "m"]) == 0
+    command = ["generate", "m", "--lanes", "4", "--steps", "1500000"]
+    written = lambda path: path.read_bytes() if path.exists() else None  # noqa: E731
+    assert kill_at_random_moments(50, 4, command, written, suffix=".npy") > 15
+
+
+@pytest.mark.slow
+def test_a_killed_paper_goes_on_to_the_same_numbers(here, monkeypatch):
+    from trajlm.paper import recipe
+
+    whole = recipe.load_recipe("kinsoft3", fast=True)
+    small = {"n_models": 2, "n_lanes": 2, "epochs": 2, "plain_epochs": 1, "max_hidden": 2}
+    data = whole.data.model_copy(update={"n_frames": 4000})
+    models = whole.models.model_copy(update=small | {"lags": (1, 10)})
+    tiny = whole.model_copy(update={"data": data, "models": models})
+    monkeypatch.setattr(recipe, "load_recipe", lambda *_: tiny)
+    command = ["paper", "kinsoft3", "--workers", "1"]
+    assert kill_at_random_moments(50, 3, command, measured, resume=()) > 15
 
 
 def test_a_killed_generation_leaves_the_earlier_file_whole(here):
