@@ -92,7 +92,7 @@ def generation(size: Size, cores: int) -> list[Work]:
         return float(steps * lanes)
 
     def ours(lanes: int, threads: int) -> float:
-        # Long enough that what a lane costs to set up (some 50 microseconds) does not count.
+        # Long enough that what a lane costs to set up does not count.
         longer = threads * (LONGER if lanes == LANES[-1] else 1)
         steps = int(max(3, tokens / lanes * longer))
         model.generate(steps, lanes, start=0, n_threads=threads)
