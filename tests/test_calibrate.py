@@ -135,6 +135,13 @@ def test_a_state_that_no_trajectory_connects_joins_the_largest_set():
     assert sets.assignment[6] == np.argmax(populations)
 
 
+def test_where_every_state_is_slow_each_is_a_set_of_its_own():
+    chain = np.array([[0.996, 0.003, 0.001], [0.002, 0.994, 0.004], [0.001, 0.003, 0.996]])
+    sets = find_slow_sets(simulate(chain, 60_000, seed=1), LAG)
+    np.testing.assert_array_equal(sets.memberships, np.eye(3))
+    np.testing.assert_array_equal(sets.assignment, np.arange(3))
+
+
 def test_the_shift_of_a_path_adds_up_to_tilt_and_mobility():
     sets = find_slow_sets(simulate(TRUTH, 60_000, seed=1), LAG)
     crisp = type(sets)(np.eye(2)[sets.assignment], sets.assignment, sets.slowest)

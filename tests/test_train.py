@@ -119,12 +119,43 @@ def test_network_starts_as_the_markov_model():
     from trajlm.trainer import build_network
 
     states = chain_states(4000)
-    weights = export_weights(build_network(states, SMALL, both_ways=False))
+    weights = export_weights(build_network(states, SMALL, window=20, both_ways=False))
     np.testing.assert_allclose(weights.skip, np.log(smoothed_transition_matrix(states)), rtol=1e-5)
     assert not weights.readout.any()
     assert not weights.readout_bias.any()
     plain = SMALL.model_copy(update={"bigram_skip": False})
-    assert not export_weights(build_network(states, plain, both_ways=False)).skip.any()
+    assert not export_weights(build_network(states, plain, window=20, both_ways=False)).skip.any()
+
+
+def test_slow_units_start_with_memories_from_one_frame_to_a_window():
+    from trajlm.trainer import build_network
+
+    states = chain_states(4000)
+    whole = SMALL.model_copy(update={"slow_units": 0.5})
+    weights = export_weights(build_network(states, whole, window=100, both_ways=False))
+    own = export_weights(
+        build_network(states, SMALL.model_copy(update={"slow_units": 0.0}), 100, both_ways=False)
+    )
+    inputs, forget, *others = weights.gate_bias.reshape(4, 8)
+    kept = 1 / (1 + np.exp(-forget[:4]))
+    np.testing.assert_allclose(kept / (1 - kept), [1, 100 ** (1 / 3), 100 ** (2 / 3), 100], 1e-4)
+    np.testing.assert_allclose(inputs[:4], -forget[:4], atol=1e-6)
+    unchanged = own.gate_bias.reshape(4, 8)
+    np.testing.assert_array_equal(forget[4:], unchanged[1, 4:])
+    np.testing.assert_array_equal(others, unchanged[2:])
+
+
+def test_memory_that_is_seldom_asked_for_is_learned():
+    # Three wells in a row, left once in 100 frames: from the middle the walk always goes on.
+    q = 0.01
+    T = np.array([[1 - q, q, 0, 0], [0, 1 - q, 0, q], [q, 0, 1 - q, 0], [0, 0, q, 1 - q]])
+    process = HiddenMarkovProcess(T, np.eye(3)[[0, 1, 1, 2]])
+    states = process.simulate(200_000, seed=1)
+    small = {"hidden_dim": 16, "embedding_dim": 8, "epochs": 12, "learning_rate": 5e-3}
+    model = LSTMEstimator(**small, seed=0, calibration=False).fit_fetch(states)
+    excess, _ = excess_entropy(process, model, seed=2)
+    without_memory = q / 2 * np.log(2)
+    assert excess < 0.2 * without_memory
 
 
 def test_baselines_are_reported_beside_the_training():

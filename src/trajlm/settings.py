@@ -18,6 +18,9 @@ class TrainingSettings(BaseModel):
     hidden_dim: int = Field(64, ge=1, description="number L of LSTM units")
     embedding_scale: float = Field(1.0, gt=0, description="spread of the state vectors at start")
     bigram_skip: bool = Field(True, description="add B[s(t)], started from the MSM, to the logits")
+    slow_units: float = Field(
+        0.5, ge=0, le=1, description="share of units that start with memories of up to a window"
+    )
     epochs: int = Field(40, ge=1, description="passes over the training stretch at most")
     learning_rate: float = Field(2e-3, gt=0, description="Adam's at the start; cosine to zero")
     window: int = Field(100, ge=2, description="frames after which gradients are cut")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 import warnings
 from dataclasses import asdict
@@ -98,7 +99,7 @@ class Trainer:
             )
         self.baselines = _baselines(training, validation)
         self.direction = find_direction(training, settings.reversible, settings.seed)
-        self.network = build_network(training, settings, self.direction.both_ways)
+        self.network = build_network(training, settings, self.window, self.direction.both_ways)
         self.network.to(self.device)
         self.averaged = copy.deepcopy(self.network)
         self.optimizer = torch.optim.Adam(
@@ -289,8 +290,14 @@ class Trainer:
         self.history = history
 
 
-def build_network(training: States, settings: TrainingSettings, both_ways: bool) -> LSTMNetwork:
-    """Return the network before its first step: with the skip, the smoothed Markov model."""
+def build_network(
+    training: States, settings: TrainingSettings, window: int, both_ways: bool
+) -> LSTMNetwork:
+    """Return the network before its first step: with the skip, the smoothed Markov model.
+
+    The memories of its slow units are spread from one frame to a window, evenly on a
+    logarithmic scale.
+    """
     import torch
 
     from trajlm.models.network import LSTMNetwork
@@ -299,6 +306,9 @@ def build_network(training: States, settings: TrainingSettings, both_ways: bool)
     if settings.bigram_skip:
         transitions = smoothed_transition_matrix(training, both_ways=both_ways)
         log_transitions = torch.from_numpy(np.log(transitions)).float()
+    memories = torch.logspace(
+        0.0, math.log10(window), round(settings.slow_units * settings.hidden_dim)
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return LSTMNetwork(
@@ -307,6 +317,7 @@ def build_network(training: States, settings: TrainingSettings, both_ways: bool)
             settings.hidden_dim,
             log_transitions,
             settings.embedding_scale,
+            memories,
         )
 
 

@@ -89,9 +89,11 @@ def find_slow_sets(states: States, lag: int) -> SlowSets | None:
     rows = counts.sum(axis=1)
     eigenvalues = np.sort(np.linalg.eigvalsh(counts / np.sqrt(np.outer(rows, rows))))[::-1]
     n_sets = int((eigenvalues > SLOW).sum())
-    if n_sets < 2 or n_sets >= len(kept):
+    if n_sets < 2:
         return None
-    inside = np.clip(np.asarray(pcca(counts / rows[:, None], n_sets).memberships), 0.0, 1.0)
+    inside = np.eye(n_sets)
+    if n_sets < len(kept):
+        inside = np.clip(np.asarray(pcca(counts / rows[:, None], n_sets).memberships), 0.0, 1.0)
     memberships = np.zeros((states.n_states, n_sets))
     memberships[:, np.argmax(rows @ inside)] = 1.0
     memberships[kept] = inside / inside.sum(axis=1, keepdims=True)

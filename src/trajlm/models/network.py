@@ -23,6 +23,9 @@ class LSTMNetwork(nn.Module):
         the memory. None: no skip (the network of the 2020 paper).
     embedding_scale
         Standard deviation of the state vectors at the start.
+    memories
+        Frames after which the first units forget at the start, shape (n_slow,); the others begin
+        as PyTorch's do, with some two frames.
     """
 
     def __init__(
@@ -32,12 +35,15 @@ class LSTMNetwork(nn.Module):
         hidden_dim: int,
         log_transitions: Tensor | None = None,
         embedding_scale: float = 1.0,
+        memories: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(n_states, embedding_dim)
         with torch.no_grad():
             self.embedding.weight.mul_(embedding_scale)
         self.lstm = nn.LSTM(embedding_dim, hidden_dim)
+        if memories is not None:
+            self._remember(memories)
         self.readout = nn.Linear(hidden_dim, n_states)
         self.skip: nn.Embedding | None = None
         if log_transitions is not None:
@@ -45,6 +51,20 @@ class LSTMNetwork(nn.Module):
             self.skip.load_state_dict({"weight": log_transitions})
             nn.init.zeros_(self.readout.weight)
             nn.init.zeros_(self.readout.bias)
+
+    def _remember(self, memories: Tensor) -> None:
+        """Let the first units keep t / (1 + t) of their memory a frame, and take in the rest.
+
+        Gradients of a long memory vanish in units that forget at once; these do not (the chrono
+        initialisation of Tallec and Ollivier, arXiv:1804.11188).
+        """
+        biases = dict(self.lstm.named_parameters())
+        forget = memories.log()
+        with torch.no_grad():
+            for name, bias in (("bias_ih_l0", forget), ("bias_hh_l0", torch.zeros_like(forget))):
+                gates = biases[name].view(4, self.lstm.hidden_size)
+                gates[0, : len(memories)] = -bias
+                gates[1, : len(memories)] = bias
 
     def initial_memory(self, n_streams: int) -> Memory:
         """Return the memory of streams with no past: two zeros of shape (1, n_streams, L)."""

@@ -213,7 +213,11 @@ def _settings(recipe: Recipe, seed: int, plain: bool) -> TrainingSettings:
     if epochs:
         chosen["epochs"] = epochs
     if plain:
-        chosen |= {"bigram_skip": False, "embedding_scale": PLAIN_EMBEDDING_SCALE}
+        chosen |= {
+            "bigram_skip": False,
+            "slow_units": 0.0,
+            "embedding_scale": PLAIN_EMBEDDING_SCALE,
+        }
     return training_settings(**chosen)
 
 
