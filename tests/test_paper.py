@@ -89,7 +89,7 @@ def test_wells_in_the_plane_are_those_nearest_in_the_plane():
 
 def test_the_simulation_is_held_against_exact_values_at_two_time_steps():
     recipe = tiny("linear3", n_frames=40_000, n_trajectories=2)
-    checks = check_potential(recipe, make_features(recipe))
+    checks = check_potential(recipe)
     assert len(checks) == 8
     assert {check.quantity.split(", ")[1] for check in checks} == {"step 0.01", "step 0.005"}
     energy = [check for check in checks if check.quantity.startswith("mean energy")]

@@ -33,15 +33,16 @@ from trajlm.systems.hidden_markov import (
     HiddenMarkovProcess,
     markov_chain,
 )
-from trajlm.systems.potentials import POTENTIALS, exact_populations, mean_energy
+from trajlm.systems.potentials import POTENTIALS, GaussianWells, exact_populations, mean_energy
 
 Advance = Callable[[int], None]
 
 # Reversible, as molecular processes at equilibrium are.
 MARKOV3_TRANSITION_MATRIX = ((0.95, 0.04, 0.01), (0.04, 0.92, 0.04), (0.02, 0.08, 0.9))
 KINSOFT_LEVEL3_DT = 0.2
-# Blocks for the mean energy: each hundreds of frames long, and the energy forgets in a few.
-ENERGY_BLOCKS = 50
+# Walkers that check a potential, and their frames together in lengths of a data trajectory.
+CHECK_WALKERS = 20
+CHECK_LENGTHS = 4
 
 
 @dataclass(frozen=True)
@@ -184,43 +185,43 @@ def exact_values(recipe: Recipe) -> npt.NDArray[np.float64] | None:
     return None
 
 
-def check_potential(recipe: Recipe, features: Features) -> list[ExactCheck]:
+def check_potential(recipe: Recipe) -> list[ExactCheck]:
     """Hold populations and mean energy against the exact ones, and with half the time step.
 
-    The populations are those of raw x, without running mean, as in the quadrature.
+    Many short walkers, which start in wells at random, since their spread gives honest intervals
+    where one trajectory holds few relaxations. The populations are those of raw x, without
+    running mean, as in the quadrature.
     """
     from trajlm.systems.langevin import simulate_langevin
 
     assert isinstance(recipe.data, PotentialData)
     potential = POTENTIALS[recipe.data.system]
     halved = replace(potential, h=potential.h / 2, steps_per_frame=2 * potential.steps_per_frame)
-    second = simulate_langevin(
-        halved, recipe.data.n_frames, recipe.data.n_trajectories, recipe.seed + 1
-    )
+    n_frames = CHECK_LENGTHS * recipe.data.n_frames // CHECK_WALKERS
     checks = []
-    for simulated, h in ((features, potential.h), (second, halved.h)):
-        checks.append(_check_energy(recipe, simulated, h))
-        x = simulated.select(["x"])
-        centers = sorted(center for center, _ in potential.wells)
-        states = NearestCenters(centers).fit(x).transform(x)
-        bounds = population_intervals(states)
-        for name, exact, p, low, high in zip(
-            recipe.views[0].groups.names,
-            exact_populations(potential),
-            populations(states),
-            *bounds,
-            strict=True,
-        ):
-            checks.append(
-                ExactCheck(f"population of {name}, step {h:g}", float(exact), float(p), low, high)
-            )
+    for one, seed in ((potential, recipe.seed + 1), (halved, recipe.seed + 2)):
+        simulated = simulate_langevin(one, n_frames, CHECK_WALKERS, seed)
+        checks += [_check_energy(one, simulated), *_check_populations(recipe, one, simulated)]
     return checks
 
 
-def _check_energy(recipe: Recipe, simulated: Features, h: float) -> ExactCheck:
-    assert isinstance(recipe.data, PotentialData)
-    potential = POTENTIALS[recipe.data.system]
-    energies = np.concatenate([potential.energy(*x.T) for x in simulated.trajectories])
-    means = [block.mean() for block in np.array_split(energies, ENERGY_BLOCKS)]
+def _check_energy(potential: GaussianWells, simulated: Features) -> ExactCheck:
+    means = [potential.energy(*x.T).mean() for x in simulated.trajectories]
     measured, low, high = mean_interval(means)
-    return ExactCheck(f"mean energy, step {h:g}", mean_energy(potential), measured, low, high)
+    name = f"mean energy, step {potential.h:g}"
+    return ExactCheck(name, mean_energy(potential), measured, low, high)
+
+
+def _check_populations(
+    recipe: Recipe, potential: GaussianWells, simulated: Features
+) -> list[ExactCheck]:
+    x = simulated.select(["x"])
+    states = NearestCenters(sorted(center for center, _ in potential.wells)).fit(x).transform(x)
+    low, high = population_intervals(states, n_blocks=CHECK_WALKERS)
+    exact, measured = exact_populations(potential), populations(states)
+    return [
+        ExactCheck(f"population of {name}, step {potential.h:g}", *map(float, values))
+        for name, *values in zip(
+            recipe.views[0].groups.names, exact, measured, low, high, strict=True
+        )
+    ]

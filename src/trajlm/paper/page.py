@@ -95,7 +95,8 @@ def _checks(result: SystemResult) -> list[Block]:
         Table(("quantity", "exact", "simulated", "95 % interval", ""), rows),
         Paragraph(
             f"{n_inside} of {len(rows)} exact values lie in the interval of the simulation "
-            "(one in twenty falls outside by chance). Exact values by quadrature; populations by "
+            "(one in twenty falls outside by chance), which are walkers of their own, at the time "
+            "step of the data and at half of it. Exact values by quadrature; populations by "
             "nearest centre of raw x."
         ),
     ]

@@ -141,7 +141,7 @@ def run_recipe(
     checks: tuple[ExactCheck, ...] = ()
     if isinstance(recipe.data, PotentialData):
         with clock.stage("checks against exact values"):
-            checks = _checks(recipe, folder, features)
+            checks = _checks(recipe, folder)
     paths = {view.name: _states_file(recipe, view, features, folder) for view in recipe.views}
     with clock.stage("fits and trainings"):
         run_tasks(_learning(recipe, folder, paths), workers, say)
@@ -188,10 +188,10 @@ def _features(recipe: Recipe, folder: Path, say: Say, progress: Progress) -> Fea
     return features
 
 
-def _checks(recipe: Recipe, folder: Path, features: Features) -> tuple[ExactCheck, ...]:
+def _checks(recipe: Recipe, folder: Path) -> tuple[ExactCheck, ...]:
     path = folder / f"checks-{recipe.digest('data')}.json"
     if not path.exists():
-        write_json(path, [vars(check) for check in check_potential(recipe, features)])
+        write_json(path, [vars(check) for check in check_potential(recipe)])
     return tuple(ExactCheck(**values) for values in json.loads(path.read_text()))
 
 
