@@ -13,8 +13,9 @@ from trajlm.data import States, smallest_unsigned
 
 Floats = npt.NDArray[np.float64]
 
-# A process is slow when more than this is left of its correlation after the lag.
-SLOW = np.exp(-1.0)
+# A process is slow when more than this is left of its correlation after the lag: when it takes
+# more than three lags. What is faster is seen whole often enough.
+SLOW = np.exp(-1 / 3)
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class SlowKinetics:
 def find_slow_sets(states: States, lag: int) -> SlowSets | None:
     """Return the slow sets of the data, or None when nothing is slow.
 
-    There is one set more than processes of which more than 1/e is left after `lag` frames, as
-    the symmetrised transition matrix at that lag shows them. Memberships are those of PCCA+
+    There is one set more than processes that take more than three lags, as the symmetrised
+    transition matrix at that lag shows them. Memberships are those of PCCA+
     (Roeblitz and Weber, Adv. Data Anal. Classif. 7:147 (2013)) on its largest connected part;
     a state outside belongs to the most populated set.
     """
