@@ -56,6 +56,7 @@ def view_values(view: ViewResult) -> dict[str, Any]:
         "free_energy_low": data.free_energy.low,
         "free_energy_high": data.free_energy.high,
         "exact_populations": data.exact_populations,
+        "plane_inside": plane_inside(view) if view.plane is not None else None,
         "group_populations": data.group_free_energy.populations,
         "commit_times": reference.commit_times * reference.dt,
         "counts": reference.counts,
@@ -111,6 +112,32 @@ def source_values(source: Source, view: ViewResult) -> dict[str, Any]:
             for run in source.runs
         ],
     }
+
+
+# Frames that a stay must last for its transition to tell which wells are neighbours.
+CONNECTIVITY_FRAMES = 100
+
+
+def connectivity_time(view: ViewResult) -> int:
+    """Return the index of the commit time by which the connectivity is judged."""
+    assert view.plane is not None
+    times, in_plane = view.data.stick.transitions.commit_times, view.plane.transitions.commit_times
+    wanted = int(np.searchsorted(times, CONNECTIVITY_FRAMES))
+    return min(wanted, len(times) - 1, len(in_plane) - 1)
+
+
+def plane_inside(view: ViewResult) -> dict[str, int]:
+    """Return for how many ordered pairs of wells each model's rate lies in the plane's interval."""
+    assert view.plane is not None
+    m = connectivity_time(view)
+    low, high = (bound[m] for bound in view.plane.transitions.rate_intervals())
+    pairs = ~np.eye(len(low), dtype=bool)
+    found = {}
+    for source in view.sources:
+        if source.lag == 1:
+            rates = source.rates()[0][m]
+            found[source.name] = int(((low <= rates) & (rates <= high))[pairs].sum())
+    return found
 
 
 def exact_inside(source: Source, view: ViewResult) -> list[bool] | None:

@@ -9,7 +9,13 @@ import numpy as np
 from trajlm.analysis import mean_interval
 from trajlm.paper import figures
 from trajlm.paper.measure import agreement_from, kullback_leibler, rates_inside
-from trajlm.paper.results import SCORED, cross_nats, exact_inside
+from trajlm.paper.results import (
+    SCORED,
+    connectivity_time,
+    cross_nats,
+    exact_inside,
+    plane_inside,
+)
 from trajlm.paper.run import PLAIN_EMBEDDING_SCALE, ViewResult
 from trajlm.report.document import Block, Figure, Heading, Paragraph, Table
 from trajlm.report.words import interval, listed, number, physical_time
@@ -194,8 +200,7 @@ def _connectivity(view: ViewResult) -> list[Block]:
     assert view.plane is not None
     plane, seen = view.plane.transitions, view.data.stick.transitions
     names = view.view.groups.names
-    m = int(np.searchsorted(seen.commit_times, 100))
-    m = min(m, len(seen.commit_times) - 1, len(plane.commit_times) - 1)
+    m = connectivity_time(view)
     low, high = plane.rate_intervals()
     by_name = {source.name: source.rates()[0] for source in view.sources if source.lag == 1}
     scale = 1e6
@@ -210,15 +215,12 @@ def _connectivity(view: ViewResult) -> list[Block]:
         cells += [number(rates[m, i, j] * scale) for rates in by_name.values()]
         rows.append(tuple(cells))
     header = ("transition", "plane, 95 % interval", "data (x only)", *by_name)
-    inside = [
-        (low[m, i, j] <= by_name["LSTM"][m, i, j] <= high[m, i, j])
-        for i, j in np.argwhere(~np.eye(len(names), dtype=bool))
-    ]
-    time = int(seen.commit_times[m])
+    inside = listed([f"{name} {n}" for name, n in plane_inside(view).items()])
     text = (
-        f"Transitions per million frames that hold {time} frames. The wells told apart in the "
-        "plane, prepared in the same way, show what x hides; the LSTM, which sees x alone, "
-        f"is inside the plane's 95 % interval for {sum(inside)} of {len(inside)} transitions."
+        f"Transitions per million frames that hold {seen.commit_times[m]} frames. The wells told "
+        "apart in the plane, prepared in the same way, show what x hides. Of these "
+        f"{len(rows)} rates, inside the plane's 95 % interval for models that see x alone: "
+        f"{inside}."
     )
     return [Heading("The connectivity that x hides"), Table(header, tuple(rows)), Paragraph(text)]
 
