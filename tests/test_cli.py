@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
 
 from trajlm.cli import run
+from trajlm.io import read_states
 from trajlm.systems.hidden_markov import markov_chain
 
 CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
@@ -87,6 +89,57 @@ def test_simulate_and_discretize(here, capsys):
         archive = np.load(f"{name}.npz")
         assert archive["states"].max() < n
         assert len(archive["lengths"]) == 2
+
+
+def test_discretize_says_how_long_a_frame_is(here, capsys):
+    x = np.random.default_rng(0).normal(size=500)
+    np.savetxt("x.txt", x)
+    np.savetxt("timed.txt", np.column_stack([1e-4 * np.arange(500), x]), header="time x")
+    for name, options, shown, note in (
+        ("x.txt", (), "one each 1 frame;", "--dt and --unit give rates a time"),
+        ("x.txt", ("--average", 10), "one each 10 frames;", "--dt and --unit give"),
+        ("x.txt", ("--dt", 0.1), "one each 0.1 time units;", "give the unit, too"),
+        ("x.txt", ("--dt", 0.1, "--average", 10), "one each 1 time unit;", "give the unit, too"),
+        ("x.txt", ("--dt", 0.1, "--unit", "ms"), "one each 0.1 ms;", ""),
+        ("timed.txt", (), "one each 0.0001 time units;", "--unit names it, such as --unit s"),
+        ("timed.txt", ("--unit", "s"), "one each 0.0001 s;", ""),
+    ):
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always")
+            output = ok(capsys, "discretize", name, "--bins", 5, *options, "--out", "s.npz")
+        assert shown in output.out
+        said = [*output.err.strip().splitlines(), *(str(n.message) for n in notes)]
+        assert len(said) == bool(note)
+        assert note in "".join(said)
+
+
+def test_a_period_is_declared(here, capsys):
+    angles = (np.random.default_rng(0).normal(180, 20, 500) + 180) % 360 - 180
+    np.savetxt("phi.txt", angles)
+    arguments = ("discretize", "phi.txt", "--dt", 1, "--unit", "ps", "--period", -180, 180)
+    ok(capsys, *arguments, "--bins", 4, "--average", 5, "--out", "s.npz")
+    states = read_states("s.npz")
+    assert states.centers.tolist() == [-135, -45, 45, 135]
+    assert states.counts()[1:3].sum() == 0  # a plain mean of the angles would lie there
+    assert "lower to a higher" in refused(
+        capsys, *arguments[:-1], -200, "--bins", 4, "--out", "t.npz"
+    )
+
+
+def test_folders_without_a_model_are_told_apart(here, capsys):
+    ok(capsys, "compare", "states.npy", "same=states.npy", "--out", "report")
+    assert "a report and no model: open report/index.html" in refused(capsys, "info", "report")
+    (here / "m").mkdir()
+    (here / "m" / "checkpoint.safetensors").touch()
+    for arguments in (("info", "m"), ("generate", "m", "--steps", 10, "--out", "g.npy")):
+        sentence = refused(capsys, *arguments)
+        assert "unfinished training" in sentence
+        assert "trajlm train STATES --out m --resume" in sentence
+
+
+def test_features_are_no_states(here, capsys):
+    ok(capsys, "simulate", "linear3", "--frames", 50, "--out", "x.npz")
+    assert "(trajlm discretize)" in refused(capsys, "train", "x.npz", "--out", "m")
 
 
 def test_plain_rows_are_trajectories(here, capsys):

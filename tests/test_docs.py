@@ -44,8 +44,7 @@ def make_colvar(folder):
 
 def make_trace(folder):
     x = 700 + 5 * np.repeat(walk(4000), 10) + np.random.default_rng(1).normal(0, 1, 40_000)
-    table = np.column_stack([0.1 * np.arange(40_000), x])
-    np.savetxt(folder / "trace.txt", table, header="time_(ms) extension", comments="", fmt="%.3f")
+    np.savetxt(folder / "trace.txt", x, header="extension", comments="", fmt="%.3f")
 
 
 def make_runs(folder):

@@ -85,7 +85,9 @@ def test_features_round_trip(tmp_path, tables, dt, unit, note):
     assert (back.names, back.dt, back.unit, back.periods) == (names, dt, unit, periods)
     assert back.notes == (note,)
     assert read_features(tmp_path / "f.npz", columns=["0"]).names == names[:1]
-    assert read_features(tmp_path / "f.npz", dt=3.0).unit == unit
+    with warnings.catch_warnings():  # that the file says another dt
+        warnings.simplefilter("ignore", TrajlmWarning)
+        assert read_features(tmp_path / "f.npz", dt=3.0).unit == unit
 
 
 @FEW
@@ -110,6 +112,28 @@ def test_states_round_trip(tmp_path, rows, more, with_centers):
         np.testing.assert_array_equal(back.centers, centers)
     else:
         assert back.centers is None
+
+
+def test_nan_matters_in_the_columns_that_are_used_only(tmp_path):
+    table = np.array([[1.0, np.nan], [2.0, 3.0]])
+    np.savez(tmp_path / "x.npz", a=table, b=table)
+    for path in (put(tmp_path, npy_bytes(table), "x.npy"), tmp_path / "x.npz"):
+        features = read_features(path, columns=["x0"])
+        assert (features.names, features.trajectories[-1].tolist()) == (("x0",), [[1.0], [2.0]])
+        with pytest.raises(InputError, match="column 'x1'"):
+            read_features(path)
+
+
+def test_dt_and_unit_given_are_held_against_those_of_the_file(tmp_path):
+    write_states(tmp_path / "s.npz", States((np.array([0, 1, 2]),), dt=0.2, unit="ps"))
+    with pytest.warns(TrajlmWarning, match="says 0.2 ps a frame, but 1 ps as given is used"):
+        assert read_states(tmp_path / "s.npz", dt=1).dt == 1
+    assert read_states(tmp_path / "s.npz", dt=0.2, unit="ps").dt == 0.2
+    path = put(tmp_path, npy_bytes(np.array([0, 1, 2])), "s.npy")
+    with pytest.warns(TrajlmWarning, match="nobody says of what") as warned:
+        states = read_states(path, dt=0.1)
+    assert (states.dt, states.unit, len(warned)) == (0.1, "time unit", 1)
+    assert read_states(path, dt=1).unit == "frame"
 
 
 def test_states_as_rows_of_npy(tmp_path):

@@ -132,7 +132,11 @@ def test_even_time_column_gives_dt(tmp_path):
     features = read_text(path)
     assert (features.dt, features.unit, features.names) == (0.1, "time unit", ("x",))
     assert read_text(path, unit="ms").unit == "ms"
-    assert read_text(path, dt=5.0).dt == 5.0
+    with pytest.warns(
+        TrajlmWarning, match="says 0.1 time units a frame, but 5 time units as given is"
+    ):
+        assert read_text(path, dt=5.0).dt == 5.0
+    assert read_text(path, dt=5.0, unit="ms").dt == 5.0
     assert read_text(path, columns=["time", "x"]).names == ("time", "x")
     features = read_text(put(tmp_path, "Time (ps),x\n0,1\n2,2\n4,3\n"))
     assert (features.dt, features.unit, features.names) == (2.0, "ps", ("x",))
@@ -178,9 +182,121 @@ def test_files_of_a_list_stay_apart_and_must_agree(tmp_path):
     q = put(tmp_path, colvar([0, 2, 4], [1, 2, 3]), "q")
     with pytest.raises(InputError, match=r"/p and .*/q have different dt"):
         read_features([p, q])
-    assert read_features([p, q], dt=1.0).dt == 1.0
+    with pytest.warns(TrajlmWarning, match="says 2 ps a frame, but 1 ps as given is"):
+        assert read_features([p, q], dt=1.0).dt == 1.0
     with pytest.raises(InputError, match="no file"):
         read_features([])
+
+
+DECIMALS = st.lists(st.integers(-999_999, 999_999), min_size=2, max_size=30)
+
+
+@FEW
+@given(values=DECIMALS, header=st.sampled_from(["Ext_9", "Force (pN)", "", "x y"]), end=ENDS)
+def test_decimal_commas_are_asked_about_and_never_two_columns(tmp_path, values, header, end):
+    """Three decimals: known by a header of one name, or by a zero right after the comma."""
+    rows = [f"{v / 1000:.3f}".replace(".", ",") for v in values]
+    path = put(tmp_path, end.join([header, *rows] if header else rows))
+    if header in ("", "x y") and not any(",0" in row for row in rows):
+        assert read_text(path).n_columns == 2
+        return
+    with pytest.raises(InputError, match=r"line [12]: .*decimal commas\?"):
+        read_features(path)
+
+
+@FEW
+@given(
+    table=st.lists(st.tuples(st.integers(-9999, 9999), st.integers(0, 9999)), min_size=1),
+    header=st.sampled_from(["", "x,y", "x y", "# made by hand", "Ext_9,"]),
+    blank=st.booleans(),
+)
+def test_two_columns_of_whole_numbers_are_read_as_such(tmp_path, table, header, blank):
+    separator = ", " if blank else ","
+    rows = [f"{a}{separator}{b}" for a, b in table]
+    path = put(tmp_path, "\n".join([header, *rows] if header else rows))
+    assert read_features(path).trajectories[0].tolist() == [list(row) for row in table]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Ext\n711,657\n712\n", 3),
+        ("711,657\n712\n", 2),
+        ("t;x\n0,0;711,657\n0,1;712,5\n", 2),
+        ("t\tx\n0,0\t711,657\n", 2),
+        ("0,0 711\n0,1 712,5\n", 1),
+    ],
+)
+def test_what_decimal_commas_break_asks_about_them(tmp_path, text, line):
+    with pytest.raises(InputError, match=rf"line {line}: .*\(decimal commas\? write points\)"):
+        read_features(put(tmp_path, text))
+
+
+def test_nan_matters_in_the_columns_that_are_used_only(tmp_path):
+    path = put(tmp_path, "time,phi,psi\n0,1,nan\n1,2,3\n")
+    assert read_features(path, columns="phi").dt == 1
+    with pytest.raises(InputError, match=r"line 2: nan in column 'psi'"):
+        read_features(path)
+    with pytest.raises(InputError, match=r"line 3: nan in column 'time'"):
+        read_features(put(tmp_path, "time,phi\n0,1\nnan,2\n"), columns="phi")
+    path = put(tmp_path, colvar([0, 1], [(1, np.nan), (2, 3)], "phi psi"))
+    assert read_features(path, columns="phi").n_columns == 1
+    with pytest.raises(InputError, match=r"line 2: nan in column 'psi'"):
+        read_features(path, columns=["psi", "phi"])
+
+
+def test_columns_with_a_comma_are_to_be_given_one_by_one(tmp_path):
+    path = put(tmp_path, "phi psi d\n1 2 3\n4 5 6\n")
+    with pytest.raises(InputError, match="give each on its own, --column phi --column d"):
+        read_text(path, columns=["phi, d"])
+
+
+XVG = """# made by gmx
+@    title "Ramachandran"
+@    xaxis  label "Time (ps)"
+@    yaxis  label "Angle (deg)"
+@TYPE xy
+@ s0 legend "phi"
+@ s1 legend "psi"
+"""
+
+
+def test_xvg_names_its_columns_and_its_time(tmp_path):
+    path = put(tmp_path, XVG + "0.0 -60 120\n2.0 -70 130\n4.0 -80 140\n", "angles.xvg")
+    features = read_features(path)
+    assert (features.names, features.dt, features.unit) == (("phi", "psi"), 2.0, "ps")
+    assert read_features(path, columns=["2"]).names == ("psi",)
+    other = XVG.replace('"psi"', '"phi"')
+    assert read_features(put(tmp_path, other + "0 -60 120\n2 -70 130\n")).names[0] == "x0"
+    assert read_features(put(tmp_path, XVG + "0 -60\n2 -70\n")).names == ("phi",)
+
+
+@FEW
+@given(
+    head=st.lists(
+        st.text(st.characters(exclude_characters="\0"), max_size=20).map("@ s0 legend {}".format),
+        max_size=4,
+    )
+)
+def test_any_lines_of_an_xvg_are_read(tmp_path, head):
+    lines = [" ".join(line.split()) for line in head]
+    path = put(tmp_path, "\n".join([*lines, "0 1", "1 2"]))
+    assert read_features(path).trajectories[0][:, -1].tolist() == [1, 2]
+
+
+def test_a_period_is_given_where_the_file_cannot_say_it(tmp_path):
+    path = put(tmp_path, "phi psi\n-170 1\n175 2\n")
+    assert read_features(path, period=(-180, 180)).periods == ((-180, 180),) * 2
+    for period in ((180, -180), (0, np.inf), (np.nan, 1)):
+        with pytest.raises(InputError, match="from a lower to a higher number"):
+            read_features(path, period=period)
+
+
+@pytest.mark.parametrize("suffix", ["xtc", "trr", "nc", "dcd"])
+def test_a_molecular_trajectory_is_no_table(tmp_path, suffix):
+    path = put(tmp_path, b"\0\0\7\xcb" * 300, f"t.{suffix}")
+    with pytest.raises(InputError, match=r"molecular trajectory: .*\(trajlm features\)"):
+        read_features(path)
 
 
 @pytest.mark.skipif(not RIBOSWITCH.exists(), reason="needs TRAJLM_DATA with the riboswitch record")
@@ -207,7 +323,9 @@ def test_colvar_fields_periods_and_time(tmp_path):
     assert features.periods == ((-np.pi, np.pi), None, (0.0, 2 * np.pi))
     assert read_colvar(path, columns=["3", "psi"]).names == ("d", "psi")
     assert read_colvar(path, columns="time").trajectories[0].ravel().tolist() == [0, 0.002, 0.004]
-    assert read_colvar(path, dt=2.0, unit="ns").dt == 2.0
+    assert read_warned(path, "says 0.002 ps a frame, but 2 ns", dt=2.0, unit="ns").dt == 2.0
+    assert read_warned(path, "says 0.002 ps a frame, but 0.002 ns", unit="ns").unit == "ns"
+    assert read_colvar(path, dt=0.002, unit="ps").dt == 0.002
     with pytest.raises(InputError, match="there are time, phi, psi, d"):
         read_colvar(path, columns=["chi"])
 
@@ -225,7 +343,7 @@ def test_parse_pi(text, value):
 @given(
     n=st.integers(2, 40),
     stop=st.integers(2, 40),
-    restart=st.integers(0, 39),
+    restart=st.integers(1, 39),
     extra=st.integers(1, 9),
 )
 @FEW
@@ -249,6 +367,15 @@ def test_colvar_repeated_frames_after_restart(tmp_path, n, stop, restart, extra)
         features = read_colvar(path)
     assert features.trajectories[0].ravel().tolist() == expected
     assert features.dt == 0.1
+
+
+def test_two_walkers_in_one_file_are_refused(tmp_path):
+    walkers = colvar([0, 1, 2], [1, 2, 3]) + colvar([0, 1, 2], [4, 5, 6])
+    with pytest.raises(InputError, match=r"line 6: .* all 3 frames .* two runs in one file"):
+        read_colvar(put(tmp_path, walkers))
+    stopped_at_its_start = colvar([0], [1]) + colvar([0, 1, 2], [4, 5, 6])
+    features = read_warned(put(tmp_path, stopped_at_its_start), "1 repeated frame ")
+    assert features.trajectories[0].ravel().tolist() == [4, 5, 6]
 
 
 def test_colvar_two_restarts(tmp_path):

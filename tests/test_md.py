@@ -1,5 +1,7 @@
 """Molecular trajectories as OpenMM writes them: features in, structures out."""
 
+import os
+import warnings
 from importlib import resources
 
 import numpy as np
@@ -136,6 +138,7 @@ def with_times(folder, tmp_path, times):
         ([0, 1, 2, 1, 2], r"frame 3: the time goes from 2 ps back to 1 ps"),
         ([0, 1, 2, 2, 3], r"frame 3: the time goes from 2 ps again to 2 ps"),
         ([0, 1, 2, 4, 5], r"frame 3: .* a step of 1 ps was expected"),
+        ([0, 0.2, 0.4, 0.2], r"from 0.4 ps back to 0.2 ps"),
         ([0, 0, 0, 0], r"does not say the time between its frames: give dt"),
     ],
 )
@@ -185,8 +188,42 @@ def test_files_that_cannot_be_read_are_refused(folder, tmp_path):
         read_md(folder / "t.xtc", folder / "t.dcd", ["phi"])
     other = mdtraj.load(PDB).atom_slice(range(20))
     other.save_pdb(str(tmp_path / "other.pdb"))
-    with pytest.raises(InputError, match="has 22 atoms but the topology has 20"):
-        read_md(folder / "t.xtc", tmp_path / "other.pdb", ["phi"])
+    for suffix in FORMATS:
+        with pytest.raises(InputError, match=r"has 22 atoms .* has 20, that of another system"):
+            read_md(folder / f"t.{suffix}", tmp_path / "other.pdb", ["phi"])
+    for name in ("topol.tpr", "topol.top"):
+        (tmp_path / name).write_text("x")
+        with pytest.raises(InputError, match=r"input of GROMACS .*: give conf.gro or a PDB"):
+            read_md(folder / "t.xtc", tmp_path / name, ["phi"])
+    (tmp_path / "top.xyz").write_text("x")
+    with pytest.raises(InputError, match=r"format is not supported\): give a PDB"):
+        read_md(folder / "t.xtc", tmp_path / "top.xyz", ["phi"])
+
+
+@pytest.mark.parametrize("suffix", ["xtc", "trr"])
+def test_frames_of_another_system_further_on_are_told_by_number(folder, tmp_path, suffix):
+    part = mdtraj.load(str(folder / "t.h5")).atom_slice(range(20))
+    part.save(str(tmp_path / f"part.{suffix}"))
+    joined = tmp_path / f"joined.{suffix}"
+    pieces = [folder / f"t.{suffix}", tmp_path / f"part.{suffix}"]
+    joined.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    with pytest.raises(InputError, match="frame 40 has 20 atoms but the frames before it have 22"):
+        read_md(joined, PDB, ["phi"])
+
+
+def test_dt_given_is_held_against_that_of_the_file(folder):
+    with pytest.warns(TrajlmWarning, match=r"says 0.04 ps a frame, but 1 ps as given is used"):
+        assert read_md(folder / "t.xtc", PDB, ["phi"], dt=1.0).dt == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_md(folder / "t.dcd", PDB, ["phi"], dt=1.0, unit="ns").unit == "ns"
+
+
+def test_reading_dcd_leaves_standard_output_clean(folder, capfd):
+    print("before")
+    read_md(folder / "t.dcd", PDB, ["phi"], dt=FRAME_PS)
+    os.write(1, b"after\n")
+    assert capfd.readouterr().out == "before\nafter\n"
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -210,6 +247,13 @@ def test_features_command(folder, tmp_path, monkeypatch, capsys):
     assert features.names == ("phi", "psi", "rmsd")
     assert len(features.trajectories) == 2
     assert run(["discretize", "f.npz", "--column", "phi", "--bins", "5", "--out", "s.npz"]) == 0
+    numbers = ",".join(f"{k}-{k + 1}-{k + 2}-{k + 3}" for k in range(10))
+    assert run([*command, "--dihedrals", numbers, "--out", "many.npz"]) == 0
+    assert "(10 columns: trajlm info many.npz lists them)" in capsys.readouterr().out
+    assert run(["info", "many.npz"]) == 0
+    assert "dihedral_9-10-11-12: " in capsys.readouterr().out
+    assert run(["info", str(folder / "t.xtc")]) == 2
+    assert "(trajlm features)" in capsys.readouterr().err
     assert run([*command, "--out", "f.txt"]) == 2
     assert run([*command, "--out", "g.npz"]) == 2
     assert "nothing to compute" in capsys.readouterr().err

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from trajlm.data import duration
+
 if TYPE_CHECKING:
     from trajlm.data import Features, States
 
@@ -14,17 +16,17 @@ Fact = tuple[str, str]
 MOST_COLUMNS = 8
 
 
-def features_facts(features: Features) -> list[Fact]:
-    """Return length, time, notes and the range of each column."""
+def features_facts(features: Features, most_columns: int = MOST_COLUMNS) -> list[Fact]:
+    """Return length, time, notes and the range of each column, of the first `most_columns`."""
     facts = _length(features.n_frames, len(features.trajectories), features.dt, features.unit)
-    for k, name in enumerate(features.names[:MOST_COLUMNS]):
+    for k, name in enumerate(features.names[:most_columns]):
         low = min(float(x[:, k].min()) for x in features.trajectories)
         high = max(float(x[:, k].max()) for x in features.trajectories)
         period = features.periods[k]
         domain = f", periodic on [{period[0]:.4g}, {period[1]:.4g})" if period else ""
         facts.append((name, f"{low:.4g} to {high:.4g}{domain}"))
-    if features.n_columns > MOST_COLUMNS:
-        facts.append(("more columns", str(features.n_columns - MOST_COLUMNS)))
+    if features.n_columns > most_columns:
+        facts.append(("more columns", str(features.n_columns - most_columns)))
     return facts + [("note", note) for note in features.notes]
 
 
@@ -63,5 +65,5 @@ def _length(n_frames: int, n_trajectories: int, dt: float, unit: str) -> list[Fa
     several = f" in {n_trajectories} trajectories" if n_trajectories > 1 else ""
     facts = [("length", f"{n_frames:,} frames{several}")]
     if (dt, unit) != (1.0, "frame"):
-        facts.append(("time", f"one frame each {dt:g} {unit}"))
+        facts.append(("time", f"one frame each {duration(dt, unit)}"))
     return facts

@@ -17,14 +17,11 @@ from trajlm.data import IntArray, States, as_states
 from trajlm.devices import threads
 from trajlm.errors import InputError, Interrupted
 from trajlm.holdout import hold_out
-from trajlm.models.files import load_model
+from trajlm.models.files import CHECKPOINT, load_model
 from trajlm.models.lstm import LSTMModel
 from trajlm.parallel import ALONE, Processes
 from trajlm.settings import TrainingSettings
 from trajlm.trainer import Baselines, EpochRecord, Trainer
-
-# In a model folder, as long as its training is not finished.
-CHECKPOINT = "checkpoint.safetensors"
 
 Report = Callable[[EpochRecord, Baselines], None]
 

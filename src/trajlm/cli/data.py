@@ -27,6 +27,7 @@ def simulate(
 ) -> None:
     """Simulate a system whose truth is known."""
     from trajlm.atomic import check_writable
+    from trajlm.data import duration
     from trajlm.io import write_features
     from trajlm.systems import simulate as run_simulation
 
@@ -36,7 +37,7 @@ def simulate(
     write_features(out, features)
     typer.echo(
         f"{out}: {features.n_frames:,} frames of {', '.join(features.names)}, "
-        f"one each {features.dt:g} {features.unit}"
+        f"one each {duration(features.dt, features.unit)}"
     )
 
 
@@ -52,6 +53,14 @@ def discretize(
             "--range",
             metavar="LOW HIGH",
             help="Where the bins begin and end (default: the data's range).",
+        ),
+    ] = None,
+    period: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="The columns are periodic, such as -180 180 for an angle (default: as the file "
+            "says).",
         ),
     ] = None,
     centers: Annotated[
@@ -82,7 +91,9 @@ def discretize(
     """Cut continuous data into states. Several inputs are separate trajectories."""
     from trajlm import discretize as cuts
     from trajlm.atomic import check_writable
+    from trajlm.data import duration
     from trajlm.io import read_features, write_states
+    from trajlm.io.read import file_kind
 
     check_writable(out)
     if sum(x is not None for x in (bins, centers, kmeans)) != 1:
@@ -95,7 +106,7 @@ def discretize(
     else:
         assert kmeans is not None
         discretizer = cuts.KMeans(kmeans, seed=seed)
-    features = read_features(list(inputs), columns=column, dt=dt, unit=unit, key=key)
+    features = read_features(list(inputs), columns=column, dt=dt, unit=unit, key=key, period=period)
     if average != 1 and decimate != 1:
         raise InputError("give one of --average and --decimate")
     if average != 1:
@@ -110,11 +121,13 @@ def discretize(
     write_states(out, states)
     typer.echo(
         f"{out}: {counted(len(states), 'trajectory', 'trajectories')}, {states.n_frames:,} frames, "
-        f"one each {states.dt:g} {states.unit}; {int(states.visited().sum())} of "
+        f"one each {duration(states.dt, states.unit)}; {int(states.visited().sum())} of "
         f"{states.n_states} states visited"
     )
     if states.unit == "frame":
         say(f"{inputs[0]} does not say how long a frame is: --dt and --unit give rates a time")
+    elif states.unit == "time unit" and dt is None and file_kind(inputs[0]) in ("text", "hdf5"):
+        say(f"the time in {inputs[0]} has no unit: --unit names it, such as --unit s")
 
 
 def numbers(text: str, option: str) -> list[float]:

@@ -69,9 +69,10 @@ def train(
     """Train the language model on states."""
     from trajlm.atomic import check_writable
     from trajlm.io import read_states
+    from trajlm.models.files import CHECKPOINT
     from trajlm.parallel import join
     from trajlm.settings import training_settings
-    from trajlm.train import CHECKPOINT, finished_model, train_in_folder
+    from trajlm.train import finished_model, train_in_folder
 
     settings = training_settings(
         epochs=epochs,
@@ -241,7 +242,7 @@ def info(
             features = read_features(path)
         except InputError:
             raise not_states from None
-        typer.echo(lines("features", features_facts(features)))
+        typer.echo(lines("features", features_facts(features, features.n_columns)))
     else:
         typer.echo(lines("states", states_facts(data)))
 

@@ -11,7 +11,7 @@ import typer
 from trajlm.cli.progress import counted, progress
 from trajlm.errors import InputError
 
-TOP_HELP = "Topology (PDB, GRO, PRMTOP, PSF ...); HDF5 trajectories hold their own."
+TOP_HELP = "Topology (GRO, PDB, PRMTOP, PSF ..., no .tpr); HDF5 trajectories hold their own."
 
 
 def features(
@@ -45,6 +45,7 @@ def features(
     distances in nm.
     """
     from trajlm.atomic import check_writable
+    from trajlm.data import duration
     from trajlm.io import read_md, write_features
 
     if out.suffix != ".npz":
@@ -63,10 +64,12 @@ def features(
             progress=advance,
         )
     write_features(out, found)
-    shown = ", ".join(found.names[:8]) + (" ..." if found.n_columns > 8 else "")
+    shown = ", ".join(found.names[:8])
+    if found.n_columns > 8:
+        shown += f" ... ({found.n_columns} columns: trajlm info {out} lists them)"
     typer.echo(
         f"{out}: {counted(len(found.trajectories), 'trajectory', 'trajectories')}, "
-        f"{found.n_frames:,} frames, one each {found.dt:g} {found.unit}, of {shown}"
+        f"{found.n_frames:,} frames, one each {duration(found.dt, found.unit)}, of {shown}"
     )
 
 

@@ -27,6 +27,7 @@ from trajlm.io.sources import (
     time_of,
 )
 from trajlm.io.table import (
+    check_finite,
     check_forward,
     is_number,
     parse_rows,
@@ -88,9 +89,10 @@ def read_colvar(
     Raises
     ------
     InputError
-        No header, a HILLS file, a header that changes, text, NaN or another number of columns in
-        a row, a time that goes back without a restart, a missing frame (each with file and
-        line), a column that is not there (the message lists those that are).
+        No header, a HILLS file, a header that changes, text or another number of columns in a
+        row, NaN in a column that is used, a time that goes back without a restart, a restart
+        that leaves nothing of what was before it, a missing frame (each with file and line), a
+        column that is not there (the message lists those that are).
     """
     return read_all(path, lambda one: _read_one(one, columns, dt, unit))
 
@@ -108,15 +110,17 @@ def _read_one(
         index = select_index(names, columns, path)
     line_numbers = np.array(layout.line_numbers, dtype=np.int64)
     values = parse_rows(layout.rows, line_numbers, None, names, path)
+    used = [*index, names.index("time")] if "time" in names else index
+    check_finite(values, used, line_numbers, names, path)
     notes += _bias_notes(path, names, values)
-    file_clock = (1.0, "frame")
+    file_clock: tuple[float | None, str] = (None, "frame")
     if "time" in names:
         kept, step, more = _follow_time(path, layout, values[:, names.index("time")], line_numbers)
         values = values[kept]
         notes += more
         if step is None and dt is None:
             raise InputError(f"{path} holds one frame only, so dt is unknown: give dt")
-        file_clock = (step or 1.0, "ps")
+        file_clock = (step, "ps")
     elif len(layout.starts) > 1:
         raise InputError(f"{path} was restarted but has no column 'time' to find repeated frames")
     for note in notes:
@@ -274,6 +278,13 @@ def _follow_time(
             raise InputError(
                 f"{path}, line {line_numbers[block[0]]}: a restart at time {start:.10g} lies "
                 f"before the first frame, {times[kept[0]]:.10g}: give each run its own file"
+            )
+        # One frame is what a run leaves that is stopped at its start; more are a run.
+        if n_before == 0 and n_repeated > 1:
+            raise InputError(
+                f"{path}, line {line_numbers[block[0]]}: the time begins anew at {start:.10g}, so "
+                f"that all {n_repeated} frames before it would be dropped: these are two runs in "
+                "one file, give each its own file"
             )
         if n_repeated:
             frames = "frame" if n_repeated == 1 else "frames"

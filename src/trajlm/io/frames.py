@@ -23,13 +23,25 @@ XTC_SMALLEST_INDEX = 9
 XTC_PLAIN_ATOMS = 9
 
 
+class _OtherAtoms(ValueError):
+    """A frame of another number of atoms than the topology."""
+
+
+def other_atoms(path: PathLike, n_found: int, n_atoms: int) -> InputError:
+    """Return the error for a trajectory of another number of atoms than its topology."""
+    return InputError(
+        f"{path} has {n_found} atoms but the topology has {n_atoms}, that of another system: give "
+        "the topology of the same atoms"
+    )
+
+
 def check_frames(path: PathLike, n_atoms: int) -> None:
     """Walk over the frames of an xtc, trr or dcd file by their headers.
 
     Raises
     ------
     InputError
-        Sizes that do not fit the file or the number of atoms, with the frame.
+        Sizes that do not fit the file, with the frame, or another number of atoms.
     """
     checks = {".xtc": _xtc, ".trr": _trr, ".dcd": _dcd}
     suffix = Path(path).suffix.lower()
@@ -44,6 +56,14 @@ def check_frames(path: PathLike, n_atoms: int) -> None:
                 frame += 1
                 if file.tell() > size:
                     raise ValueError("it is cut short")
+    except _OtherAtoms as found:
+        if frame == 0:
+            raise other_atoms(path, *found.args) from None
+        atoms, _ = found.args
+        raise InputError(
+            f"{path}, frame {frame} has {atoms} atoms but the frames before it have {n_atoms}: cut "
+            "the file there"
+        ) from None
     except (ValueError, struct.error, OverflowError) as error:
         raise InputError(
             f"{path}, frame {frame} is damaged ({error}): cut the file there or make it again"
@@ -65,8 +85,10 @@ def _xtc(file: BinaryIO, n_atoms: int) -> Iterator[None]:
         atoms, _, _ = _numbers(file, ">iif")
         file.seek(36, 1)
         (packed_atoms,) = _numbers(file, ">i")
-        if not atoms == packed_atoms == n_atoms:
-            raise ValueError(f"it has {atoms} atoms but the topology has {n_atoms}")
+        if atoms != packed_atoms:
+            raise ValueError(f"it has {atoms} and {packed_atoms} atoms")
+        if atoms != n_atoms:
+            raise _OtherAtoms(atoms, n_atoms)
         if n_atoms <= XTC_PLAIN_ATOMS:
             file.seek(12 * n_atoms, 1)
         else:
@@ -94,7 +116,7 @@ def _trr(file: BinaryIO, n_atoms: int) -> Iterator[None]:
         sizes = _numbers(file, ">10i")
         atoms, _, _ = _numbers(file, ">3i")
         if atoms != n_atoms:
-            raise ValueError(f"it has {atoms} atoms but the topology has {n_atoms}")
+            raise _OtherAtoms(atoms, n_atoms)
         box, positions = sizes[2], sizes[7]
         width = 4 if positions == 12 * n_atoms else 8
         parts = (0, width * 9, width * 3 * n_atoms)
@@ -120,7 +142,7 @@ def _dcd(file: BinaryIO, n_atoms: int) -> Iterator[None]:
         raise ValueError("its title has no meaning")
     (atoms,) = struct.unpack(f"{order}i", _record(file, order, 4))
     if atoms != n_atoms:
-        raise ValueError(f"it has {atoms} atoms but the topology has {n_atoms}")
+        raise _OtherAtoms(atoms, n_atoms)
     while file.read(1):
         file.seek(-1, 1)
         if flags[10]:

@@ -14,6 +14,7 @@ from trajlm.errors import InputError, MissingDependencyError
 from trajlm.io.arrays import DEFLATE_LIMIT, damaged_as_input_error, select_keys
 from trajlm.io.segments import Clock, cut_at_gaps
 from trajlm.io.sources import (
+    UNNAMED_UNIT,
     Columns,
     PathLike,
     Paths,
@@ -202,5 +203,5 @@ def _sample_dt(file: Dataset, dataset: Dataset) -> float | None:
 
 
 def _time_unit(dataset: Dataset) -> str:
-    unit = dataset.attrs.get("unit", dataset.attrs.get("units", "time unit"))
-    return unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit) or "time unit"
+    unit = dataset.attrs.get("unit", dataset.attrs.get("units", UNNAMED_UNIT))
+    return unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit) or UNNAMED_UNIT

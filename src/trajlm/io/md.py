@@ -159,7 +159,7 @@ def _read_one(
         [table],
         names=tuple(name for m in measures for name in m.names),
         periods=tuple(m.period for m in measures for _ in m.names),
-        **time_of(dt, unit, step or 1.0, "ps"),
+        **time_of(dt, unit, step, "ps"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def read_features(
     dt: float | None = None,
     unit: str | None = None,
     key: str | None = None,
+    period: tuple[float, float] | None = None,
 ) -> Features:
     """Read continuous time series from COLVAR, text, CSV, HDF5, npy or npz, told by content.
 
@@ -50,6 +52,9 @@ def read_features(
     key
         Which arrays of a foreign npz or HDF5 file are trajectories: a name or a glob such as
         ``E_*``.
+    period
+        Periodic domain (low, high) of the columns, instead of what the file says: (-180, 180)
+        for an angle in degrees that a text file holds.
 
     Returns
     -------
@@ -61,7 +66,13 @@ def read_features(
     InputError
         Whatever cannot be read as it is, with the file and the place in it.
     """
-    return read_all(path, lambda one: _read_features(one, columns, dt, unit, key))
+    features = read_all(path, lambda one: _read_features(one, columns, dt, unit, key))
+    if period is None:
+        return features
+    low, high = period
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(f"a period goes from a lower to a higher number, not {low:g} to {high:g}")
+    return replace(features, periods=((low, high),) * features.n_columns)
 
 
 def _read_features(
@@ -125,8 +136,7 @@ def read_npy(
 
     def read_one(one: PathLike) -> Features:
         array = load_npy(one)
-        _check_fit({"": array}, one)
-        return _select(build(one, [array], **time_of(dt, unit)), columns, one)
+        return _foreign_features({"": array}, one, columns, **time_of(dt, unit))
 
     return read_all(path, read_one)
 
@@ -162,24 +172,33 @@ def read_npz(
     def read_one(one: PathLike) -> Features:
         arrays, meta = load_npz(one, key)
         if meta is None:
-            _check_fit(arrays, one)
-            features = build(one, list(arrays.values()), **time_of(dt, unit))
+            features = _foreign_features(arrays, one, columns, **time_of(dt, unit))
             if len(arrays) > 1:
                 note = f"{one}: the arrays {listed(arrays)} were read as {len(arrays)} trajectories"
                 features = replace(features, notes=(note,))
-        else:
-            features = _own_features(arrays, meta, one)
-            features = replace(features, **time_of(dt, unit, features.dt, features.unit))
-        return _select(features, columns, one)
+            return features
+        features = _own_features(arrays, meta, one)
+        features = replace(features, **time_of(dt, unit, features.dt, features.unit))
+        if columns is None:
+            return features
+        index = select_index(features.names, columns, one)
+        return features.select([features.names[k] for k in index])
 
     return read_all(path, read_one)
 
 
-def _select(features: Features, columns: Columns | None, path: PathLike) -> Features:
-    if columns is None:
-        return features
-    index = select_index(features.names, columns, path)
-    return features.select([features.names[k] for k in index])
+def _foreign_features(
+    arrays: dict[str, AnyArray], path: PathLike, columns: Columns | None, **clock: Any
+) -> Features:
+    """Return the chosen columns of plain arrays, one a trajectory, as Features."""
+    _check_fit(arrays, path)
+    tables = [x[:, None] if x.ndim == 1 else x for x in arrays.values()]
+    names = [f"x{k}" for k in range(tables[0].shape[1])]
+    if columns is None or not names:
+        return build(path, tables, **clock)
+    index = select_index(names, columns, path)
+    chosen = tuple(names[k] for k in index)
+    return build(path, [x[:, index] for x in tables], names=chosen, **clock)
 
 
 def _check_fit(arrays: dict[str, AnyArray], path: PathLike) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import Features
+from trajlm.data import Features, duration
 from trajlm.errors import InputError, TrajlmWarning
 
 PathLike = str | os.PathLike[str]
@@ -20,6 +20,9 @@ Paths = PathLike | Sequence[PathLike]
 Columns = str | int | Sequence[str | int]
 
 LISTED = 12  # names shown in a message before it is cut
+# Single precision leaves late times so coarse that the dt taken from them is off by this share.
+ROUNDED = 0.02
+UNNAMED_UNIT = "time unit"  # of a time that is known, but not of what
 
 
 def check_file(path: PathLike) -> Path:
@@ -77,9 +80,12 @@ def as_paths(paths: Paths) -> list[PathLike]:
 
 
 def time_of(
-    dt: float | None, unit: str | None, file_dt: float = 1.0, file_unit: str = "frame"
+    dt: float | None, unit: str | None, file_dt: float | None = None, file_unit: str = "frame"
 ) -> dict[str, Any]:
     """Return dt and unit as keywords: what the user gives wins over what the file says.
+
+    `file_dt` is None where the file does not say it; `file_unit` is then what goes without
+    saying. Where both say something and they differ, a warning tells which is used.
 
     Raises
     ------
@@ -92,12 +98,23 @@ def time_of(
             TrajlmWarning,
             stacklevel=4,
         )
+        unit = UNNAMED_UNIT
     if unit is not None and unit != "frame" and dt is None and file_unit == "frame":
         raise InputError(f"the unit is {unit} but the file does not say dt: give dt, too")
-    return {
-        "dt": file_dt if dt is None else dt,
-        "unit": file_unit if unit is None else unit,
-    }
+    used_dt = (1.0 if file_dt is None else file_dt) if dt is None else dt
+    used_unit = file_unit if unit is None else unit
+    # A time without a unit cannot be held against one that has a unit.
+    known = file_unit != "frame" and (file_unit != UNNAMED_UNIT or unit is None)
+    if file_dt is not None and known:
+        agree = used_unit == file_unit and math.isclose(used_dt, file_dt, rel_tol=ROUNDED)
+        if not agree:
+            warnings.warn(
+                f"the file says {duration(file_dt, file_unit)} a frame, but "
+                f"{duration(used_dt, used_unit)} as given is used",
+                TrajlmWarning,
+                stacklevel=4,
+            )
+    return {"dt": used_dt, "unit": used_unit}
 
 
 def select_index(names: Sequence[str], columns: Columns, path: PathLike) -> list[int]:
@@ -120,7 +137,13 @@ def select_index(names: Sequence[str], columns: Columns, path: PathLike) -> list
         elif column.isascii() and column.isdigit() and int(column) < len(names):
             index.append(int(column))
         else:
-            raise InputError(f"{path}: there is no column {column!r}, there are {listed(names)}")
+            parts = [part.strip() for part in column.split(",")]
+            repeat = ""
+            if len(parts) > 1 and all(part in names for part in parts):
+                repeat = f": give each on its own, {' '.join(f'--column {p}' for p in parts)}"
+            raise InputError(
+                f"{path}: there is no column {column!r}, there are {listed(names)}{repeat}"
+            )
     if len(set(index)) < len(index):
         raise InputError(f"{path}: a column was asked for twice in {listed(map(str, wanted))}")
     return index

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.io.sources import PathLike, read_bytes
+from trajlm.io.trajectories import TIMED, UNTIMED
 
 NUMBER = re.compile(
     r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII
 )
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+ZERO_IN_FRONT = re.compile(r",0\d", re.ASCII)
+# A word, which a unit may follow: Force, or Force (pN).
+ONE_NAME = re.compile(r"[^\s;]+(?:\s+(?:\([^()]*\)|\[[^\[\]]*\]))?")
+COMMAS_ASKED = " (decimal commas? write points)"
 
 
 def read_lines(path: PathLike) -> list[str]:
@@ -24,6 +31,10 @@ def read_lines(path: PathLike) -> list[str]:
     """
     data = read_bytes(path)
     if b"\0" in data[:1000]:
+        if Path(path).suffix.lower() in TIMED + UNTIMED:
+            raise InputError(
+                f"{path} is a molecular trajectory: compute its features first (trajlm features)"
+            )
         raise InputError(f"{path} is neither text nor npy nor npz: convert it to one of them")
     try:
         text = data.decode("utf-8-sig")
@@ -56,8 +67,8 @@ def parse_rows(
     Raises
     ------
     InputError
-        Text where a number belongs, a row of another length, NaN or infinity: the message
-        names the file and the line, counted from 1.
+        Text where a number belongs or a row of another length: the message names the file and
+        the line, counted from 1.
     """
     try:
         values: npt.NDArray[np.float64] = np.loadtxt(
@@ -69,14 +80,56 @@ def parse_rows(
     if values.shape != (len(rows), len(names)):
         _raise_first_bad_row(rows, line_numbers, separator, len(names), path)
         raise InputError(f"{path} cannot be read as a table of {len(names)} columns")
-    finite = np.isfinite(values)
+    return values
+
+
+def check_finite(
+    values: npt.NDArray[np.float64],
+    used: Iterable[int],
+    line_numbers: npt.NDArray[np.int64],
+    names: Sequence[str],
+    path: PathLike,
+) -> None:
+    """Refuse NaN and infinity in the columns that are used; the others do not matter.
+
+    Raises
+    ------
+    InputError
+        The first such value, with its file, line and column.
+    """
+    finite = np.ones(values.shape, dtype=bool)
+    for column in used:
+        finite[:, column] = np.isfinite(values[:, column])
     if not finite.all():
         row, column = (int(k) for k in np.argwhere(~finite)[0])
         raise InputError(
             f"{path}, line {line_numbers[row]}: {values[row, column]} in column "
             f"{names[column]!r}, remove or repair it before going on"
         )
-    return values
+
+
+def check_points(header: str | None, rows: Sequence[str], line: int, path: PathLike) -> None:
+    """Refuse one column with decimal commas, which looks like two columns of whole numbers.
+
+    It is known by a header that names one column, or by zeros in front, as in ``711,057``: whole
+    numbers are written without them. A header with a comma names two columns.
+
+    Raises
+    ------
+    InputError
+        Decimal commas.
+    """
+    if header is not None and "," in header:
+        return
+    if not all(DECIMAL_COMMA.fullmatch(row.strip()) for row in rows):
+        return
+    one_name = header is not None and ONE_NAME.fullmatch(header.strip())
+    padded = any(ZERO_IN_FRONT.search(row) for row in rows)
+    if one_name or padded:
+        raise InputError(
+            f"{path}, line {line}: {rows[0].strip()[:40]!r} looks like one number{COMMAS_ASKED}; "
+            "of two columns give both names, as in 'x,y'"
+        )
 
 
 def _raise_first_bad_row(
@@ -91,11 +144,24 @@ def _raise_first_bad_row(
         for word in words:
             if not is_number(word):
                 what = f"the text {word[:40]!r}" if word else "an empty field"
-                raise InputError(f"{path}, line {line}: {what} stands where a number belongs")
+                raise InputError(
+                    f"{path}, line {line}: {what} stands where a number belongs"
+                    f"{COMMAS_ASKED if _holds_decimal_commas(row) else ''}"
+                )
         if len(words) != n_columns:
+            # A whole number among numbers with a decimal comma has one column fewer.
+            comma = separator == "," and n_columns == 2 and len(words) == 1
             raise InputError(
                 f"{path}, line {line}: {len(words)} column(s) where there should be {n_columns}"
+                f"{COMMAS_ASKED if comma else ''}"
             )
+
+
+def _holds_decimal_commas(row: str) -> bool:
+    """Whether blanks or semicolons separate numbers of which some have a decimal comma."""
+    fields = re.split(r"[;\s]+", row.strip())
+    commas = [DECIMAL_COMMA.fullmatch(field) is not None for field in fields]
+    return any(commas) and all(c or is_number(f) for c, f in zip(commas, fields, strict=True))
 
 
 def printed_quantum(words: Sequence[str]) -> float:

@@ -15,6 +15,7 @@ from trajlm.data import Features
 from trajlm.errors import InputError, TrajlmWarning
 from trajlm.io.segments import Segments, even_segments, segments
 from trajlm.io.sources import (
+    UNNAMED_UNIT,
     Columns,
     PathLike,
     Paths,
@@ -24,7 +25,9 @@ from trajlm.io.sources import (
     time_of,
 )
 from trajlm.io.table import (
+    check_finite,
     check_forward,
+    check_points,
     is_number,
     parse_rows,
     quantum_of_column,
@@ -34,6 +37,7 @@ from trajlm.io.table import (
 
 COMMENT = ("#", "%", "@")
 TIME_NAME = re.compile(r"(?:time|t)(?:[\s(\[/_]+(fs|ps|ns|us|µs|ms|s)[)\]]?)?", re.IGNORECASE)
+XVG_NAME = re.compile(r'\s*@\s*(?:xaxis\s+label|s(\d{1,4})\s+legend)\s+"([^"]*)"', re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def read_text(
     bare CR. Lines that start with ``#``, ``%`` or ``@`` are comments. One line of words before
     the numbers names the columns when there are as many words as columns; it may be a comment
     with ``#``, as ``numpy.savetxt`` writes it, when one of the words is the name of a time.
+    An xvg file names the first column by its x axis and the others by their legends.
 
     An evenly spaced column named ``time`` or ``t`` (a unit may follow, as in ``time (ps)``)
     gives dt and is left out unless it is asked for. Where it jumps ahead, frames are missing:
@@ -79,8 +84,8 @@ def read_text(
     Raises
     ------
     InputError
-        Text where a number belongs, ragged rows, NaN, a time that goes backwards (each with
-        file and line), a column that is not there.
+        Text where a number belongs, ragged rows, decimal commas, NaN in a column that is used,
+        a time that goes backwards (each with file and line), a column that is not there.
     """
     return read_all(path, lambda one: _read_one(one, columns, dt, unit))
 
@@ -88,25 +93,28 @@ def read_text(
 def _read_one(
     path: PathLike, columns: Columns | None, dt: float | None, unit: str | None
 ) -> Features:
-    table = read_table(path)
-    index = None if columns is None else select_index(table.names, columns, path)
-    file_clock = (1.0, "frame")
+    table = _parse(path)
+    every = list(range(len(table.names)))
+    chosen = every if columns is None else select_index(table.names, columns, path)
+    file_clock: tuple[float | None, str] = (None, "frame")
     notes = table.notes
     pieces: tuple[slice, ...] = (slice(None),)
     time_column = next((k for k, n in enumerate(table.names) if TIME_NAME.fullmatch(n)), None)
-    kept = list(range(len(table.names)))
-    if time_column is not None and len(table.values) > 1:
+    if len(table.values) == 1:
+        time_column = None
+    used = chosen if time_column is None else [*chosen, time_column]
+    check_finite(table.values, used, table.line_numbers, table.names, path)
+    if time_column is not None:
         found = _spacing(table, time_column, path)
         if isinstance(found, Segments):
             match = TIME_NAME.fullmatch(table.names[time_column])
             file_unit = match.group(1) if match else None
-            file_clock = (found.dt, file_unit or "time unit")
+            file_clock = (found.dt, file_unit or UNNAMED_UNIT)
             pieces, notes = found.pieces, (*notes, *found.notes)
-            if len(kept) > 1:
-                kept.remove(time_column)
+            if columns is None and len(every) > 1:
+                chosen = [k for k in every if k != time_column]
         else:
             notes = (*notes, _warn_uneven(path, table.names[time_column], found, dt or 1.0))
-    chosen = kept if index is None else index
     return build(
         path,
         [table.values[piece][:, chosen] for piece in pieces],
@@ -143,8 +151,16 @@ def read_table(path: PathLike) -> Table:
     Raises
     ------
     InputError
-        No line of numbers, text where a number belongs, ragged rows, NaN.
+        No line of numbers, text where a number belongs, ragged rows, decimal commas, NaN.
     """
+    table = _parse(path)
+    every = range(len(table.names))
+    check_finite(table.values, every, table.line_numbers, table.names, path)
+    return table
+
+
+def _parse(path: PathLike) -> Table:
+    """Return all columns of a text file; NaN may stand in them."""
     lines = read_lines(path)
     kept = [
         (row, number)
@@ -163,9 +179,13 @@ def read_table(path: PathLike) -> Table:
             raise InputError(f"{path} holds no line of numbers: only the text {header[:40]!r}")
     separator = _separator(rows[0])
     n_columns = len(split_row(rows[0], separator))
+    if separator == "," and n_columns == 2:
+        check_points(header, rows, int(line_numbers[0]), path)
     names, notes = _names(header, separator, n_columns, path)
     if commented is not None and len(commented) == n_columns:
         names = commented
+    if header is None and commented is None:
+        names = _names_of_xvg(lines[: kept[0][1]], n_columns) or names
     values = parse_rows(rows, line_numbers, separator, names, path)
     return Table(names, values, line_numbers, rows, separator, notes)
 
@@ -184,6 +204,17 @@ def _names_in_comment(lines: Sequence[str], first: tuple[str, int]) -> tuple[str
     words = tuple(split_row(above, mark))
     distinct = all(words) and len(set(words)) == len(words)
     return words if distinct and any(TIME_NAME.fullmatch(word) for word in words) else None
+
+
+def _names_of_xvg(head: Sequence[str], n_columns: int) -> tuple[str, ...] | None:
+    """Return the names that the ``@`` lines of GROMACS give: the x axis, then the legends."""
+    found = [match for line in head if (match := XVG_NAME.match(line))]
+    names = [f"x{k}" for k in range(n_columns)]
+    for number, label in (match.groups() for match in found):
+        place = 0 if number is None else int(number) + 1
+        if place < n_columns and label.strip():
+            names[place] = label.strip()
+    return tuple(names) if len(set(names)) == n_columns else None
 
 
 def _separator(row: str) -> str | None:

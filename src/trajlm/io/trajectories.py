@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import os
+import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +18,7 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError, MissingDependencyError
 from trajlm.io.arrays import damaged_as_input_error
-from trajlm.io.frames import check_frames
+from trajlm.io.frames import check_frames, other_atoms
 from trajlm.io.sources import PathLike, check_file, first_bad_step
 
 HDF5 = (".h5", ".hdf5")
@@ -22,10 +27,14 @@ TIMED = (".xtc", ".trr", *NETCDF, *HDF5)
 # A DCD header has a step, but programs write it in different units or not at all.
 UNTIMED = (".dcd",)
 WRITTEN = (".xtc", ".trr", ".dcd")
+# They say what to simulate; a topology for mdtraj is a structure or one of AMBER's or CHARMM's.
+GROMACS_INPUTS = (".tpr", ".top", ".itp")
 # Files that are held open at once.
 OPEN_FILES = 64
 # Coordinates that are held at once.
 CHUNK_BYTES = 32_000_000
+# Two threads that turn standard output away at once could leave it so.
+ONE_AT_A_TIME = threading.Lock()
 
 Topology = Any  # mdtraj is untyped
 Trajectory = Any
@@ -91,7 +100,13 @@ def load_topology(top: PathLike | None, trajectory: PathLike) -> Topology:
     try:
         topology = mdtraj.load_topology(str(top))
     except Exception as error:  # its parsers raise whatever a foreign file makes them stumble over
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        if Path(top).suffix.lower() in GROMACS_INPUTS:
+            raise InputError(
+                f"{top} is an input of GROMACS that mdtraj does not read: give conf.gro or a PDB "
+                "file of the same atoms (gmx editconf -f topol.tpr -o conf.gro makes one)"
+            ) from error
+        # The first sentence: the second lists formats that may not hold a topology.
+        reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:120]
         raise InputError(
             f"{top} cannot be read as a topology ({reason}): give a PDB, GRO, PRMTOP, PSF or HDF5 "
             "file of the same atoms"
@@ -99,6 +114,43 @@ def load_topology(top: PathLike | None, trajectory: PathLike) -> Topology:
     if topology is None or topology.n_atoms == 0:
         raise InputError(f"{top} holds no atoms: give the topology of the trajectory")
     return topology
+
+
+def _open(path: PathLike) -> Any:
+    """Open a trajectory to read."""
+    import mdtraj
+
+    if Path(path).suffix.lower() in UNTIMED:
+        with _quiet_c_code():
+            return mdtraj.open(str(path))
+    return mdtraj.open(str(path))
+
+
+@contextmanager
+def _quiet_c_code() -> Iterator[None]:
+    """Keep standard output clean of what the C reader of DCD says of each file it opens.
+
+    It prints past Python to the file descriptor, into a buffer that must be emptied before the
+    descriptor is what it was. Where any of this cannot be done, its words are let through.
+    """
+    with ONE_AT_A_TIME:
+        try:
+            flush = ctypes.CDLL(None).fflush
+            sys.stdout.flush()
+            flush(None)
+            kept = os.dup(1)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+        except (OSError, TypeError, AttributeError, ValueError):
+            yield
+            return
+        try:
+            os.dup2(nowhere, 1)
+            yield
+        finally:
+            flush(None)
+            os.dup2(kept, 1)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def read_chunks(
@@ -111,12 +163,10 @@ def read_chunks(
     InputError
         A damaged file, or one of another number of atoms than the topology.
     """
-    import mdtraj
-
     suffix = check_format(path)
     _check_atoms(path, topology)
     n_frames = max(1, CHUNK_BYTES // (12 * topology.n_atoms))
-    with damaged_as_input_error(path), mdtraj.open(str(path)) as file:
+    with damaged_as_input_error(path), _open(path) as file:
         arguments = () if suffix in HDF5 else (topology,)
         while True:
             chunk = file.read_as_traj(*arguments, n_frames=n_frames, atom_indices=atoms)
@@ -190,12 +240,10 @@ class FrameReader:
             return xyz / 10 if file.distance_unit == "angstroms" else xyz
 
     def _open(self, trajectory: int) -> Any:
-        import mdtraj
-
         if trajectory not in self._files:
             if len(self._files) == OPEN_FILES:
                 self._files.popitem(last=False)[1].close()
-            self._files[trajectory] = mdtraj.open(str(self.paths[trajectory]))
+            self._files[trajectory] = _open(self.paths[trajectory])
         self._files.move_to_end(trajectory)
         return self._files[trajectory]
 
@@ -242,17 +290,23 @@ def time_step(path: PathLike, times: npt.NDArray[np.float64]) -> float | None:
     if (steps <= 0).any():
         frame = int(np.argmax(steps <= 0)) + 1
         raise InputError(
-            f"{path}, frame {frame}: the time goes from {times[frame - 1]:.10g} ps "
-            f"{'back' if steps[frame - 1] < 0 else 'again'} to {times[frame]:.10g} ps, as where "
+            f"{path}, frame {frame}: the time goes from {_shown(times[frame - 1])} ps "
+            f"{'back' if steps[frame - 1] < 0 else 'again'} to {_shown(times[frame])} ps, as where "
             "runs were joined: give each run its own file"
         )
     step, bad = _even_step(times)
     if bad is not None:
         raise InputError(
-            f"{path}, frame {bad}: the time goes from {times[bad - 1]:.10g} to {times[bad]:.10g} "
-            f"ps where a step of {step:.6g} ps was expected, cut the file there and give the pieces"
+            f"{path}, frame {bad}: the time goes from {_shown(times[bad - 1])} to "
+            f"{_shown(times[bad])} ps where a step of {step:.6g} ps was expected, cut the file "
+            "there and give the pieces"
         )
     return step
+
+
+def _shown(time: float) -> str:
+    """Return a time held in single precision as it was meant, 0.2 and not 0.200000003."""
+    return f"{float(str(np.float32(time))):.10g}"
 
 
 def _even_step(times: npt.NDArray[np.float64]) -> tuple[float, int | None]:
@@ -270,28 +324,21 @@ def _even_step(times: npt.NDArray[np.float64]) -> tuple[float, int | None]:
 
 
 def _check_atoms(path: PathLike, topology: Topology) -> None:
-    import mdtraj
-
     check_frames(path, topology.n_atoms)
-    with damaged_as_input_error(path), mdtraj.open(str(path)) as file:
+    with damaged_as_input_error(path), _open(path) as file:
         first = file.read(n_frames=1)[0]
     if len(first) == 0:
         raise InputError(f"{path} holds no frame")
     if first.shape[1] != topology.n_atoms:
-        raise InputError(
-            f"{path} has {first.shape[1]} atoms but the topology has {topology.n_atoms}: give the "
-            "topology of the same atoms"
-        )
+        raise other_atoms(path, first.shape[1], topology.n_atoms)
 
 
 def _has_time(path: PathLike) -> bool:
     """Whether the file itself says the times: mdtraj counts frames where it does not."""
-    import mdtraj
-
     suffix = Path(path).suffix.lower()
     if suffix in UNTIMED:
         return False
     if suffix in HDF5 + NETCDF:
-        with mdtraj.open(str(path)) as file:
+        with _open(path) as file:
             return file.read(n_frames=1)[1] is not None
     return True

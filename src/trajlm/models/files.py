@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from trajlm.atomic import atomic_path, write_json
-from trajlm.data import StateSpace
+from trajlm.data import StateSpace, duration
 from trajlm.errors import InputError, ModelFileError
 from trajlm.models.base import SequenceModel, Tensors
 
+# What an unfinished training leaves where its model will be.
+CHECKPOINT = "checkpoint.safetensors"
 FORMAT = "trajlm-model"
 FORMAT_VERSION = 1
 PACKAGES = ("trajlm", "numpy", "scipy", "torch", "numba", "deeptime", "safetensors", "openmm")
@@ -120,7 +122,7 @@ def model_facts(model: SequenceModel) -> list[tuple[str, str]]:
     sizes, _ = model.to_arrays()
     facts = [
         (model.kind, ", ".join(f"{k} {v}" for k, v in sizes.items())),
-        ("time", f"one frame each {space.dt:g} {space.unit}"),
+        ("time", f"one frame each {duration(space.dt, space.unit)}"),
         ("states", _discretization_sentence(space)),
     ]
     return facts + (_training_facts(model.record) if "history" in model.record else [])
@@ -132,7 +134,9 @@ def _training_facts(record: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         (
             "trained on",
-            f"{record['n_trajectories']} trajectory(ies), {record['n_frames']:,} frames, "
+            f"{record['n_trajectories']} "
+            f"{'trajectory' if record['n_trajectories'] == 1 else 'trajectories'}, "
+            f"{record['n_frames']:,} frames, "
             f"{len(history)} epochs, seed {record['settings']['seed']}",
         ),
         (
@@ -183,7 +187,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelFileError(f"{path} is missing: the folder holds no whole model") from None
+        raise ModelFileError(_why_no_model(path)) from None
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged ({error}): train the model again") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
@@ -194,6 +198,18 @@ def _read_description(path: Path) -> dict[str, Any]:
             f"version {FORMAT_VERSION}: use the trajlm that wrote it, or train the model again"
         )
     return description
+
+
+def _why_no_model(path: Path) -> str:
+    folder = path.parent
+    if (folder / CHECKPOINT).exists():
+        return (
+            f"{folder} holds an unfinished training and no model yet: go on with "
+            f"trajlm train STATES --out {folder} --resume"
+        )
+    if (folder / "results.json").exists():
+        return f"{folder} holds a report and no model: open {folder / 'index.html'}"
+    return f"{path} is missing: the folder holds no whole model"
 
 
 def _read_weights(path: Path, description: dict[str, Any]) -> Tensors:
