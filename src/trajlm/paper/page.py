@@ -86,9 +86,7 @@ def _told_apart(view: ViewResult) -> str:
     if view.plane is not None:
         n = len(view.view.groups.names)
         inside = listed([f"{name} {found}" for name, found in plane_inside(view).items()])
-        text += (
-            f" Of the {n * (n - 1)} rates of the plane that x hides, right within 95 %: {inside}."
-        )
+        text += f" Of the {n * (n - 1)} rates of the plane, inside its 95 % interval: {inside}."
     return text
 
 
