@@ -9,8 +9,9 @@ import matplotlib.style
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
 from trajlm.analysis import principal_plane
 from trajlm.data import StateSpace
@@ -29,6 +30,8 @@ PANEL = (3.2, 2.7)
 # Typical stays that a stretch should show.
 STAYS_SHOWN = 15
 SHORTEST_STRETCH = 1000
+# From this range on the decades are enough labels of a logarithmic axis.
+MANY_DECADES = 50
 
 
 def as_png(figure: Canvas) -> bytes:
@@ -248,9 +251,22 @@ def embedding_kinetics(embeddings: Mapping[str, EmbeddingResult], pairs: StatePa
         right.set_xlabel("P(l | m), data")
         right.set_ylabel("Q(l | m), without memory")
         left.legend(frameon=False)
-        tidy(left)
-        tidy(right)
+        for ax in (left, right):
+            tidy(ax)
+            _label_few(ax.xaxis)
         return as_png(figure)
+
+
+def _label_few(axis: Axis) -> None:
+    """Label 1, 2 and 5 of each decade of a logarithmic axis, or the decades where there are many.
+
+    Left to themselves the labels of about one decade run into each other.
+    """
+    low, high = axis.get_view_interval()
+    steps = (1.0, 2.0, 5.0) if high < MANY_DECADES * low else (1.0,)
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _frames_shown(stick: Yardstick, most: int) -> int:
