@@ -138,7 +138,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         from trajlm.describe import html
         from trajlm.report.results import summary
-        from trajlm.report.words import floor_sentence, verdicts
+        from trajlm.report.verdict import floor_sentence, verdicts
 
         found = summary(self)
         facts = [(name, f"{text} {reading}") for name, text, reading in verdicts(found)]
