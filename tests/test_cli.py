@@ -55,6 +55,7 @@ def test_from_states_to_report(here, capsys):
         capsys, "compare", "states.npy", "LSTM=g.npy", "--models", "msm,hmm", "--out", "report"
     )
     assert "D0" in output.out
+    assert "3 states, each compared as it is" in output.out
     results = json.loads((here / "report" / "results.json").read_text())
     assert set(results["models"]) == {"LSTM", "MSM", "HMM"}
     assert "<html" in (here / "report" / "index.html").read_text()

@@ -112,6 +112,13 @@ def test_every_page_is_in_the_contents():
     assert listed >= {p.stem for p in DOCS.glob("*.md")} - {"index", "performance"}
 
 
+def test_the_first_page_has_plain_links_to_all_others():
+    text = (DOCS / "index.md").read_text(encoding="utf-8")
+    links = set(re.findall(r"\]\(([a-z-]+)\.md\)", text))
+    assert links == {p.stem for p in DOCS.glob("*.md")} - {"index"}
+    assert (DOCS / "results" / "README.md").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not find_spec("sphinx"), reason="needs the extra docs")
 def test_the_site_builds_without_a_warning(tmp_path):

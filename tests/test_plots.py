@@ -25,6 +25,7 @@ from trajlm.plots import (
     plot_excerpt,
     plot_free_energy,
     plot_overview,
+    plot_state_map,
     plot_survival,
     plot_training,
     quantity_of,
@@ -232,3 +233,34 @@ def test_overview_shows_both_stretches_on_one_scale_and_the_busiest_pair(compari
     i, j = np.unravel_index(np.argmax(counts), counts.shape)
     assert rates.get_title() == f"{i} \u2192 {j}"
     figure.draw_without_rendering()
+
+
+def test_states_without_an_order_are_points_at_whole_numbers():
+    states = States(np.random.default_rng(0).integers(15, size=2000), 15)
+    ax = plot_free_energy(free_energy(states), new_axes())
+    assert ax.lines[0].get_linestyle() == "None"
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
+
+
+def test_the_map_of_states_shows_those_that_were_seen():
+    states = States(np.array([0, 0, 0, 2, 2, 0, 0, 2]), 3)
+    centers = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    ax = plot_state_map(free_energy(states), centers, new_axes(), names=("phi", "psi"))
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), centers[[0, 2]])
+    np.testing.assert_allclose(ax.collections[0].get_array(), [0, np.log(5 / 3)])
+    assert [text.get_text() for text in ax.texts] == ["0", "2"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("phi", "psi")
+
+
+def test_an_embedding_map_of_some_states_keeps_their_numbers():
+    vectors = np.random.default_rng(0).normal(size=(6, 5))
+    ax = plot_embedding(vectors, new_axes(), states=[1, 3, 4])
+    assert len(ax.collections[0].get_offsets()) == 3
+    assert {text.get_text() for text in ax.texts} <= {"1", "3", "4"}
+    np.testing.assert_array_equal(ax.collections[0].get_array(), [1, 3, 4])
+
+
+def test_dwells_of_one_frame_are_a_point_that_is_seen():
+    curve = survival(dwell_times(States(np.arange(40) % 2, 2), 0))
+    ax = plot_survival(curve, new_axes())
+    assert ax.lines[0].get_marker() not in ("None", "")

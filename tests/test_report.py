@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
@@ -18,6 +19,7 @@ from trajlm.data import States
 from trajlm.errors import OutputError
 from trajlm.models.markov import fit_msm
 from trajlm.report import save_report
+from trajlm.report.groups import data_facts, grouping_warning, groups_line, state_table
 from trajlm.report.results import collect_results
 from trajlm.report.settled import (
     FEW_EVENTS,
@@ -27,9 +29,7 @@ from trajlm.report.settled import (
     typical_dwells,
 )
 from trajlm.report.words import (
-    data_facts,
     duration,
-    grouping_warning,
     interval,
     listed,
     number,
@@ -377,3 +377,104 @@ def test_groups_that_pcca_finds_in_noise_alone_are_told(comparison):
     lost = replace(comparison, reference=reference, grouping=grouping)
     assert "PCCA+ made group 0 of 0 of the frames" in grouping_warning(lost)
     assert "edges" in grouping_warning(lost)
+
+
+BIASED = "C holds the bias column metad.bias: biased data is not equilibrium data"
+
+
+def in_a_plane(n_states=15, n=3000, columns=("x", "y")):
+    """Return k-means states in two columns, the last never visited, read from a biased run."""
+    centers = np.random.default_rng(1).normal(size=(n_states, len(columns)))
+    how = {"method": "kmeans", "columns": list(columns), "notes": [BIASED, "cut at a gap"]}
+    states = chain(ring(n_states - 1, 0.4), n, 0)
+    return States(states.trajectories, n_states, 0.5, "ns", centers, how)
+
+
+@pytest.fixture(scope="module")
+def plane():
+    data = in_a_plane()
+    grouping = group_by_list(data, [0] * 3 + [1] * 9 + [0] * 3, names=("left", "right"))
+    made = compare(data, {"LSTM": data, "MSM": fit_msm(data)}, grouping, n_runs=2)
+    vectors = np.random.default_rng(0).normal(size=(15, 4)).astype(np.float32)
+    record = {
+        **LSTM_RECORD,
+        "settings": {"epochs": 2, "reversible": None},
+        "direction": {"both_ways": True},
+    }
+    lstm = replace(made.models[0], record=record, embedding=vectors)
+    return replace(made, models=(lstm, *made.models[1:]))
+
+
+@pytest.fixture(scope="module")
+def plane_page(plane, tmp_path_factory):
+    return saved(plane, tmp_path_factory.mktemp("plane"), {})[0]
+
+
+def test_biased_data_is_told_of_above_everything_and_other_notes_one_by_one(plane_page):
+    html = plane_page.html
+    assert html.index(BIASED) < html.index('class="lead"')
+    assert html.count(BIASED) == 1
+    assert "<li>cut at a gap</li>" in html
+
+
+def test_states_in_several_columns_are_listed_with_their_groups(plane, plane_page):
+    table = state_table(plane)
+    assert table.columns == ("x", "y")
+    assert [row.group for row in table.rows] == ["left"] * 6 + ["right"] * 9
+    assert [row.state for row in table.rows] == [0, 1, 2, 12, 13, 14, *range(3, 12)]
+    for row in table.rows:
+        assert row.center == tuple(plane.space.centers[row.state])
+        assert row.share == plane.reference.free_energy.populations[row.state]
+    assert "The states of each group" in plane_page.text
+    assert number(table.rows[3].center[1]) in plane_page.text
+    assert groups_line(plane) == (
+        "15 states in 2 groups by a list (left: states 0 to 2, 12 to 14; right: states 3 to 11)"
+    )
+    alts = [image["alt"] for image in plane_page.images]
+    assert "Map of the states of the data over x and y, coloured by free energy" in alts
+    assert "numbers have no order" in plane_page.text
+
+
+def test_states_on_one_coordinate_or_without_centres_need_no_table(comparison, tmp_path):
+    assert state_table(comparison) is None
+    assert groups_line(comparison) == "3 states, each compared as it is"
+    three = in_a_plane(6, columns=("a", "b", "c"))
+    page, _ = saved(compare(three, {"x": three}), tmp_path, {})
+    assert not any("Map of the states of the data" in image["alt"] for image in page.images)
+
+
+def test_the_page_says_where_a_training_was_stopped_and_how_it_was_set(plane_page):
+    assert "LSTM: stopped at epoch 2, the most allowed, while still improving" in plane_page.text
+    assert "as the data is, see direction" in plane_page.text
+    assert re.search(r"lag</span> 1 frame|<dt>lag</dt><dd>\s*1 frame", plane_page.html)
+
+
+def test_packages_that_were_not_used_are_not_listed(comparison, monkeypatch):
+    monkeypatch.delitem(sys.modules, "openmm", raising=False)
+    assert "openmm" not in collect_results(comparison, {})["versions"]
+
+
+def test_what_is_said_of_the_commit_time_fits_it(report, comparison, tmp_path):
+    page, _ = report
+    assert "shorter stays in between are skipped" in page.text
+    assert "The longer commit time is near a third" in page.text
+    # Stays of one frame leave the shortest commit time only.
+    data = States(np.arange(3000) % 3, 3, 1.0, "ns")
+    page, _ = saved(compare(data, {"again": data}), tmp_path, {})
+    assert "near a third" not in page.text
+    assert "In groups 0, 1 and 2 every stay lasts one frame" in page.text
+    assert not any("Survival" in image["alt"] for image in page.images)
+    assert "enters no group" not in page.text
+
+
+def test_stretches_are_named_by_what_they_are(report):
+    page, _ = report
+    assert "The first " in page.text
+    assert "A stretch" not in page.text
+    assert "random stretches" not in page.text
+
+
+def test_the_interval_of_d_is_said_to_be_that_of_the_generation(report):
+    page, _ = report
+    assert "The interval of D is that of the generation only" in page.text
+    assert "rate constantof the data" in page.text.replace("\n", "")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from trajlm.atomic import atomic_path
 from trajlm.data import IntArray, States
+from trajlm.describe import counted
 from trajlm.errors import InputError, TrajlmWarning
 from trajlm.io.md import HEAVY_ATOMS, select_atoms
 from trajlm.io.sources import PathLike, Paths, as_paths
@@ -228,8 +229,9 @@ def _offset(states: States, reader: FrameReader, files: list[PathLike]) -> int:
     """
     if len(files) != len(states):
         raise InputError(
-            f"{len(files)} file(s) were given but the states are {len(states)} trajectories: give "
-            "the files that the states were made from, in their order"
+            f"{counted(len(files), 'file', 'files')} were given for states of "
+            f"{counted(len(states), 'trajectory', 'trajectories')}: give the files that "
+            "the states were made from, in their order"
         )
     notes = " ".join(str(note) for note in states.discretization.get("notes", []))
     missing = sum(int(w) - 1 for w in re.findall(r"running mean over (\d+) frames", notes))

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from trajlm.analysis.kinetics import commit_times
 from trajlm.analysis.slow import SlowKinetics, SlowSets, find_slow_sets, slow_kinetics
 from trajlm.data import States
+from trajlm.describe import counted
 from trajlm.models.lstm import LSTMModel
 
 F64 = npt.NDArray[np.float64]
@@ -181,14 +182,14 @@ class Calibration:
         said = []
         if matched:
             said.append(
-                f"populations and the rates of {len(matched)} pair(s) matched to those of the "
-                f"training stretch, {_listed(matched)} transitions held for {self.commit_time} "
-                "frames"
+                f"populations and the rates of {counted(len(matched), 'pair', 'pairs')} matched to "
+                f"those of the training stretch, {_listed(matched)} transitions held for "
+                f"{self.commit_time} frames"
             )
         if rare or not matched:
             said.append(
                 f"too few transitions, {_listed(rare)}, to trust the rates of "
-                f"{max(len(rare), 1)} pair(s)"
+                f"{counted(max(len(rare), 1), 'pair', 'pairs')}"
             )
         return found + "; ".join(said)
 

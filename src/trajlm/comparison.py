@@ -32,6 +32,7 @@ from trajlm.analysis import (
 )
 from trajlm.analysis.runs import encode_runs
 from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.describe import counted
 from trajlm.errors import InputError
 from trajlm.models.base import SequenceModel
 
@@ -49,7 +50,7 @@ MAX_LAG = 10_000
 Stage = Callable[[str], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SourceResult:
     """What was measured on the data, or on what one model generated.
 
@@ -99,8 +100,12 @@ class SourceResult:
     embedding: npt.NDArray[np.float32] | None
     record: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        size = counted(self.n_frames, "frame", "frames")
+        return f"SourceResult({self.name}, {size}, D = {self.discrepancy.value:.3g})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The data beside one or more models.
 
@@ -124,10 +129,16 @@ class Comparison:
     space: StateSpace
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        data = self.reference
+        size = counted(data.n_frames, "frame", "frames")
+        models = ", ".join(f"{m.name} D = {m.discrepancy.value:.3g}" for m in self.models)
+        return f"Comparison(data of {size} with D0 = {data.discrepancy.value:.3g}; {models})"
+
     def _repr_html_(self) -> str:
         from trajlm.describe import html
         from trajlm.report.results import summary
-        from trajlm.report.words import floor_sentence, verdicts
+        from trajlm.report.verdict import floor_sentence, verdicts
 
         found = summary(self)
         facts = [(name, f"{text} {reading}") for name, text, reading in verdicts(found)]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.describe import MOST_COLUMNS, counted, extent
 from trajlm.errors import InputError
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -34,7 +35,7 @@ def _check_time(dt: float, unit: str) -> None:
         raise InputError("the unit of dt is empty: give one, for example 'ps' or 'frame'")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Features:
     """Continuous time series, one or many trajectories of the same columns.
 
@@ -96,6 +97,11 @@ class Features:
         """Number of frames over all trajectories."""
         return sum(len(x) for x in self.trajectories)
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.names[:MOST_COLUMNS]) + ", …" * (self.n_columns > MOST_COLUMNS)
+        size = extent(self.n_frames, len(self.trajectories), self.dt, self.unit, names)
+        return f"Features({size})"
+
     def _repr_html_(self) -> str:
         from trajlm.describe import features_facts, html
 
@@ -151,7 +157,7 @@ class StateSpace:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class States:
     """Discrete trajectories, one or many: integers 0..n_states-1 with their time.
 
@@ -228,6 +234,10 @@ class States:
     def n_transitions(self) -> int:
         """Number of pairs of successive frames, borders between trajectories left out."""
         return self.n_frames - len(self.trajectories)
+
+    def __repr__(self) -> str:
+        states = counted(self.n_states, "state", "states")
+        return f"States({extent(self.n_frames, len(self), self.dt, self.unit, states)})"
 
     def _repr_html_(self) -> str:
         from trajlm.describe import html, states_facts
@@ -320,7 +330,8 @@ def _as_integers(s: Any, i: int) -> IntArray:
         raise InputError(f"trajectory {i} has shape {array.shape}: states are one number a frame")
     if len(array) < 2:
         raise InputError(
-            f"trajectory {i} has {len(array)} frame(s): at least two are needed for a transition"
+            f"trajectory {i} has {counted(len(array), 'frame', 'frames')}: at least two are "
+            "needed for a transition"
         )
     if array.dtype.kind not in "iu":
         if array.dtype.kind not in "fb":

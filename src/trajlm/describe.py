@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trajlm.data import duration
 
@@ -42,8 +42,30 @@ def states_facts(states: States) -> list[Fact]:
     facts.append(
         ("most visited", f"state {top}, {counts[top] / states.n_frames:.1%} of the frames")
     )
-    notes = how.get("notes", [])
-    return facts + [("note", str(note)) for note in notes]
+    return facts + [("note", note) for note in notes_of(how)]
+
+
+def notes_of(discretization: Mapping[str, Any]) -> list[str]:
+    """Return what the reader had to say of the data that states were made from."""
+    notes = discretization.get("notes") or ()
+    return [notes] if isinstance(notes, str) else [str(note) for note in notes]
+
+
+def bias_notes(discretization: Mapping[str, Any]) -> list[str]:
+    """Return those of the notes that tell of biased data, from which no rate can be right."""
+    return [note for note in notes_of(discretization) if "biased" in note]
+
+
+def counted(n: int, one: str, many: str) -> str:
+    """Return a number with its noun."""
+    return f"{n:,} {one if n == 1 else many}"
+
+
+def extent(n_frames: int, n_trajectories: int, dt: float, unit: str, what: str) -> str:
+    """Return in a line how much data there is of what, for the representation of objects."""
+    several = f" in {n_trajectories} trajectories" if n_trajectories > 1 else ""
+    time = "" if (dt, unit) == (1.0, "frame") else f", one each {dt:g} {unit}"
+    return f"{counted(n_frames, 'frame', 'frames')} of {what}{several}{time}"
 
 
 def lines(title: str, facts: Sequence[Fact]) -> str:

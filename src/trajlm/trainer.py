@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from trajlm.data import States
+from trajlm.describe import counted
 from trajlm.devices import usable_device
 from trajlm.direction import find_direction
 from trajlm.errors import InputError, ModelFileError, TrajlmWarning
@@ -92,8 +93,8 @@ class Trainer:
         )
         if processes.is_first and self.n_streams < processes.size:
             warnings.warn(
-                f"{processes.size} processes share {self.n_streams} stream(s), as many as so "
-                "little data is read in: the others have nothing to do",
+                f"{processes.size} processes share {counted(self.n_streams, 'stream', 'streams')}, "
+                "as many as so little data is read in: the others have nothing to do",
                 TrajlmWarning,
                 stacklevel=3,
             )

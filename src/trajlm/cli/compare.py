@@ -59,8 +59,9 @@ def compare(
     from trajlm.atomic import check_writable
     from trajlm.comparison import compare as run_comparison
     from trajlm.io import read_states
+    from trajlm.report.groups import grouping_warning, groups_line
     from trajlm.report.results import summary
-    from trajlm.report.words import floor_sentence, grouping_warning, verdicts
+    from trajlm.report.verdict import floor_sentence, verdicts
 
     began = time.perf_counter()
     data = read_states(reference, key=key, dt=dt, unit=unit)
@@ -86,6 +87,7 @@ def compare(
     comparison.save(out, how)
     if warning := grouping_warning(comparison):
         say(f"note: {warning}")
+    typer.echo(groups_line(comparison))
     found = summary(comparison)
     for line in (floor_sentence(found), *(f"{n}: {t} {r}" for n, t, r in verdicts(found))):
         typer.echo(line.strip())

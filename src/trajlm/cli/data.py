@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from trajlm.cli.progress import counted, progress, say
+from trajlm.cli.progress import progress, say
+from trajlm.describe import counted
 from trajlm.errors import InputError
 
 

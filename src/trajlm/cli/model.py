@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trajlm.cli.progress import counted, progress, say
+from trajlm.cli.progress import progress, say
+from trajlm.describe import counted
 from trajlm.errors import InputError
 from trajlm.settings import TrainingSettings
 
@@ -68,8 +69,10 @@ def train(
 ) -> None:
     """Train the language model on states."""
     from trajlm.atomic import check_writable
+    from trajlm.describe import bias_notes
     from trajlm.io import read_states
     from trajlm.models.files import CHECKPOINT
+    from trajlm.models.record import still_improving
     from trajlm.parallel import join
     from trajlm.settings import training_settings
     from trajlm.train import finished_model, train_in_folder
@@ -129,9 +132,12 @@ def train(
             "the model foretells the held-out stretch no better than the MSM: there is no memory "
             "to learn, or too little data to learn it from"
         )
+    for note in bias_notes(data.discretization):
+        say(f"note: {note}")
+    unfinished = still_improving(model.record)
     typer.echo(
         f"{out}: {history[best - 1]['validation']:.4f} nats a frame on the held-out stretch "
-        f"(epoch {best})"
+        f"(epoch {best})" + (f"; {unfinished}" if unfinished else "")
     )
 
 

@@ -20,11 +20,6 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def counted(n: int, one: str, many: str) -> str:
-    """Return a number with its noun."""
-    return f"{n} {one if n == 1 else many}"
-
-
 @contextmanager
 def progress(what: str, total: int | None, unit: str = "frames") -> Iterator[Advance]:
     """Yield a function that is told how much was newly done, `total` in all if that is known.

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from trajlm.cli.progress import counted, progress
+from trajlm.cli.progress import progress
+from trajlm.describe import counted
 from trajlm.errors import InputError
 
 TOP_HELP = "Topology (GRO, PDB, PRMTOP, PSF ..., no .tpr); HDF5 trajectories hold their own."

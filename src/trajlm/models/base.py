@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.describe import counted
 from trajlm.errors import InputError
 
 Progress = Callable[[int], None]
@@ -116,6 +117,11 @@ class SequenceModel(ABC):
 
         save_model(self, Path(folder))
 
+    def __repr__(self) -> str:
+        space = self.space
+        states = counted(self.n_states, "state", "states")
+        return f"{type(self).__name__}({states}, one frame each {space.dt:g} {space.unit})"
+
     def _repr_html_(self) -> str:
         from trajlm.describe import html
         from trajlm.models.files import model_facts
@@ -154,12 +160,13 @@ class SequenceModel(ABC):
         """
         if n_steps < 2 or n_lanes < 1:
             raise InputError(
-                f"{n_steps} steps in {n_lanes} lane(s) were asked for: "
-                "at least 2 steps and 1 lane are needed"
+                f"{counted(n_steps, 'step', 'steps')} in {counted(n_lanes, 'lane', 'lanes')} "
+                "were asked for: at least 2 steps and 1 lane are needed"
             )
         if n_steps * n_lanes > LARGEST_RESULT:
             raise InputError(
-                f"{n_steps} steps in {n_lanes} lane(s) are more than memory holds: ask for fewer"
+                f"{n_steps} steps in {counted(n_lanes, 'lane', 'lanes')} are more than memory "
+                "holds: ask for fewer"
             )
         if seed < 0:
             raise InputError(f"the seed is {seed}: give 0 or a positive whole number")

@@ -13,8 +13,10 @@ import numpy as np
 
 from trajlm.atomic import atomic_path, write_json
 from trajlm.data import StateSpace, duration
+from trajlm.describe import notes_of
 from trajlm.errors import InputError, ModelFileError
 from trajlm.models.base import SequenceModel, Tensors
+from trajlm.models.record import training_facts
 
 # What an unfinished training leaves where its model will be.
 CHECKPOINT = "checkpoint.safetensors"
@@ -125,31 +127,9 @@ def model_facts(model: SequenceModel) -> list[tuple[str, str]]:
         ("time", f"one frame each {duration(space.dt, space.unit)}"),
         ("states", _discretization_sentence(space)),
     ]
-    return facts + (_training_facts(model.record) if "history" in model.record else [])
-
-
-def _training_facts(record: dict[str, Any]) -> list[tuple[str, str]]:
-    history, baselines = record["history"], record["baselines"]
-    best = history[record["best_epoch"] - 1]
-    facts = [
-        (
-            "trained on",
-            f"{record['n_trajectories']} "
-            f"{'trajectory' if record['n_trajectories'] == 1 else 'trajectories'}, "
-            f"{record['n_frames']:,} frames, "
-            f"{len(history)} epochs, seed {record['settings']['seed']}",
-        ),
-        (
-            "held-out stretch",
-            f"{best['validation']:.4f} nats a frame (MSM {baselines['msm']:.4f}, independent "
-            f"frames {baselines['independent']:.4f})",
-        ),
-    ]
-    if "direction" in record:
-        facts.append(("direction of time", record["direction"]["summary"]))
-    if "calibration" in record:
-        facts.append(("calibration", record["calibration"]["summary"]))
-    return facts
+    if "history" in model.record:
+        facts += training_facts(model.record)
+    return facts + [("note", note) for note in notes_of(space.discretization)]
 
 
 def _discretization_sentence(space: StateSpace) -> str:

@@ -7,7 +7,7 @@ Sources are laid over each other by calling a function once for each, with its s
     ax.legend()
 """
 
-from trajlm.plots.equilibrium import plot_free_energy
+from trajlm.plots.equilibrium import plot_free_energy, plot_state_map
 from trajlm.plots.excerpt import plot_excerpt
 from trajlm.plots.kinetics import (
     plot_autocorrelation,
@@ -29,6 +29,7 @@ __all__ = [
     "plot_excerpt",
     "plot_free_energy",
     "plot_overview",
+    "plot_state_map",
     "plot_survival",
     "plot_training",
     "quantity_of",

@@ -1,13 +1,22 @@
-"""Figure of the free energy."""
+"""Figures of the free energy."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from trajlm.analysis import FreeEnergy
-from trajlm.plots.style import BAND_COLOR, DATA, SourceStyle, new_axes, plain_label, tidy
+from trajlm.plots.style import (
+    BAND_COLOR,
+    DATA,
+    SourceStyle,
+    new_axes,
+    number_points,
+    plain_label,
+    tidy,
+)
 
 FEW_STATES = 12
 # Upper end of the axis over the highest value.
@@ -41,16 +50,16 @@ def plot_free_energy(
     style
         Of the source.
     shift
-        Moves the points of a few states without centres aside, so that sources do not cover
-        one another.
+        Moves the points of states without centres aside, so that sources do not cover one
+        another.
     """
     ax = ax or new_axes()
     n = len(result.values)
     x = np.arange(n) if centers is None else np.asarray(centers, dtype=np.float64)
     order = np.argsort(x)
     values = np.where(np.isfinite(result.values), result.values, np.nan)[order]
-    # A few states without a coordinate are no curve: points, each with its bar.
-    separate = centers is None and n <= FEW_STATES
+    # States without a coordinate have no order and are no curve: points, each with its bar.
+    separate = centers is None
     top = ax.get_ylim()[1] / HEADROOM if ax.lines else 1.0
     if style.band:
         # Far above every curve, where the axis is cut, instead of infinity.
@@ -59,7 +68,7 @@ def plot_free_energy(
             ax.bar(x, high - low, 0.5, low, color=BAND_COLOR, zorder=1)
         else:
             ax.fill_between(x[order], low, high, color=BAND_COLOR, lw=0, zorder=1)
-    look = style.marked(6 if separate else 2.8)
+    look = style.marked(6 if separate and n <= FEW_STATES else 2.8)
     ax.plot(
         x[order] + shift * separate, values, **look | ({"linestyle": "none"} if separate else {})
     )
@@ -68,9 +77,50 @@ def plot_free_energy(
     top = max(top, float(reached[np.isfinite(reached)].max()))
     ax.set_ylim(-0.06 * top, HEADROOM * top)
     if separate:
-        ax.set_xticks(range(n))
+        if n <= FEW_STATES:
+            ax.set_xticks(range(n))
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlim(-0.6, n - 0.4)
     ax.set_xlabel(plain_label(quantity))
     ax.set_ylabel("free energy / kT")
+    tidy(ax)
+    return ax
+
+
+def plot_state_map(
+    result: FreeEnergy,
+    centers: npt.ArrayLike,
+    ax: Axes | None = None,
+    *,
+    names: tuple[str, str] = ("", ""),
+) -> Axes:
+    """Draw the states where they lie in the plane of two columns, coloured by free energy in kT.
+
+    States that were never seen are left out.
+
+    Parameters
+    ----------
+    result
+        Free energies of n states.
+    centers
+        Where the states lie, shape (n, 2).
+    ax
+        Axes to draw on; new ones when None.
+    names
+        Of the two columns.
+    """
+    ax = ax or new_axes()
+    points = np.asarray(centers, dtype=np.float64)
+    seen = np.isfinite(result.values)
+    x, y = points[seen].T
+    dots = ax.scatter(x, y, 42, result.values[seen], cmap="viridis", linewidths=0.4, edgecolors="w")
+    number_points(ax, points[seen], np.flatnonzero(seen))
+    ax.margins(0.08)
+    ax.set_xlabel(plain_label(names[0]))
+    ax.set_ylabel(plain_label(names[1]))
+    figure = ax.get_figure()
+    assert figure is not None
+    figure.colorbar(dots, ax=ax, label="free energy / kT", pad=0.02)
     tidy(ax)
     return ax

@@ -93,7 +93,9 @@ def plot_survival(result: Survival, ax: Axes | None = None, *, style: SourceStyl
             lw=0,
             zorder=1,
         )
-    ax.plot(result.times[seen], result.probability[seen], drawstyle="steps-post", **style.line())
+    # Where all dwells last one time the curve is a point.
+    look = style.marked() if np.count_nonzero(seen) == 1 else style.line()
+    ax.plot(result.times[seen], result.probability[seen], drawstyle="steps-post", **look)
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlim(left=0)
     ax.set_xlabel(f"time / {plain_label(result.unit)}")

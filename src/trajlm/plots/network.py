@@ -11,10 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from trajlm.analysis import principal_plane
-from trajlm.plots.style import new_axes, plain_label, style_of, tidy
-
-# Two numbers in an embedding map are at least this share of its width or height apart.
-LABEL_WIDTH, LABEL_HEIGHT = 0.06, 0.055
+from trajlm.plots.style import new_axes, number_points, plain_label, style_of, tidy
 
 
 def plot_training(record: Mapping[str, Any], ax: Axes | None = None) -> Axes:
@@ -67,6 +64,7 @@ def plot_embedding(
     *,
     centers: npt.ArrayLike | None = None,
     quantity: str = "state",
+    states: npt.ArrayLike | None = None,
 ) -> Axes:
     """Draw the states on the two principal axes of their embedding vectors.
 
@@ -81,33 +79,24 @@ def plot_embedding(
         numbers when None.
     quantity
         What the centres are.
+    states
+        Numbers of the states to draw, two at least; all when None. A state that was never seen
+        lies where it was put at random.
     """
     ax = ax or new_axes()
-    points, explained = principal_plane(vectors)
-    n = len(points)
-    heights = np.arange(n) if centers is None else np.asarray(centers, dtype=np.float64)
+    rows = np.asarray(vectors)
+    shown = np.arange(len(rows)) if states is None else np.asarray(states, dtype=np.int64)
+    points, explained = principal_plane(rows[shown])
+    heights = shown if centers is None else np.asarray(centers, dtype=np.float64)[shown]
     x, y = points.T
     dots = ax.scatter(x, y, 42, heights, cmap="viridis", linewidths=0.4, edgecolors="w")
-    for state in _apart(points):
-        ax.annotate(
-            str(state), points[state], (0, 5), textcoords="offset points", ha="center", fontsize=7
-        )
+    number_points(ax, points, shown)
     ax.margins(0.08)
     ax.set_xlabel(f"first axis ({explained[0]:.0%} of variance)")
     ax.set_ylabel(f"second axis ({explained[1]:.0%} of variance)")
     figure = ax.get_figure()
     assert figure is not None
-    figure.colorbar(dots, ax=ax, label=plain_label(quantity), pad=0.02)
+    whole = MaxNLocator(integer=True) if centers is None else None
+    figure.colorbar(dots, ax=ax, label=plain_label(quantity), pad=0.02, ticks=whole)
     tidy(ax)
     return ax
-
-
-def _apart(points: npt.NDArray[np.float64]) -> list[int]:
-    """Return the states whose numbers can be written without covering one another."""
-    extent = np.ptp(points, axis=0)
-    scaled = points / np.where(extent > 0, extent, 1.0) / (LABEL_WIDTH, LABEL_HEIGHT)
-    chosen: list[int] = []
-    for state, point in enumerate(scaled):
-        if all(np.abs(point - scaled[other]).max() >= 1 for other in chosen):
-            chosen.append(state)
-    return chosen

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from trajlm.data import StateSpace
 
 BAND_COLOR = "#d4d4d4"
+# Two numbers in a map of states are at least this share of its width or height apart.
+LABEL_WIDTH, LABEL_HEIGHT = 0.06, 0.055
 
 
 @dataclass(frozen=True)
@@ -126,3 +128,24 @@ def plain_label(text: str) -> str:
     escaped = text.replace("$", r"\$")
     # A legend leaves out labels that begin with an underscore.
     return "\u2009" + escaped if escaped.startswith("_") else escaped
+
+
+def number_points(
+    ax: Axes, points: npt.NDArray[np.float64], numbers: npt.NDArray[np.integer[Any]]
+) -> None:
+    """Write the numbers of states above their points, shape (n, 2), where there is room."""
+    for k in _apart(points):
+        ax.annotate(
+            str(numbers[k]), points[k], (0, 5), textcoords="offset points", ha="center", fontsize=7
+        )
+
+
+def _apart(points: npt.NDArray[np.float64]) -> list[int]:
+    """Return the states whose numbers can be written without covering one another."""
+    extent = np.ptp(points, axis=0)
+    scaled = points / np.where(extent > 0, extent, 1.0) / (LABEL_WIDTH, LABEL_HEIGHT)
+    chosen: list[int] = []
+    for state, point in enumerate(scaled):
+        if all(np.abs(point - scaled[other]).max() >= 1 for other in chosen):
+            chosen.append(state)
+    return chosen

@@ -21,6 +21,7 @@ from trajlm.plots import (
     plot_embedding,
     plot_excerpt,
     plot_free_energy,
+    plot_state_map,
     plot_survival,
     plot_training,
     quantity_of,
@@ -28,6 +29,7 @@ from trajlm.plots import (
 )
 from trajlm.plots.excerpt import is_dense
 from trajlm.plots.style import BAND_COLOR, one_coordinate, plain_label
+from trajlm.report.groups import state_table
 from trajlm.report.settled import seen_pairs, typical_dwells
 from trajlm.report.words import physical_time
 
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     from trajlm.comparison import Comparison, SourceResult
 
 PANEL = (3.3, 2.6)
-MARGINS = {"left": 0.2, "right": 0.98, "bottom": 0.18, "top": 0.97}
+# The label of a tick at the right end is as wide again beyond it.
+MARGINS = {"left": 0.2, "right": 0.95, "bottom": 0.18, "top": 0.97}
 # Typical dwells of the longest-lived group that a stretch should show, and its least frames.
 DWELLS_SHOWN = 12
 SHORTEST_STRETCH = 200
@@ -110,13 +113,13 @@ def excerpt_pictures(comparison: Comparison) -> list[Picture]:
     if is_dense(comparison.reference.excerpt[:n_frames]) and n_frames >= 100 * CLOSER:
         lengths.append(n_frames // CLOSER)
     pictures = []
-    for n, title in zip(lengths, ("A stretch", "Its beginning, closer"), strict=False):
+    for n, title in zip(lengths, ("The first {}", "Closer: the first {}"), strict=False):
         time = physical_time(n, comparison.space.dt, comparison.space.unit)
         wide, narrow = ((9.6, 1.15, 2000), (3.4, 1.0, 700))
         images = [_excerpts(comparison, n, *shape) for shape in (wide, narrow)]
         pictures.append(
             Picture(
-                f"{title}: the first {time}",
+                title.format(time),
                 f"Centre of the state over {time}, the data above each model, on the same scales",
                 *(images[0]),
                 *(images[1]),
@@ -173,7 +176,7 @@ def free_energy_pictures(comparison: Comparison) -> list[Picture]:
             for label in ax.get_xticklabels():
                 label.set(rotation=30, ha="right", rotation_mode="anchor")
 
-    pictures = []
+    pictures = [] if (plane := _state_map(comparison)) is None else [plane]
     # Without a coordinate, groups that are the states themselves are better shown by name.
     if not same or centers is not None:
         pictures.append(_panel(comparison, fine, "Of the states", f"Free energy over {quantity}"))
@@ -181,6 +184,19 @@ def free_energy_pictures(comparison: Comparison) -> list[Picture]:
         alt = "Free energy of the groups"
         pictures.append(_panel(comparison, coarse, "Of the groups", alt, fitted=long_labels))
     return pictures
+
+
+def _state_map(comparison: Comparison) -> Picture | None:
+    """Return where the states of the data lie; None where they do not lie in two columns."""
+    table = state_table(comparison)
+    centers = comparison.space.centers
+    if table is None or centers is None or len(table.columns) != 2:
+        return None
+    figure = Figure(figsize=PANEL, layout="constrained")
+    x, y = table.columns
+    plot_state_map(comparison.reference.free_energy, centers, figure.add_subplot(), names=(x, y))
+    alt = f"Map of the states of the data over {x} and {y}, coloured by free energy"
+    return Picture("Where the states of the data lie", alt, as_uri(figure), PANEL)
 
 
 def transition_pictures(comparison: Comparison) -> list[Picture]:
@@ -203,7 +219,7 @@ def survival_pictures(comparison: Comparison) -> list[Picture]:
     """Return one panel for each group that the data enters."""
     pictures = []
     for k, name in enumerate(comparison.grouping.names):
-        if comparison.reference.survivals[k] is None:
+        if comparison.reference.survivals[k] is None or k in one_frame_groups(comparison):
             continue
 
         def draw(source: SourceResult, ax: Axes, style: SourceStyle, k: int = k) -> None:
@@ -218,16 +234,28 @@ def survival_pictures(comparison: Comparison) -> list[Picture]:
     return pictures
 
 
+def one_frame_groups(comparison: Comparison) -> list[int]:
+    """Return the groups in which every stay of the data and of the models lasts one frame."""
+    curves = [source.survivals for source in (comparison.reference, *comparison.models)]
+    return [
+        k
+        for k, of_data in enumerate(comparison.reference.survivals)
+        if of_data is not None
+        and all(
+            curve is None or np.count_nonzero(curve.probability) == 1
+            for curve in (of[k] for of in curves)
+        )
+    ]
+
+
 def _cut_to_data(comparison: Comparison, group: int, ax: Axes) -> None:
     """Show the probabilities that the data reaches; models of more frames go far below."""
     curves = [source.survivals[group] for source, _ in sources_of(comparison)]
     data = curves[0]
     assert data is not None
-    lowest = float(data.probability[data.probability > 0].min())
-    last = max(
-        float(curve.times[curve.probability >= 0.7 * lowest].max()) for curve in curves if curve
-    )
-    ax.set_ylim(min(0.7 * lowest, 0.05), 1.15)
+    lowest = min(0.7 * float(data.probability[data.probability > 0].min()), 0.05)
+    last = max(float(curve.times[curve.probability >= lowest].max()) for curve in curves if curve)
+    ax.set_ylim(lowest, 1.15)
     ax.set_xlim(0, last * 1.04 if last > 0 else None)
 
 
@@ -273,13 +301,15 @@ def network_pictures(model: SourceResult, comparison: Comparison) -> list[Pictur
         pictures.append(
             Picture("Training", f"Nats a frame over epochs, {model.name}", as_uri(figure), size)
         )
-    if model.embedding is not None:
+    seen = np.flatnonzero(comparison.reference.free_energy.populations > 0)
+    if model.embedding is not None and len(seen) > 1:
         figure = Figure(figsize=size, layout="constrained")
         plot_embedding(
             model.embedding,
             figure.add_subplot(),
             centers=one_coordinate(comparison.space),
             quantity=quantity_of(comparison.space),
+            states=seen,
         )
         pictures.append(
             Picture("Embedding", f"Map of the states, {model.name}", as_uri(figure), size)

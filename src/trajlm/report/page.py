@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trajlm.report import figures, words
-from trajlm.report.results import as_values, summary
+from trajlm.describe import bias_notes, counted, notes_of
+from trajlm.models.record import still_improving
+from trajlm.plots.style import one_coordinate
+from trajlm.report import figures, groups, verdict, words
+from trajlm.report.results import as_values, summary, versions
 from trajlm.report.settled import FEW_EVENTS, population_rows, rate_rows, settled_commit_index
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 PLACED = ("command", "seconds", "data")
 # Values of a list that the page writes out; the rest is in results.json.
 VALUES_SHOWN = 12
+# States up to this number are listed at once, more behind a click.
+ROWS_SHOWN = 30
 
 
 def render_page(comparison: Comparison, how: Mapping[str, Any]) -> str:
@@ -61,24 +66,29 @@ def brief(value: Any) -> str:
 
 
 def _findings(comparison: Comparison, how: Mapping[str, Any]) -> dict[str, Any]:
-    from trajlm.models.files import package_versions
-
     index = settled_commit_index(comparison.reference)
     numbers = summary(comparison)
     rows = rate_rows(comparison, index)
     space = comparison.space
+    warnings = bias_notes(space.discretization)
     times = comparison.reference.transitions.commit_times
     values = as_values(how)
     commit = words.physical_time(int(times[index]), space.dt, space.unit)
     return {
         "title": f"Beside the data: {words.listed([model.name for model in comparison.models])}",
-        "headline": words.headline(numbers),
-        "floor_sentence": words.floor_sentence(numbers),
-        "verdicts": words.verdicts(numbers),
+        "headline": verdict.headline(numbers),
+        "floor_sentence": verdict.floor_sentence(numbers),
+        "verdicts": verdict.verdicts(numbers),
         "summary": numbers,
-        "facts": words.data_facts(comparison),
-        "grouping_warning": words.grouping_warning(comparison),
-        "notes": _notes(space.discretization),
+        "facts": groups.data_facts(comparison),
+        "grouping_warning": groups.grouping_warning(comparison),
+        "warnings": warnings,
+        "notes": [note for note in notes_of(space.discretization) if note not in warnings],
+        "states": groups.state_table(comparison),
+        "few_rows": ROWS_SHOWN,
+        "coordinate": one_coordinate(space) is not None,
+        "one_frame": _one_frame(comparison),
+        "unfinished": {model.name: still_improving(model.record) for model in comparison.models},
         "data_source": values.get("data"),
         "unit": space.unit,
         "flicker_too": index > 0,
@@ -94,7 +104,7 @@ def _findings(comparison: Comparison, how: Mapping[str, Any]) -> dict[str, Any]:
         "how": values,
         "other_how": {k: v for k, v in values.items() if k not in PLACED},
         "records": _records(comparison),
-        "versions": package_versions(),
+        "versions": versions(),
     }
 
 
@@ -117,9 +127,10 @@ def _pictures(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _notes(discretization: Mapping[str, Any]) -> Sequence[str]:
-    notes = discretization.get("notes") or ()
-    return [notes] if isinstance(notes, str) else [str(note) for note in notes]
+def _one_frame(comparison: Comparison) -> str:
+    """Return the groups in which no stay is longer than a frame, as a list in a sentence."""
+    names = [comparison.grouping.names[k] for k in figures.one_frame_groups(comparison)]
+    return f"{'group' if len(names) == 1 else 'groups'} {words.listed(names)}" if names else ""
 
 
 def _records(comparison: Comparison) -> list[tuple[str, dict[str, Any]]]:
@@ -128,5 +139,16 @@ def _records(comparison: Comparison) -> list[tuple[str, dict[str, Any]]]:
     for model in comparison.models:
         record = {key: value for key, value in model.record.items() if key != "history"}
         if record:
-            records.append((model.name, as_values(record)))
+            records.append((model.name, as_values(_worded(record))))
     return records
+
+
+def _worded(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record with values that would say too little by themselves put into words."""
+    worded = dict(record)
+    if isinstance(worded.get("lag"), int):
+        worded["lag"] = counted(worded["lag"], "frame", "frames")
+    settings = worded.get("settings")
+    if isinstance(settings, Mapping) and settings.get("reversible", "") is None:
+        worded["settings"] = {**settings, "reversible": "as the data is, see direction"}
+    return worded

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trajlm.report.curves import shares_outside
 from trajlm.report.settled import population_rows, rate_rows, settled_commit_index
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ EXCERPT_FRAMES = 1000
 
 def collect_results(comparison: Comparison, how: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything the report shows, by name, ready for `trajlm.atomic.write_json`."""
-    from trajlm.models.files import package_versions
-
     return {
         "summary": summary(comparison),
         "reference": _source(comparison.reference),
@@ -31,8 +31,16 @@ def collect_results(comparison: Comparison, how: Mapping[str, Any]) -> dict[str,
         "space": as_values(comparison.space),
         "settings": as_values(comparison.settings),
         "how": as_values(how),
-        "versions": package_versions(),
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages behind a comparison; OpenMM's only where it ran."""
+    from trajlm.models.files import package_versions
+
+    unused = set() if "openmm" in sys.modules else {"openmm"}
+    return {name: text for name, text in package_versions().items() if name not in unused}
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:
@@ -45,7 +53,11 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "D0_terms": floor.n_terms,
         "pairs": transitions.counts.shape[1] * (transitions.counts.shape[1] - 1),
         "pairs_judged": _pairs_judged(comparison),
-        "models": {model.name: _verdict(model, floor.value) for model in comparison.models},
+        "models": {
+            model.name: _verdict(model, floor.value)
+            | {"curves_outside": shares_outside(comparison, model)}
+            for model in comparison.models
+        },
         "commit_time": float(transitions.commit_times[index] * transitions.dt),
         "rates": as_values(rate_rows(comparison, index)),
         "populations": as_values(population_rows(comparison)),
