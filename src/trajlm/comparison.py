@@ -32,6 +32,7 @@ from trajlm.analysis import (
 )
 from trajlm.analysis.runs import encode_runs
 from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 from trajlm.models.base import SequenceModel
 
@@ -261,6 +262,11 @@ def _check_same_states(data: States, name: str, other: SequenceModel | States) -
             "of the same states"
         )
     space = other.space
+    if different := find_difference(space, data.space):
+        raise InputError(
+            f"the states of {name} are {different[0]}, those of the data are {different[1]}: "
+            "compare models of the same states"
+        )
     known = isinstance(other, SequenceModel) or space.unit != "frame"
     if known and (space.dt, space.unit) != (data.dt, data.unit):
         raise InputError(
