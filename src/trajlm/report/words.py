@@ -188,21 +188,26 @@ def grouping_warning(comparison: Comparison) -> str:
 
 
 def _ranges(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return for each group the centres of its states, where they lie on one coordinate."""
+    """Return for each group the centres of its visited states, on one coordinate only."""
     grouping = comparison.grouping
     centers = grouping.centers
     if centers is None or (centers.ndim == 2 and centers.shape[1] != 1):
         return []
     order = np.argsort(centers.ravel())
-    groups, values = grouping.assignment[order], centers.ravel()[order]
+    visited = comparison.reference.free_energy.populations > 0
+    groups, values = np.where(visited, grouping.assignment, -1)[order], centers.ravel()[order]
     pieces = np.split(np.arange(len(values)), np.flatnonzero(np.diff(groups)) + 1)
     found = []
     for k, name in enumerate(grouping.names):
         ends = [values[piece[[0, -1]]] for piece in pieces if groups[piece[0]] == k]
-        text = ", ".join(f"{low:.4g} to {high:.4g}" for low, high in ends[:RANGES_SHOWN])
+        text = ", ".join(_range(low, high) for low, high in ends[:RANGES_SHOWN])
         more = ", …" if len(ends) > RANGES_SHOWN else ""
-        found.append((f"Group {name}", f"centres {text}{more}"))
+        found.append((f"Group {name}", f"centres {text}{more}" if ends else "never visited"))
     return found
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _reading(row: Mapping[str, Any], floor: float) -> str:
