@@ -274,3 +274,5 @@ def test_states_of_another_column_are_refused_by_name(here, capsys):
         capsys, "backmap", "phi.npz", "--from", "x.xtc", "--states", "psi.npz", "--out", "g.xtc"
     )
     assert "phi.npz are bins of phi, those in psi.npz are bins of psi" in said
+    said = refused(capsys, "compare", "psi.npz", "psi.npz", "--group", "edges:0,wrap")
+    assert "two or more edges" in said
