@@ -26,12 +26,12 @@ def find_difference(one: StateSpace, other: StateSpace) -> tuple[str, str] | Non
     None where nothing differs. A column without a name of its own (x0, x1 ...) may be any named
     one.
     """
-    methods = [CUTS.get(str(space.discretization.get("method"))) for space in (one, other)]
-    if methods[0] is None or methods[1] is None:
+    made, other_made = (CUTS.get(str(space.discretization.get("method"))) for space in (one, other))
+    if made is None or other_made is None:
         return _differing_cuts(one.centers, other.centers, "centre", ("states", "states"))
-    (key, cut, _), (other_key, _, _) = methods
+    key, cut, _ = made
     words = (_words(one), _words(other))
-    if key != other_key or _differ(_columns(one), _columns(other)):
+    if key != other_made[0] or _differ(_columns(one), _columns(other)):
         return words
     periods = [periods_of(space) for space in (one, other)]
     for period, other_period in zip(*periods, strict=False):
