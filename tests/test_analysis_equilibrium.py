@@ -85,6 +85,53 @@ def test_population_intervals_cover_the_truth(population, visits):
     assert 0.90 <= inside / 300 <= 0.99
 
 
+def lanes_with_rare_states(rare, visit, n_frames, n_lanes, seed):
+    """Draw a walk over four states; from the first, rare ones are entered for short visits."""
+    T = np.zeros((4 + len(rare), 4 + len(rare)))
+    for i in range(3):
+        T[i, i + 1] = T[i + 1, i] = 0.2
+    common = (1 - sum(rare)) / 4
+    for k, p in enumerate(rare, 4):
+        T[0, k], T[k, 0] = p / visit / common, 1 / visit
+    np.fill_diagonal(T, 1 - T.sum(axis=1))
+    pi = np.array([common] * 4 + list(rare))
+    rng = np.random.default_rng(seed)
+    states = np.empty((n_frames, n_lanes), dtype=int)
+    states[0] = rng.choice(len(pi), n_lanes, p=pi)
+    cumulative = np.cumsum(T, axis=1)
+    for t in range(1, n_frames):
+        reached = cumulative[states[t - 1]] < rng.random(n_lanes)[:, None]
+        states[t] = np.minimum(reached.sum(axis=1), len(pi) - 1)
+    return states.T
+
+
+@pytest.mark.parametrize("visit", [1.5, 12])
+@pytest.mark.parametrize("expected", [1, 3])
+def test_limit_of_an_unseen_state_holds_its_population(visit, expected):
+    # The last state is often unseen; another with visits as long is seen some twenty times.
+    n_frames, n_lanes = 4000, 200
+    unit = visit / n_frames
+    lanes = lanes_with_rare_states((20 * unit, expected * unit), visit, n_frames, n_lanes, 1)
+    held = []
+    for s in lanes:
+        if not (s == 5).any() and (s == 4).any():
+            low, high = population_intervals(States((s,), n_states=6))
+            assert low[5] == 0
+            assert high[5] <= high[:5].min()
+            held.append(high[5] >= expected * unit)
+    assert len(held) >= 0.5 * n_lanes * np.exp(-expected)
+    assert np.mean(held) >= 0.95
+
+
+def test_unseen_states_are_bounded_by_the_frames_and_not_by_the_blocks():
+    rng = np.random.default_rng(0)
+    s = rng.integers(0, 4, 35_000)
+    s[rng.choice(len(s), 24, replace=False)] = 4
+    _, high = population_intervals(States((s,), n_states=6))
+    assert high[5] <= high[4] < 1.5e-3
+    assert free_energy(States((s,), n_states=6)).low[5] > 5
+
+
 @pytest.mark.parametrize("visits", [10, 40])
 def test_rate_intervals_cover_the_truth(visits):
     n_frames, p_down = 20_000, 0.05

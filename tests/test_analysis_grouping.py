@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trajlm.analysis import group_by_edges, group_by_list, group_by_pcca
-from trajlm.data import States
+from trajlm.analysis.pcca import merge_rare_states
+from trajlm.data import Features, States
+from trajlm.discretize import Bins
 from trajlm.errors import InputError
 
 CENTERS = np.array([0.0, 0.7, 1.0, 2.0, 5.0])
@@ -105,6 +107,43 @@ def test_pcca_puts_states_outside_the_connected_set_in_a_group():
     largest = np.argmax(np.bincount(unknown.assignment[s]))
     assert unknown.assignment[6:].tolist() == [largest, largest]
     assert unknown.group_centers is None
+
+
+def test_edges_that_wrap_join_the_first_and_the_last_interval():
+    x = np.concatenate([np.full(30, -2.9), np.full(30, 2.9), np.full(20, -1.0), np.full(9, 1.0)])
+    phi = Features((x,), names=("phi",), periods=((-np.pi, np.pi),))
+    states = Bins(20).fit_transform(phi)
+    grouping = group_by_edges(states, [-2, 0, 2], wrap=True)
+    assert grouping.n_groups == 3
+    np.testing.assert_array_equal(grouping.assignment[[0, 19, 8, 12]], [0, 0, 1, 2])
+    assert "the first group over the periodic border" in grouping.describe()
+    # The mean of -2.9 and 2.9 lies at the border, not at zero.
+    assert abs(grouping.group_centers[0]) > 3
+    assert group_by_edges(states, [-2, 0, 2]).n_groups == 4
+    for edges, window in (([0.0], 1), ([-2, 0, 2], 5)):
+        with pytest.raises(InputError, match="wrap"):
+            group_by_edges(states, edges, window, wrap=True)
+
+
+def test_rare_states_are_merged_with_those_they_exchange_most_with():
+    frames = np.array([4000, 4000, 30, 3, 4000, 4000, 2])
+    steps = np.zeros((7, 7), dtype=np.int64)
+    # The rarest, 6, hangs on 3, that on 2, and all three on 4; 0, 1 and 4, 5 are basins.
+    for i, j, n in ((0, 1, 900), (4, 5, 900), (1, 4, 5), (2, 4, 20), (3, 2, 3), (6, 3, 2)):
+        steps[i, j] = steps[j, i] = n
+    counts = steps + np.diag(frames).astype(float)
+    assert merge_rare_states(frames, steps, counts, 2).tolist() == [0, 1, 2, 2, 3, 4, 2]
+    counts = np.outer(frames, frames) / frames.sum() + 0.3 * np.diag(frames)
+    assert merge_rare_states(frames, steps, counts, 2).tolist() == [0, 1, 2, 2, 2, 3, 2]
+    assert merge_rare_states(frames, steps, counts, 7).tolist() == list(range(7))
+
+
+def test_states_never_visited_follow_their_neighbour_over_the_period():
+    s = chain_of_blocks(range(6))
+    centers = -np.pi + np.pi / 8 * (2 * np.arange(8) + 1)
+    periodic = {"method": "bins", "period": [-np.pi, np.pi]}
+    states = States((s,), 8, centers=centers, discretization=periodic)
+    assert group_by_pcca(states, 3).assignment.tolist() == [0, 0, 1, 1, 2, 2, 2, 0]
 
 
 def test_description_and_dictionary_are_plain():

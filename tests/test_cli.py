@@ -311,3 +311,22 @@ def test_an_interrupt_that_no_command_catches_is_told(tmp_path, monkeypatch, cap
     monkeypatch.setattr("trajlm.io.read_states", stopped)
     assert run(["train", str(path), "--out", str(tmp_path / "model")]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_states_of_another_column_are_refused_by_name(here, capsys):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-3, 3, size=(600, 2))
+    np.savetxt("colvar", x, header="! FIELDS phi psi", comments="#")
+    for column in ("phi", "psi"):
+        ok(
+            capsys, "discretize", "colvar", "--column", column, "--bins", 4, "--range", -3, 3,
+            "--dt", 1, "--unit", "ps", "--out", f"{column}.npz",
+        )  # fmt: skip
+    said = refused(capsys, "compare", "psi.npz", "A=phi.npz")
+    assert "the states of A are bins of phi, those of the data are bins of psi" in said
+    said = refused(
+        capsys, "backmap", "phi.npz", "--from", "x.xtc", "--states", "psi.npz", "--out", "g.xtc"
+    )
+    assert "phi.npz are bins of phi, those in psi.npz are bins of psi" in said
+    said = refused(capsys, "compare", "psi.npz", "psi.npz", "--group", "edges:0,wrap")
+    assert "two or more edges" in said

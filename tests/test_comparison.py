@@ -3,7 +3,8 @@ import pytest
 
 from trajlm.analysis import committed_transitions, group_by_edges
 from trajlm.comparison import compare, default_grouping
-from trajlm.data import States
+from trajlm.data import Features, States
+from trajlm.discretize import Bins
 from trajlm.errors import InputError
 from trajlm.models.markov import fit_msm
 from trajlm.systems.hidden_markov import (
@@ -121,3 +122,18 @@ def test_very_short_trajectories_and_states_never_left_can_be_compared():
 def test_what_cannot_be_compared_is_refused(data, models, word):
     with pytest.raises(InputError, match=word):
         compare(data, models)
+
+
+def test_states_of_another_coordinate_are_refused_with_both_in_words(data):
+    rng = np.random.default_rng(0)
+    column = {"names": ("phi",), "periods": ((-np.pi, np.pi),), "dt": 0.1, "unit": "ps"}
+    phi = Bins(4).fit_transform(Features((rng.uniform(-3, 3, 2000),), **column))
+    psi = Bins(4).fit_transform(
+        Features((rng.uniform(-3, 3, 2000),), **column | {"names": ("psi",)})
+    )
+    for other in (fit_msm(phi), phi):
+        with pytest.raises(InputError, match="states of M are bins of phi, those of the data are"):
+            compare(psi, {"M": other})
+    with pytest.raises(InputError, match="the model's states are bins of phi, the data's are bins"):
+        fit_msm(phi).log_prob(psi)
+    assert compare(phi, {"M": fit_msm(phi), "plain": States(phi.trajectories)}, n_runs=2).models

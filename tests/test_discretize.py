@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trajlm.data import Features, States
+from trajlm.data import Features, States, StateSpace
 from trajlm.discretize import (
     Bins,
     KMeans,
@@ -21,6 +22,8 @@ from trajlm.discretize import (
     average,
     decimate,
     discretizer_from_dict,
+    find_difference,
+    periods_of,
     remove_spikes,
     smooth,
 )
@@ -376,3 +379,64 @@ def test_a_step_that_is_no_number_of_frames_is_refused(n):
     for change in (average, decimate):
         with pytest.raises(InputError, match="whole number of frames"):
             change(features, n)
+
+
+def cut_of(column="phi", n=20, period=(-np.pi, np.pi), rounding=0.0):
+    """Return the meaning of bins of a periodic column."""
+    x = np.linspace(-3, 3, 50)
+    low, high = period
+    bins = Bins(n, range=(low + rounding, high))
+    return bins.fit_transform(Features((x,), names=(column,), periods=(period,))).space
+
+
+def test_states_of_the_same_cut_mean_the_same_as_far_as_both_sides_say():
+    space = cut_of()
+    plain = StateSpace(20)
+    for other in (space, cut_of(rounding=5e-8), cut_of("x1"), plain, replace(space, centers=None)):
+        assert find_difference(space, other) is None
+        assert find_difference(other, space) is None
+    # Centres of k-means given to another file are the same states.
+    x = np.random.default_rng(0).normal(size=200)
+    found = KMeans(3).fit_transform(Features((x,), names=("d",)))
+    again = NearestCenters(found.centers).fit_transform(Features((x[:90],), names=("d",)))
+    assert find_difference(found.space, again.space) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "one_is", "other_is"),
+    [
+        (cut_of("psi"), "bins of phi", "bins of psi"),
+        (cut_of(n=10), "bins of phi with 21 edges", "bins of phi with 11 edges"),
+        (cut_of(period=(0, 2 * np.pi)), "in -3.14159 to 3.14159", "in 0 to 6.28319"),
+        (cut_of(rounding=1e-4), "edge 0 at -3.14159", "edge 0 at -3.14149"),
+        (
+            NearestCenters([-1.0, 1.0])
+            .fit_transform(Features((np.linspace(-3, 3, 9),), names=("phi",)))
+            .space,
+            "bins of phi",
+            "nearest centres of phi",
+        ),
+        (StateSpace(20, centers=np.arange(20.0)), "centre 0 at -2.98451", "centre 0 at 0"),
+    ],
+)
+def test_states_of_another_cut_are_told_apart(other, one_is, other_is):
+    one, two = find_difference(cut_of(), other)
+    assert one.endswith(one_is)
+    assert two.endswith(other_is)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["method", "column", "columns", "edges", "centers", "period", "periods"]),
+        st.recursive(
+            st.none() | st.floats() | st.sampled_from(["bins", "kmeans", "phi"]),
+            lambda inner: st.lists(inner, max_size=3),
+        ),
+    )
+)
+def test_damaged_descriptions_of_states_are_compared_without_a_crash(description):
+    space = cut_of()
+    damaged = replace(space, discretization={"method": "bins", **description})
+    find_difference(space, damaged)
+    find_difference(damaged, space)
+    assert len(periods_of(damaged)) == 1

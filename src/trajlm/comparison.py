@@ -30,9 +30,11 @@ from trajlm.analysis import (
     group_by_pcca,
     survival,
 )
+from trajlm.analysis.pcca import slow_timescales
 from trajlm.analysis.runs import encode_runs
 from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.describe import counted
+from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 from trajlm.models.base import SequenceModel
 
@@ -250,17 +252,13 @@ def cut_alike(states: States, reference: States) -> States:
 def default_grouping(states: States) -> Grouping:
     """Return the states as they are up to five, else PCCA+ groups.
 
-    The number of groups, 2 to 4, is where the implied timescales of a Markov state model at a
-    lag of ten frames have their largest ratio.
+    The number of groups, 2 to 4, is where the implied timescales of the Markov state model that
+    PCCA+ groups, at a lag of ten frames, have their largest ratio.
     """
     if states.n_states <= FEW_STATES:
         return group_by_list(states, list(range(states.n_states)))
-    from trajlm.models.markov import fit_msm
-
     lag = min(GROUPING_LAG, max(len(s) for s in states) - 1)
-    eigenvalues = np.linalg.eigvals(fit_msm(states, lag).transition_matrix)
-    moduli = np.sort(np.clip(np.abs(eigenvalues), 1e-12, 1 - 1e-12))[::-1]
-    timescales = -1 / np.log(moduli[1:5])
+    timescales = slow_timescales(states, lag, 4)
     n_groups = int(np.argmax(timescales[:3] / timescales[1:4])) + 2
     return group_by_pcca(states, n_groups, lag)
 
@@ -272,6 +270,11 @@ def _check_same_states(data: States, name: str, other: SequenceModel | States) -
             "of the same states"
         )
     space = other.space
+    if different := find_difference(space, data.space):
+        raise InputError(
+            f"the states of {name} are {different[0]}, those of the data are {different[1]}: "
+            "compare models of the same states"
+        )
     known = isinstance(other, SequenceModel) or space.unit != "frame"
     if known and (space.dt, space.unit) != (data.dt, data.unit):
         raise InputError(

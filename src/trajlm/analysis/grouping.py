@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.analysis.pcca import pcca_sets
 from trajlm.analysis.runs import Integers
 from trajlm.data import States
+from trajlm.discretize import periods_of
+from trajlm.discretize.periodic import Period, nearest
 from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -37,7 +40,8 @@ class Grouping:
     edges
         Thresholds on the coordinate, for the method ``"edges"``.
     group_centers
-        Mean centre of each group, weighted with the populations of the data it was made from.
+        Mean centre of each group, weighted with the populations of the data it was made from,
+        over the period if there is one.
     names
         One name a group.
     """
@@ -90,6 +94,8 @@ class Grouping:
         """Say in one sentence how fine states become groups."""
         if self.edges is not None:
             rule = "by the edges " + ", ".join(f"{edge:g}" for edge in self.edges)
+            if self.n_groups == len(self.edges):
+                rule += ", the first group over the periodic border"
         else:
             rule = "by PCCA+" if self.method == "pcca" else "by a list"
         smoothed = ""
@@ -128,11 +134,17 @@ class Grouping:
 
 
 def group_by_edges(
-    states: States, edges: Sequence[float], running_mean: int = 1, names: Sequence[str] = ()
+    states: States,
+    edges: Sequence[float],
+    running_mean: int = 1,
+    names: Sequence[str] = (),
+    wrap: bool = False,
 ) -> Grouping:
     """Group states by thresholds on their coordinate: k edges make k + 1 groups.
 
-    A value equal to an edge belongs to the upper group.
+    A value equal to an edge belongs to the upper group. On a periodic coordinate `wrap` makes
+    one group, the first, of what lies below the first edge and from the last one up: k edges
+    then make k groups.
 
     Parameters
     ----------
@@ -144,12 +156,15 @@ def group_by_edges(
         Frames of the running mean over the centres, 1 for none.
     names
         One name a group; the numbers from 0 when not given.
+    wrap
+        Whether the first and the last interval are one group, over the periodic border.
 
     Raises
     ------
     InputError
-        No centres, more than one coordinate, edges that do not increase, or a group without
-        any state.
+        No centres, more than one coordinate, edges that do not increase, a group without
+        any state, or `wrap` with a single edge or with a running mean, which is an ordinary one
+        and does not go over the border.
     """
     centers = _one_coordinate(states.centers)
     cuts = np.atleast_1d(np.asarray(edges, dtype=np.float64))
@@ -167,6 +182,13 @@ def group_by_edges(
             f"the edges {cuts.tolist()} leave group {missing[0]} without any state: the state "
             f"centres run from {centers.min():g} to {centers.max():g}"
         )
+    if wrap and (len(cuts) < 2 or running_mean > 1):
+        raise InputError(
+            f"{len(cuts)} edge(s) and a running mean over {running_mean} frames were given with "
+            "wrap: groups over a periodic border need two or more edges and no running mean"
+        )
+    if wrap:
+        assignment %= len(cuts)
     return _grouping(states, assignment, "edges", running_mean, names, cuts)
 
 
@@ -212,12 +234,14 @@ def group_by_pcca(
 ) -> Grouping:
     """Group states by PCCA+ on a reversible Markov state model of the data.
 
-    The model is made on the largest connected set of visited states. Each state goes to the
-    group in which its membership is largest; one outside the connected set joins the
-    group of the nearest connected state or, without centres, the most populated group. Groups
-    are numbered by their mean centre (first coordinate), or by their mean state number
-    without centres, so that the numbers do not depend on the algorithm. Source: Roeblitz and
-    Weber, Adv. Data Anal. Classif. 7:147 (2013), as in deeptime.
+    The model is made on the largest connected set of visited states. States of too few frames
+    to tell their group count as one with the state they exchange most with
+    (`trajlm.analysis.pcca`). Each state goes to the group in which its membership is largest;
+    one outside the connected set joins the group of the nearest connected state, over the
+    period if there is one, or, without centres, the most populated group. Groups are numbered by
+    their mean centre (first coordinate), or by their mean state number without centres, so that
+    the numbers do not depend on the algorithm. Source: Roeblitz and Weber, Adv. Data Anal.
+    Classif. 7:147 (2013), as in deeptime.
 
     Parameters
     ----------
@@ -237,46 +261,15 @@ def group_by_pcca(
     InputError
         A lag that no trajectory spans, or more groups than connected or separable states.
     """
-    connected, sets = _pcca_sets(states, n_groups, lag)
-    counts = states.counts()
-    in_set = np.bincount(sets, weights=counts[connected], minlength=n_groups)
+    connected, sets = pcca_sets(states, n_groups, lag)
+    in_set = np.bincount(sets, weights=states.counts()[connected], minlength=n_groups)
     assignment = np.full(states.n_states, np.argmax(in_set), dtype=np.int64)
     if states.centers is not None:
         points = states.centers.reshape(states.n_states, -1)
-        for state in np.setdiff1d(np.arange(states.n_states), connected):
-            distance = np.linalg.norm(points[connected] - points[state], axis=1)
-            assignment[state] = sets[np.argmin(distance)]
+        assignment = sets[nearest(points, points[connected], periods_of(states.space))]
     assignment[connected] = sets
     order = np.argsort(_sort_keys(states, assignment, n_groups), kind="stable")
     return _grouping(states, np.argsort(order)[assignment], "pcca", running_mean, names, None)
-
-
-def _pcca_sets(states: States, n_groups: int, lag: int) -> tuple[Integers, Integers]:
-    """Return the connected states and the PCCA+ set of each, in no particular order."""
-    from deeptime.markov import TransitionCountModel
-    from deeptime.markov.msm import MaximumLikelihoodMSM
-
-    longest = max(len(s) for s in states)
-    if not 1 <= lag < longest:
-        raise InputError(
-            f"the lag is {lag} frames: it must lie between 1 and {longest - 1}, one less than "
-            "the frames of the longest trajectory"
-        )
-    all_counts = states.transition_counts(lag).astype(np.float64)
-    counts = TransitionCountModel(all_counts, "sliding", lag).submodel_largest()
-    connected = np.asarray(counts.state_symbols, dtype=np.int64)
-    if not 2 <= n_groups <= len(connected):
-        raise InputError(
-            f"{n_groups} groups were asked for: PCCA+ needs at least 2 and at most the "
-            f"{len(connected)} states that are connected at a lag of {lag} frames"
-        )
-    model = MaximumLikelihoodMSM(reversible=True).fit_fetch(counts)
-    sets = np.asarray(model.pcca(n_groups).assignments, dtype=np.int64)
-    if len(np.unique(sets)) < n_groups:
-        raise InputError(
-            f"PCCA+ leaves one of {n_groups} groups without any state: ask for fewer groups"
-        )
-    return connected, sets
 
 
 def _sort_keys(states: States, assignment: Integers, n_groups: int) -> Floats:
@@ -292,12 +285,26 @@ def _mean_by_group(states: States, assignment: Integers, n_groups: int) -> Float
     if states.centers is None:
         return None
     weights = states.counts()
+    periods = periods_of(states.space)
     means = []
     for group in range(n_groups):
         members = assignment == group
         visits = weights[members] if weights[members].any() else None
-        means.append(np.average(states.centers[members], axis=0, weights=visits))
+        points = states.centers[members].reshape(members.sum(), -1)
+        mean = [_mean(x, visits, period) for x, period in zip(points.T, periods, strict=True)]
+        means.append(mean if states.centers.ndim == 2 else mean[0])
     return np.array(means)
+
+
+def _mean(x: Floats, weights: Integers | None, period: Period | None) -> float:
+    """Return the mean of numbers; on a circle, from where it is cut opposite to them."""
+    if period is None:
+        return float(np.average(x, weights=weights))
+    low, length = period[0], period[1] - period[0]
+    around = np.average(np.exp(2j * np.pi * (x - low) / length), weights=weights)
+    middle = low + np.angle(around) * length / (2 * np.pi)
+    off = (x - middle + length / 2) % length - length / 2
+    return low + float(middle - low + np.average(off, weights=weights)) % length
 
 
 def _grouping(

@@ -178,7 +178,13 @@ def fraction_interval(
     leaves [0, 1].
 
     Assumes that the record is stationary and holds several times its slowest correlation time.
-    A state that is never seen, or never left, has as many observations as there are blocks.
+    A state that is never left has as many observations as there are blocks.
+
+    A state that is never seen says nothing of its visits. It is taken to have as few
+    observations as any state that was seen (none of n leaves up to 3.69 / n; the rule of three
+    of Hanley and Lippman-Hand, JAMA 249:1743, 1983, at 97.5 %), but to be no more frequent
+    than the rarest of those may be. This assumes that visits to it last no longer than those to
+    the rarest state seen: for a metastable state that the record missed no bound can be given.
 
     Parameters
     ----------
@@ -198,15 +204,19 @@ def fraction_interval(
     n_blocks = len(weights)
     p = weights @ fractions
     variance, independent = _variance_of_mean((fractions - p) * (weights * n_blocks)[:, None])
-    seen = variance > 0
+    varies = variance > 0
     n = np.full(len(p), float(n_blocks))
-    n[seen] = (p * (1 - p))[seen] / variance[seen]
+    n[varies] = (p * (1 - p))[varies] / variance[varies]
     degrees = np.maximum(independent - 1, 1)
     n = np.maximum(n * (ndtri(tail) / stdtrit(degrees, tail)) ** 2, 1.0)
     k = np.clip(p * n, 0, n)
     # The tiny shapes only keep the function defined where the other branch is taken.
     low = np.where(p > 0, betaincinv(np.maximum(k, 1e-12), n - k + 1, tail), 0.0)
     high = np.where(p < 1, betaincinv(k + 1, np.maximum(n - k, 1e-12), 1 - tail), 1.0)
+    unseen = p == 0
+    if not unseen.all():
+        none_of_fewest = 1 - tail ** (1 / n[~unseen].min())
+        high[unseen] = np.minimum(none_of_fewest, high[~unseen].min())
     return low, high
 
 

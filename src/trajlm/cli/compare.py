@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from trajlm.models.base import SequenceModel
 
 GROUP_HELP = (
-    "How fine states become metastable ones: edges:X,Y,... on their centres, pcca:N, or "
+    "How fine states become metastable ones: edges:X,Y,... on their centres (edges:X,Y,...,wrap: "
+    "the first and the last interval are one group, over a periodic border), pcca:N, or "
     "list:G,G,... with the group of each state (default: as they are up to five, else pcca)."
 )
 
@@ -111,9 +112,10 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
     method, colon, rest = text.partition(":")
     if not colon or method not in ("edges", "pcca", "list"):
         raise InputError(f"--group {text} is not edges:X,Y,..., pcca:N or list:G,G,...")
-    values = numbers(rest, "--group")
+    wrap = method == "edges" and rest.endswith(",wrap")
+    values = numbers(rest.removesuffix(",wrap") if wrap else rest, "--group")
     if method == "edges":
-        return analysis.group_by_edges(data, values, running_mean)
+        return analysis.group_by_edges(data, values, running_mean, wrap=wrap)
     if not all(v.is_integer() for v in values):
         raise InputError(f"--group {text}: {method} takes whole numbers")
     whole = [int(v) for v in values]

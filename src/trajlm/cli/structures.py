@@ -97,11 +97,17 @@ def backmap(
     """Turn generated states into structures that were in those states, to watch in VMD."""
     from trajlm.atomic import check_writable
     from trajlm.backmap import backmap as run_backmap
+    from trajlm.discretize import find_difference
     from trajlm.io import read_states
 
     check_writable(out)
     original = read_states(states)
     lanes = read_states(generated)
+    if different := find_difference(lanes.space, original.space):
+        raise InputError(
+            f"the states in {generated} are {different[0]}, those in {states} are {different[1]}: "
+            "give the states that the model learned"
+        )
     if lane >= len(lanes):
         n_lanes = counted(len(lanes), "lane", "lanes")
         raise InputError(f"{generated} has {n_lanes}, counted from 0: no lane {lane}")

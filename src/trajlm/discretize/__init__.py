@@ -10,6 +10,7 @@ from trajlm.discretize.cuts import (
     discretizer_from_dict,
 )
 from trajlm.discretize.filters import average, decimate, remove_spikes, smooth
+from trajlm.discretize.meaning import find_difference, periods_of
 
 __all__ = [
     "Bins",
@@ -19,6 +20,8 @@ __all__ = [
     "average",
     "decimate",
     "discretizer_from_dict",
+    "find_difference",
+    "periods_of",
     "remove_spikes",
     "smooth",
 ]

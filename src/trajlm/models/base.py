@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.describe import counted
+from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 
 Progress = Callable[[int], None]
@@ -90,7 +91,8 @@ class SequenceModel(ABC):
         Raises
         ------
         InputError
-            A state that the model does not know, or frames of another dt than its steps.
+            A state that the model does not know, states cut in another way than those it
+            learned, or frames of another dt than its steps.
         """
         data = as_states(states)
         self._check_known(data)
@@ -129,7 +131,7 @@ class SequenceModel(ABC):
         return html(type(self).__name__, model_facts(self))
 
     def _check_known(self, data: States) -> None:
-        """Refuse states that the model does not know, and frames of another dt than its steps.
+        """Refuse states that the model does not know, or that mean others, and another dt.
 
         Data in frames may be scored by a model that knows their time.
         """
@@ -141,6 +143,11 @@ class SequenceModel(ABC):
                     f"model of {self.n_states} states: use the discretisation it was trained with"
                 )
         space = self.space
+        if different := find_difference(space, data.space):
+            raise InputError(
+                f"the model's states are {different[0]}, the data's are {different[1]}: use the "
+                "discretisation it was trained with"
+            )
         untimed = data.unit == "frame" and space.unit != "frame"
         if not untimed and (not np.isclose(data.dt, space.dt) or data.unit != space.unit):
             raise InputError(

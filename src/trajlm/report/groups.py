@@ -102,7 +102,7 @@ def state_table(comparison: Comparison) -> StateTable | None:
 
 
 def _members(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return for each group the centres of its states or, off one coordinate, their numbers."""
+    """Return for each group the centres of its visited states or, off one coordinate, numbers."""
     grouping = comparison.grouping
     centers = grouping.centers
     if centers is None or centers.size != len(grouping.assignment):
@@ -110,18 +110,18 @@ def _members(comparison: Comparison) -> list[tuple[str, str]]:
     else:
         what, values = "centres", centers.ravel()
     order = np.argsort(values)
-    groups, values = grouping.assignment[order], values[order]
+    visited = comparison.reference.free_energy.populations > 0
+    groups, values = np.where(visited, grouping.assignment, -1)[order], values[order]
     pieces = np.split(np.arange(len(values)), np.flatnonzero(np.diff(groups)) + 1)
     found = []
     for k, name in enumerate(grouping.names):
         ends = [values[piece[[0, -1]]] for piece in pieces if groups[piece[0]] == k]
         text = ", ".join(_range(low, high, what) for low, high in ends[:RANGES_SHOWN])
         more = ", …" if len(ends) > RANGES_SHOWN else ""
-        found.append((name, f"{what} {text}{more}"))
+        found.append((name, f"{what} {text}{more}" if ends else "never visited"))
     return found
 
 
 def _range(low: float, high: float, what: str) -> str:
-    if what == "centres":
-        return f"{low:.4g} to {high:.4g}"
-    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
+    digits = ".4g" if what == "centres" else ".0f"
+    return f"{low:{digits}}" if low == high else f"{low:{digits}} to {high:{digits}}"
