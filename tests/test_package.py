@@ -32,6 +32,12 @@ def test_every_public_name_is_there_and_documented(name):
     assert value.__doc__
 
 
+def test_the_version_is_that_of_the_installed_package():
+    from importlib.metadata import version
+
+    assert trajlm.__version__ == version("trajlm")
+
+
 def test_no_module_of_the_package_has_the_name_of_a_public_function():
     modules = {p.stem for p in Path(trajlm.__file__).parent.iterdir() if p.name[0] not in "._"}
     assert modules.isdisjoint(trajlm.__all__)

@@ -35,7 +35,7 @@ CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
 TRAIN = ["train", "states.npy", "--hidden-dim", "16", "--embedding-dim", "4", "--epochs", "2",
          "--window", "16", "--streams", "5", "--threads", "1"]  # fmt: skip
 GENERATE = ["generate", "one", "--steps", "500", "--lanes", "7", "--seed", "3", "--threads", "1"]
-SECONDS = 60
+SECONDS = 300
 
 
 @pytest.fixture(scope="module")

@@ -120,6 +120,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `import trajlm` stays quick."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("trajlm")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'trajlm' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -23,11 +23,6 @@ def smallest_unsigned(n_states: int) -> np.dtype[Any]:
     return np.min_scalar_type(max(n_states - 1, 0))
 
 
-def duration(dt: float, unit: str) -> str:
-    """Return a time with its unit, such as 0.2 ps or 10 frames."""
-    return f"{dt:g} {unit}" + ("s" if unit in ("frame", "time unit") and dt != 1 else "")
-
-
 def _check_time(dt: float, unit: str) -> None:
     if not (np.isfinite(dt) and dt > 0):
         raise InputError(f"dt must be a positive number of {unit or 'time units'}, not {dt}")

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from trajlm.data import duration
-
 if TYPE_CHECKING:
     from trajlm.data import Features, States
 
@@ -54,6 +52,11 @@ def notes_of(discretization: Mapping[str, Any]) -> list[str]:
 def bias_notes(discretization: Mapping[str, Any]) -> list[str]:
     """Return those of the notes that tell of biased data, from which no rate can be right."""
     return [note for note in notes_of(discretization) if "biased" in note]
+
+
+def duration(dt: float, unit: str) -> str:
+    """Return a time with its unit, such as 0.2 ps or 10 frames."""
+    return f"{dt:g} {unit}" + ("s" if unit in ("frame", "time unit") and dt != 1 else "")
 
 
 def counted(n: int, one: str, many: str) -> str:

@@ -28,7 +28,7 @@ def simulate(
 ) -> None:
     """Simulate a system whose truth is known."""
     from trajlm.atomic import check_writable
-    from trajlm.data import duration
+    from trajlm.describe import duration
     from trajlm.io import write_features
     from trajlm.systems import simulate as run_simulation
 
@@ -92,7 +92,7 @@ def discretize(
     """Cut continuous data into states. Several inputs are separate trajectories."""
     from trajlm import discretize as cuts
     from trajlm.atomic import check_writable
-    from trajlm.data import duration
+    from trajlm.describe import duration
     from trajlm.io import read_features, write_states
     from trajlm.io.read import file_kind
 

@@ -46,7 +46,7 @@ def features(
     distances in nm.
     """
     from trajlm.atomic import check_writable
-    from trajlm.data import duration
+    from trajlm.describe import duration
     from trajlm.io import read_md, write_features
 
     if out.suffix != ".npz":

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import Features, duration
+from trajlm.data import Features
+from trajlm.describe import duration
 from trajlm.errors import InputError, TrajlmWarning
 
 PathLike = str | os.PathLike[str]

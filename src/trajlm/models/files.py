@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from trajlm.atomic import atomic_path, write_json
-from trajlm.data import StateSpace, duration
-from trajlm.describe import notes_of
+from trajlm.data import StateSpace
+from trajlm.describe import duration, notes_of
 from trajlm.errors import InputError, ModelFileError
 from trajlm.models.base import SequenceModel, Tensors
 from trajlm.models.record import training_facts

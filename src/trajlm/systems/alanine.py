@@ -150,11 +150,13 @@ def _run_walkers(
     parcels: queue.Queue[_Parcel] = queue.Queue()
     chunks: list[list[FloatArray]] = [[] for _ in lengths]
     processes: list[subprocess.Popen[bytes]] = []
+    readers: list[threading.Thread] = []
     try:
         for i, (length, seed, file) in enumerate(zip(lengths, seeds, files, strict=True)):
             processes.append(_start_walker(length, temperature, seed, file))
-            reader = threading.Thread(target=_read, args=(i, processes[i], parcels), daemon=True)
-            reader.start()
+            reading = (i, processes[i], parcels)
+            readers.append(threading.Thread(target=_read, args=reading, daemon=True))
+            readers[-1].start()
         n_running = len(processes)
         while n_running:
             walker, angles = _next_parcel(parcels)
@@ -170,6 +172,11 @@ def _run_walkers(
         for process in processes:
             process.kill()
             process.wait()
+        for reader in readers:
+            reader.join()
+        for process in processes:
+            with process:  # closes its pipes
+                pass
     return [np.concatenate(parts) for parts in chunks]
 
 
