@@ -335,7 +335,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_left(folder, states, tmp_pa
     lane, files = np.zeros(10, int), [folder / "t.h5"] * 2
     for arguments, says in (
         ((np.array([5]), states, files, tmp_path / "g.xtc"), "same states"),
-        ((lane, states, files[:1], tmp_path / "g.xtc"), r"1 file\(s\)"),
+        ((lane, states, files[:1], tmp_path / "g.xtc"), "1 file was given"),
         ((lane, states, files, tmp_path / "g.gro"), "ends in none"),
         ((lane, States((np.arange(9),) * 2), files, tmp_path / "g.xtc"), "has 40 frames"),
     ):

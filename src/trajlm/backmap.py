@@ -229,7 +229,7 @@ def _offset(states: States, reader: FrameReader, files: list[PathLike]) -> int:
     """
     if len(files) != len(states):
         raise InputError(
-            f"{counted(len(files), 'file', 'files')} were given for states of "
+            f"{counted(len(files), 'file was', 'files were')} given for states of "
             f"{counted(len(states), 'trajectory', 'trajectories')}: give the files that "
             "the states were made from, in their order"
         )
