@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from trajlm.analysis import principal_plane
 from trajlm.data import StateSpace
@@ -30,8 +30,9 @@ PANEL = (3.2, 2.7)
 # Typical stays that a stretch should show.
 STAYS_SHOWN = 15
 SHORTEST_STRETCH = 1000
-# From this range on the decades are enough labels of a logarithmic axis.
-MANY_DECADES = 50
+# Ranges of a logarithmic axis from which on 1, 2, 5 are enough labels, and the decades alone.
+FEW_TIMES = 5
+MANY_TIMES = 50
 
 
 def as_png(figure: Canvas) -> bytes:
@@ -258,13 +259,16 @@ def embedding_kinetics(embeddings: Mapping[str, EmbeddingResult], pairs: StatePa
 
 
 def _label_few(axis: Axis) -> None:
-    """Label 1, 2 and 5 of each decade of a logarithmic axis, or the decades where there are many.
+    """Label a logarithmic axis by few numbers: the longer it is, the rounder they are.
 
     Left to themselves the labels of about one decade run into each other.
     """
     low, high = axis.get_view_interval()
-    steps = (1.0, 2.0, 5.0) if high < MANY_DECADES * low else (1.0,)
-    axis.set_major_locator(LogLocator(subs=steps))
+    if high < FEW_TIMES * low:
+        axis.set_major_locator(MaxNLocator(3))
+    else:
+        steps = (1.0, 2.0, 5.0) if high < MANY_TIMES * low else (1.0,)
+        axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
     axis.set_minor_formatter(NullFormatter())
 
