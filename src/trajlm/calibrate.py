@@ -135,7 +135,7 @@ class Calibration:
     Parameters
     ----------
     lag
-        Frames of the gradient window: what is slower is calibrated.
+        Frames of the gradient window: what takes more than three is calibrated.
     slowest
         The longest implied timescale of the data, in frames.
     assignment
@@ -268,7 +268,7 @@ def calibrate(
     states
         The training stretch, taken to be in equilibrium.
     lag
-        Frames of the gradient window: what is slower is calibrated.
+        Frames of the gradient window: what takes more than three is calibrated.
     seed
         Fixes the result.
     report

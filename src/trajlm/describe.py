@@ -56,7 +56,12 @@ def bias_notes(discretization: Mapping[str, Any]) -> list[str]:
 
 def duration(dt: float, unit: str) -> str:
     """Return a time with its unit, such as 0.2 ps or 10 frames."""
-    return f"{dt:g} {unit}" + ("s" if unit in ("frame", "time unit") and dt != 1 else "")
+    return f"{dt:g} {unit_for(dt, unit)}"
+
+
+def unit_for(amount: float, unit: str) -> str:
+    """Return the unit as it stands behind an amount: words have a plural, symbols have none."""
+    return unit + "s" if unit in ("frame", "time unit") and amount != 1 else unit
 
 
 def counted(n: int, one: str, many: str) -> str:
@@ -67,7 +72,7 @@ def counted(n: int, one: str, many: str) -> str:
 def extent(n_frames: int, n_trajectories: int, dt: float, unit: str, what: str) -> str:
     """Return in a line how much data there is of what, for the representation of objects."""
     several = f" in {n_trajectories} trajectories" if n_trajectories > 1 else ""
-    time = "" if (dt, unit) == (1.0, "frame") else f", one each {dt:g} {unit}"
+    time = "" if (dt, unit) == (1.0, "frame") else f", one each {duration(dt, unit)}"
     return f"{counted(n_frames, 'frame', 'frames')} of {what}{several}{time}"
 
 

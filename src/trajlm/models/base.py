@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, States, StateSpace, as_states
-from trajlm.describe import counted
+from trajlm.describe import counted, duration
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 
@@ -122,7 +122,7 @@ class SequenceModel(ABC):
     def __repr__(self) -> str:
         space = self.space
         states = counted(self.n_states, "state", "states")
-        return f"{type(self).__name__}({states}, one frame each {space.dt:g} {space.unit})"
+        return f"{type(self).__name__}({states}, one frame each {duration(space.dt, space.unit)})"
 
     def _repr_html_(self) -> str:
         from trajlm.describe import html

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from trajlm.describe import unit_for
 from trajlm.report.settled import FEW_EVENTS, RateRow
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -49,8 +50,7 @@ def listed(names: Sequence[str]) -> str:
 
 def physical_time(frames: float, dt: float, unit: str) -> str:
     """Return a number of frames as a time."""
-    name = unit + "s" if unit in ("frame", "time unit") and frames * dt != 1 else unit
-    return f"{frames * dt:,.6g} {name}"
+    return f"{frames * dt:,.6g} {unit_for(frames * dt, unit)}"
 
 
 def rate_findings(rows: Sequence[RateRow], commit: str) -> list[str]:

@@ -171,12 +171,10 @@ def _run_walkers(
     finally:
         for process in processes:
             process.kill()
-            process.wait()
         for reader in readers:
             reader.join()
         for process in processes:
-            with process:  # closes its pipes
-                pass
+            process.communicate()  # waits for its end and closes its pipes
     return [np.concatenate(parts) for parts in chunks]
 
 
