@@ -25,6 +25,8 @@ N_STARTS = 256
 TEMPERATURES = (1e-3, 1e3)
 # Lanes that run as one matrix: enough that weights are read seldom, few enough for the cache.
 BLOCK = 48
+# Lanes in whole fours leave no row to be multiplied alone.
+TILE = 4
 # Multiplications and additions of a block between two looks at the clock.
 CHUNK_OPERATIONS = 20_000_000_000
 # Number of a random stream that no frame uses.
@@ -152,12 +154,18 @@ def lane_blocks(
 
         own = chosen[first:last], keys[first:last]
         return [DeviceBlock(model, starts, *own, 1.0 / temperature, first, gpu(device))]
-    n_blocks = max(-(-n_own // BLOCK), min(n_own, n_threads or usable_cores()))
-    cuts = first + np.linspace(0, n_own, n_blocks + 1).astype(int)
+    cuts = [*range(first, last, _block_size(n_own, n_threads or usable_cores())), last]
     return [
-        LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, int(a))
+        LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, a)
         for a, b in pairwise(cuts)
     ]
+
+
+def _block_size(n_lanes: int, n_threads: int) -> int:
+    """Return how many lanes run as one matrix, so that no thread is without."""
+    n_blocks = max(1, -(-n_lanes // BLOCK), min(n_lanes, n_threads))
+    size = max(1, -(-n_lanes // n_blocks))
+    return -(-size // TILE) * TILE if size > TILE else size
 
 
 def run_blocks(

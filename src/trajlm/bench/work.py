@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,21 +124,24 @@ def generation(size: Size, cores: int) -> list[Work]:
 
 
 def training(size: Size, cores: int) -> list[Work]:
-    """Return a training step through ``nn.LSTM`` and ours, on one thread and on all."""
+    """Return training steps through ``nn.LSTM`` and ours, on one thread and on all."""
     import torch
 
     from trajlm.models.window import LSTMWindow
 
     window = window_frames(size)
+    tokens = window * STREAMS
+    steps = math.ceil(OPERATIONS / (3 * size.operations * tokens))
     states = torch.randint(size.n_states, (window + 1, STREAMS))
 
-    def step(network: LSTMNetwork, optimizer: Any, loops: LSTMWindow | None) -> float:
-        logits, _ = network(states[:-1], network.initial_memory(STREAMS), loops)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), states[1:].flatten())
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        return float(window * STREAMS)
+    def learn(network: LSTMNetwork, optimizer: Any, loops: LSTMWindow | None) -> float:
+        for _ in range(steps):
+            logits, _ = network(states[:-1], network.initial_memory(STREAMS), loops)
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), states[1:].flatten())
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        return float(steps * tokens)
 
     works = []
     for threads in sorted({1, cores}):
@@ -150,13 +154,13 @@ def training(size: Size, cores: int) -> list[Work]:
             network: LSTMNetwork = plain, optimizer: Any = plain_adam, n: int = threads
         ) -> float:
             torch.set_num_threads(n)
-            return step(network, optimizer, None)
+            return learn(network, optimizer, None)
 
         def our_step(
             network: LSTMNetwork = ours, optimizer: Any = adam, loops: LSTMWindow = loops
         ) -> float:
             torch.set_num_threads(1)
-            return step(network, optimizer, loops)
+            return learn(network, optimizer, loops)
 
         operations = 3 * size.operations
         for what, run in (("plain nn.LSTM training step", plain_step), ("training step", our_step)):

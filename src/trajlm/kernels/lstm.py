@@ -95,6 +95,7 @@ def generate_lanes(
     n_states = inputs.shape[0]
     gates = np.empty((lanes, 4 * L), np.float32)
     z = np.empty((lanes, skip.shape[1]), np.float32)
+    cumulative = np.empty(n_states)
     for t in range(out.shape[1]):
         step(states, hidden, cell, inputs, recurrent, gates)
         read_out(states, hidden, readout, skip, z)
@@ -103,11 +104,11 @@ def generate_lanes(
             total = 0.0
             for k in range(n_states):
                 total += z[lane, k]
+                cumulative[k] = total
             threshold = uniform(keys[lane], np.uint64(first + t)) * total
-            cumulative, state = 0.0, 0
+            state = 0
             for k in range(n_states - 1):
-                cumulative += z[lane, k]
-                state += threshold >= cumulative
+                state += threshold >= cumulative[k]
             states[lane] = state
             out[lane, t] = state
 

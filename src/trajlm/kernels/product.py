@@ -32,11 +32,15 @@ from trajlm.kernels.simd import (
 PANEL = 32
 # Accumulators, one row of b and ROWS numbers of a fill the 16 (AVX-512: 32) registers.
 ROWS = 12 if WIDE else 3
-# Depth after which a panel of b (16 KiB) would push the rows of a out of the first cache.
-DEPTH = 128
+# Rows of the smaller tile for what is left of them.
+FEW = 4 if WIDE else 2
+# Depth after which a panel of b (16 KiB; AVX-512: 32) would push the rows of a out of the first
+# cache.
+DEPTH = 256 if WIDE else 128
 
 # Panels that a row which is alone multiplies at a time, to keep the adders busy.
 LONG = 3
+CACHE_LINE = 64
 
 F32 = npt.NDArray[np.float32]
 Packed = npt.NDArray[np.float32 | np.uint16]
@@ -74,17 +78,16 @@ def tile(rows: int, panels: int = 1) -> Any:
             k = builder.phi(depth.type)
             k.add_incoming(depth.type(0), before)
             held = [[_carried(builder, x, before) for x in row] for row in sums]
-            factors = [
-                splat_vector(builder, builder.load(builder.gep(row, [k]), align=4))
-                for row in a_rows
-            ]
             b_row = builder.gep(b, [builder.mul(k, depth.type(PANEL))])
+            columns = []
             for v in range(panels * PANEL // WIDTH):
                 panel, column = divmod(v * WIDTH, PANEL)
                 at = builder.add(builder.mul(b_panel, depth.type(panel)), depth.type(column))
-                x = load_b(builder, builder.gep(b_row, [at]))
-                for r in range(rows):
-                    sums[r][v] = multiply_add(builder, factors[r], x, held[r][v])
+                columns.append(load_b(builder, builder.gep(b_row, [at])))
+            for r, row in enumerate(a_rows):
+                factor = splat_vector(builder, builder.load(builder.gep(row, [k]), align=4))
+                for v, x in enumerate(columns):
+                    sums[r][v] = multiply_add(builder, factor, x, held[r][v])
                     held[r][v].add_incoming(sums[r][v], loop)
             k_next = builder.add(k, depth.type(1))
             k.add_incoming(k_next, loop)
@@ -115,6 +118,7 @@ def _carried(builder: Any, value: ir.Value, block: Any) -> Any:
 
 
 _many_rows = tile(ROWS)
+_few_rows = tile(FEW)
 _one_row = tile(1)
 _one_long_row = tile(1, LONG)
 
@@ -139,6 +143,9 @@ def add_packed_product(
             while r + ROWS <= rows:
                 _many_rows(out, o + r * columns, columns, a, i + r * depth, depth, b, b0, stride, d)
                 r += ROWS
+            while r + FEW <= rows:
+                _few_rows(out, o + r * columns, columns, a, i + r * depth, depth, b, b0, stride, d)
+                r += FEW
             while r < rows:
                 _one_row(out, o + r * columns, columns, a, i + r * depth, depth, b, b0, stride, d)
                 r += 1
@@ -148,9 +155,18 @@ def packed(matrix: F32) -> F32:
     """Return a matrix (depth, columns) in panels, flat; columns are a multiple of `PANEL`."""
     depth, columns = matrix.shape
     panels = matrix.reshape(depth, columns // PANEL, PANEL).swapaxes(0, 1)
-    return np.ascontiguousarray(panels, dtype=np.float32).reshape(-1)
+    return _on_lines(panels, np.dtype(np.float32))
 
 
 def halved(matrix: F32) -> npt.NDArray[np.uint16]:
     """Return a packed matrix in half precision."""
-    return matrix.astype(np.float16).view(np.uint16)
+    return _on_lines(matrix, np.dtype(np.float16)).view(np.uint16)
+
+
+def _on_lines(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return a flat copy that begins with a cache line: a vector across two takes twice as long."""
+    memory = np.empty(values.size * dtype.itemsize + CACHE_LINE, np.uint8)
+    first = -memory.ctypes.data % CACHE_LINE
+    result = memory[first : first + values.size * dtype.itemsize].view(dtype)
+    result.reshape(values.shape)[:] = values
+    return result

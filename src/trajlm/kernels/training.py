@@ -112,11 +112,14 @@ def backward(
 
 
 @numba.njit(nogil=True, cache=True)
-def add_by_state(states: I64, rows: F32, table: F32) -> None:
-    """Add each of `rows` (window, streams, 4L) to the row of `table` that its state reads."""
+def add_by_state(states: I64, rows: F32, table: F32, begin: int, end: int) -> None:
+    """Add each of `rows` (window, streams, 4L) to the row of `table` that its state reads.
+
+    Only the columns from `begin` up to `end` are added; both are multiples of the vectors.
+    """
     window, streams, columns = rows.shape
     for t in range(window):
         for s in range(streams):
             row, entry = (t * streams + s) * columns, states[t, s] * columns
-            for k in range(0, columns, WIDTH):
+            for k in range(begin, end, WIDTH):
                 store(table, entry + k, load(table, entry + k) + load(rows, row + k))

@@ -22,8 +22,6 @@ from trajlm.kernels.product import PANEL, packed
 F32 = npt.NDArray[np.float32]
 Memory = tuple[Tensor, Tensor]
 GATES = 4
-# Parts of a window whose weight gradients are summed apart; more would be more memory.
-PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -128,22 +126,20 @@ class LSTMWindow:
                 done.transposed, done.cell, done.gates, outside, begin, end
             ),
         )
-        # Sums over frames are cut in fixed parts, so that threads do not change their order.
-        parts = min(PARTS, window)
-        by_state = np.zeros((parts, n_states, GATES * padded), np.float32)
-        weights = torch.empty(parts, GATES * padded, padded)
-        rows = torch.from_numpy(done.gates).flatten(0, 1)
-        before = torch.from_numpy(done.hidden).flatten(0, 1)
+        by_state = np.zeros((n_states, GATES * padded), np.float32)
+        weights = torch.empty(GATES, padded, padded)
+        rows = torch.from_numpy(done.gates).flatten(0, 1).unflatten(1, (GATES, padded))
+        before = torch.from_numpy(done.hidden).flatten(0, 1)[: len(rows)]
 
-        def sum_part(part: int, end: int) -> None:
-            first, last = (k * window // parts for k in (part, end))
-            training.add_by_state(done.states[first:last], done.gates[first:last], by_state[part])
-            frames = slice(first * streams, last * streams)
-            torch.mm(rows[frames].t(), before[frames], out=weights[part])
+        def sum_gate(gate: int, end: int) -> None:
+            columns = gate * padded, end * padded
+            training.add_by_state(done.states, done.gates, by_state, *columns)
+            torch.mm(rows[:, gate].t(), before, out=weights[gate])
 
-        self._run(sum_part, [(k, k + 1) for k in range(parts)])
-        recurrent = weights.sum(0).numpy().reshape(GATES, padded, padded)[:, :L, :L]
-        table = by_state.sum(0).reshape(n_states, GATES, padded)[:, :, :L]
+        # Cut by gates and not by frames, so that threads do not change the order of the sums.
+        self._run(sum_gate, [(k, k + 1) for k in range(GATES)])
+        recurrent = weights.numpy()[:, :L, :L]
+        table = by_state.reshape(n_states, GATES, padded)[:, :, :L]
         return table.reshape(n_states, GATES * L), recurrent.reshape(GATES * L, L)
 
     def _arrays(self, window: int, streams: int, L: int) -> tuple[F32, F32, F32]:
