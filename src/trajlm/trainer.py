@@ -24,7 +24,7 @@ from trajlm.models.lstm import LSTMModel
 from trajlm.models.markov import fit_msm, smoothed_transition_matrix
 from trajlm.parallel import Processes
 from trajlm.settings import TrainingSettings
-from trajlm.streams import PADDING, Streams, Window, choose_n_streams, lay_streams
+from trajlm.streams import Streams, Window, choose_n_streams, lay_streams
 
 if TYPE_CHECKING:
     import torch
@@ -206,11 +206,7 @@ class Trainer:
         inputs = torch.from_numpy(window.inputs).to(self.device)
         targets = torch.from_numpy(window.targets).to(self.device)
         keep = torch.from_numpy(~window.fresh).to(self.device, torch.float32)[None, :, None]
-        logits, after = network(inputs, (memory[0] * keep, memory[1] * keep), self.loops)
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=PADDING, reduction="sum"
-        )
-        return loss, (after[0].detach(), after[1].detach())
+        return network.nats(inputs, targets, (memory[0] * keep, memory[1] * keep), self.loops)
 
     def _set_learning_rate(self, epochs_done: float) -> None:
         fraction = epochs_done / self.settings.epochs

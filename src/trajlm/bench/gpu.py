@@ -110,12 +110,11 @@ def _training(size: Size, device: torch.device) -> Work:
     states = torch.randint(size.n_states, (window + 1, STREAMS), device=device)
 
     def step() -> float:
-        logits, _ = network(states[:-1], network.initial_memory(STREAMS))
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), states[1:].flatten())
+        nats, _ = network.nats(states[:-1], states[1:], network.initial_memory(STREAMS))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        (nats / (window * STREAMS)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        loss.item()
+        nats.item()
         return float(window * STREAMS)
 
     return Work("training step", "token", GPU, step, 3 * size.operations, size)

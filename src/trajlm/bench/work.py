@@ -136,10 +136,10 @@ def training(size: Size, cores: int) -> list[Work]:
 
     def learn(network: LSTMNetwork, optimizer: Any, loops: LSTMWindow | None) -> float:
         for _ in range(steps):
-            logits, _ = network(states[:-1], network.initial_memory(STREAMS), loops)
-            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), states[1:].flatten())
+            memory = network.initial_memory(STREAMS)
+            nats, _ = network.nats(states[:-1], states[1:], memory, loops)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(nats / tokens)
             optimizer.step()
         return float(steps * tokens)
 

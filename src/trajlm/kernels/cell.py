@@ -42,6 +42,8 @@ Q6, Q4, Q2, Q0 = (
 LOG2_E = np.float32(1.4426950408889634)
 # The smallest power of two that is a normal number, and one less than infinity's.
 LOWEST_POWER = np.float32(126)
+# The least that exp returns.
+SMALLEST = np.float32(2.0**-126)
 # Added to a number below 2^22, this leaves the nearest integer in the lowest bits.
 ROUNDING = np.float32(1.5 * 2**23)
 # Taylor series of 2^x in x ln 2, below an ulp for |x| <= 1/2.

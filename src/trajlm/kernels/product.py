@@ -151,22 +151,28 @@ def add_packed_product(
                 r += 1
 
 
-def packed(matrix: F32) -> F32:
-    """Return a matrix (depth, columns) in panels, flat; columns are a multiple of `PANEL`."""
+def packed(matrix: F32, memory: F32 | None = None) -> F32:
+    """Return a matrix (depth, columns) in panels, flat; columns are a multiple of `PANEL`.
+
+    It may take the memory of what this has returned for a matrix of the same size.
+    """
     depth, columns = matrix.shape
     panels = matrix.reshape(depth, columns // PANEL, PANEL).swapaxes(0, 1)
-    return _on_lines(panels, np.dtype(np.float32))
+    result = _on_lines(matrix.size, np.float32) if memory is None else memory
+    result.reshape(panels.shape)[:] = panels
+    return result
 
 
 def halved(matrix: F32) -> npt.NDArray[np.uint16]:
     """Return a packed matrix in half precision."""
-    return _on_lines(matrix, np.dtype(np.float16)).view(np.uint16)
+    result = _on_lines(matrix.size, np.float16)
+    result[:] = matrix
+    return result.view(np.uint16)
 
 
-def _on_lines(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return a flat copy that begins with a cache line: a vector across two takes twice as long."""
-    memory = np.empty(values.size * dtype.itemsize + CACHE_LINE, np.uint8)
+def _on_lines(size: int, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """Return memory that begins with a cache line: a vector across two takes twice as long."""
+    n_bytes = size * np.dtype(dtype).itemsize
+    memory = np.empty(n_bytes + CACHE_LINE, np.uint8)
     first = -memory.ctypes.data % CACHE_LINE
-    result = memory[first : first + values.size * dtype.itemsize].view(dtype)
-    result.reshape(values.shape)[:] = values
-    return result
+    return memory[first : first + n_bytes].view(dtype)

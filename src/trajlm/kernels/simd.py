@@ -8,6 +8,7 @@ kernel. `WIDTH` numbers fill one register of this machine (two where registers h
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -166,20 +167,36 @@ def maximum(typingctx: Any, a: Any, b: Any) -> Any:
     return vector_type(vector_type, vector_type), codegen
 
 
+def _folded(builder: Any, value: Any, join: Callable[[Any, Any], Any]) -> Any:
+    """Emit the joining of all elements of a vector, half with half."""
+    n = WIDTH
+    while n > 1:
+        n //= 2
+        upper = [n + k if k < n else k for k in range(WIDTH)]
+        order = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), upper)
+        value = join(value, builder.shuffle_vector(value, value, order))
+    return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+
 @intrinsic
 def largest(typingctx: Any, value: Any) -> Any:
     """Return the largest element of a vector."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        (value,) = args
-        n = WIDTH
-        while n > 1:
-            n //= 2
-            upper = [n + k if k < n else k for k in range(WIDTH)]
-            order = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), upper)
-            other = builder.shuffle_vector(value, value, order)
-            value = builder.select(builder.fcmp_ordered("<", value, other), other, value)
-        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+        def larger(a: Any, b: Any) -> Any:
+            return builder.select(builder.fcmp_ordered("<", a, b), b, a)
+
+        return _folded(builder, args[0], larger)
+
+    return types.float32(vector_type), codegen
+
+
+@intrinsic
+def total(typingctx: Any, value: Any) -> Any:
+    """Return the sum of the elements of a vector."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _folded(builder, args[0], builder.fadd)
 
     return types.float32(vector_type), codegen
 

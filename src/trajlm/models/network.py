@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import cross_entropy, linear
 
 from trajlm.models.lstm import LSTMWeights
 from trajlm.models.window import LSTMWindow, Memory
+from trajlm.streams import PADDING
 
 
 class LSTMNetwork(nn.Module):
@@ -71,25 +72,38 @@ class LSTMNetwork(nn.Module):
         zeros = self.readout.weight.new_zeros(1, n_streams, self.lstm.hidden_size)
         return zeros, zeros
 
-    def forward(
-        self, states: Tensor, memory: Memory, window: LSTMWindow | None = None
-    ) -> tuple[Tensor, Memory]:
+    def forward(self, states: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """Return logits (window, streams, n_states) of the next states, and the new memory.
 
-        `states` has shape (window, streams). With `window`, its loops take the place of
-        PyTorch's layer; the memory then carries no gradient.
+        `states` has shape (window, streams).
         """
-        if window is None:
-            hidden, memory = self.lstm(self.embedding(states), memory)
-        else:
-            weights = dict(self.lstm.named_parameters())
-            bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
-            table = linear(self.embedding.weight, weights["weight_ih_l0"], bias)
-            hidden, memory = window(table, weights["weight_hh_l0"], states, memory)
+        hidden, memory = self.lstm(self.embedding(states), memory)
         logits: Tensor = self.readout(hidden)
         if self.skip is not None:
             logits = logits + self.skip(states)
         return logits, memory
+
+    def nats(
+        self, states: Tensor, targets: Tensor, memory: Memory, window: LSTMWindow | None = None
+    ) -> tuple[Tensor, Memory]:
+        """Return the summed -ln Q of the targets, and the memory after, without gradient.
+
+        `states` and `targets` have shape (window, streams); targets of `PADDING` do not count.
+        With `window`, its loops take the place of PyTorch's layers.
+        """
+        if window is None:
+            logits, after = self(states, memory)
+            nats = cross_entropy(
+                logits.flatten(0, 1), targets.flatten(), ignore_index=PADDING, reduction="sum"
+            )
+            return nats, (after[0].detach(), after[1].detach())
+        weights = dict(self.lstm.named_parameters())
+        bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
+        table = linear(self.embedding.weight, weights["weight_ih_l0"], bias)
+        out, skip = self.readout.weight, self.readout.bias.expand(len(table), -1)
+        if self.skip is not None:
+            skip = skip + self.skip.weight
+        return window(table, weights["weight_hh_l0"], out, skip, states, targets, memory)
 
 
 def export_weights(network: LSTMNetwork) -> LSTMWeights:

@@ -1,14 +1,16 @@
-"""The LSTM over one window on the CPU, forward and backward by hand, for PyTorch's autograd.
+"""The language model over one window on the CPU, by hand, for PyTorch's autograd.
 
-PyTorch's own layer spends most of a small network's time around its matrix products: dozens of
-small operations a frame, and an input product that is only a look-up here.
+PyTorch's own layer spends most of a small network's time around its matrix products and waiting
+for memory: dozens of small operations a frame, an input product that is only a look-up here, and
+arrays of the whole window where a few streams at a time stay in the cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,48 +19,80 @@ import torch
 from torch import Tensor
 
 from trajlm.kernels import training
+from trajlm.kernels.lstm import NEVER
 from trajlm.kernels.product import PANEL, packed
 
 F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
 Memory = tuple[Tensor, Tensor]
 GATES = 4
+# Streams that go forward and backward together, so that what they leave is still in the cache.
+CHUNK = 32
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """What the forward pass of one window leaves for the backward pass."""
+class _Tables:
+    """The weights as the loops read them.
 
-    number: int
-    states: npt.NDArray[np.int64]
-    transposed: F32
-    hidden: F32
-    cell: F32
-    gates: F32
+    They are padded to whole panels, with units that stay zero and states that never come, and
+    the matrices packed: as they are to go back, transposed to go forward.
+    """
+
+    inputs: F32
+    skip: F32
+    recurrent: F32
+    readout: F32
+    recurrent_back: F32
+    readout_back: F32
+
+
+@dataclass(frozen=True)
+class Part:
+    """What some streams give.
+
+    Parameters
+    ----------
+    nats
+        The sum of -ln Q.
+    memory
+        Hidden and cell after the window, shape (2, streams, L).
+    gradients
+        Of the nats, by table, recurrent weights, read-out and skip; empty if nothing is learned.
+    """
+
+    nats: float
+    memory: F32
+    gradients: tuple[F32, ...]
 
 
 class LSTMWindow:
-    """Runs an LSTM over windows of states; one object serves one window at a time.
+    """Runs a language model over windows of states; one object serves one size of network.
 
     Parameters
     ----------
     n_threads
-        Threads that share the streams. The result is the same for any number.
+        Threads that share the streams, at most one for each `CHUNK` of them. The result is the
+        same for any number.
     """
 
     def __init__(self, n_threads: int) -> None:
-        self._pool = (
-            ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,))
-            if n_threads > 1
-            else None
-        )
         self._n_threads = n_threads
-        self._memory = np.empty(0, np.float32)
-        self._passes = 0
+        self._pool = ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,))
+        # Memory to work in, of parts that are done; fresh one each time would cost a tenth.
+        self._spare: list[F32] = []
+        self._packed: list[F32 | None] = [None] * 4
 
     def __call__(
-        self, table: Tensor, recurrent: Tensor, states: Tensor, memory: Memory
+        self,
+        table: Tensor,
+        recurrent: Tensor,
+        readout: Tensor,
+        skip: Tensor,
+        states: Tensor,
+        targets: Tensor,
+        memory: Memory,
     ) -> tuple[Tensor, Memory]:
-        """Return hidden (window, streams, L) and the memory after the window, without gradient.
+        """Return the summed nats of the targets and the memory after, without gradient.
 
         Parameters
         ----------
@@ -66,103 +100,107 @@ class LSTMWindow:
             What each state adds to the gates, shape (n_states, 4L).
         recurrent
             Recurrent weights, shape (4L, L).
-        states
-            Shape (window, streams).
+        readout
+            Weights of the read-out, shape (n_states, L).
+        skip
+            What each state adds to the logits, shape (n_states, n_states).
+        states, targets
+            Shape (window, streams); a negative target is none.
         memory
             Hidden and cell before the window, shape (1, streams, L) each.
-
-        Notes
-        -----
-        The hidden states are overwritten by the next call: go backward first.
         """
-        hidden, cell = _Recurrence.apply(  # type: ignore[no-untyped-call]
-            table, recurrent, states, *memory, self
+        weights = table, recurrent, readout, skip
+        nats, after = _Nats.apply(  # type: ignore[no-untyped-call]
+            *weights, states, targets, torch.cat(memory), self, torch.is_grad_enabled()
         )
-        return hidden, (hidden[-1:].detach().clone(), cell)
+        return nats, (after[:1], after[1:])
 
-    def forward(
-        self, table: Tensor, recurrent: Tensor, states: Tensor, h: Tensor, c: Tensor
-    ) -> _Pass:
-        """Fill this object's arrays; L is padded to whole panels with units that stay zero."""
-        L, n_states = recurrent.shape[1], len(table)
-        padded = -(-L // PANEL) * PANEL
-        window, streams = states.shape
-        hidden, cell, gates = self._arrays(window, streams, padded)
+    def run(self, weights: list[F32], states: I64, targets: I64, memory: F32, learn: bool) -> Part:
+        """Return what all streams give, and the gradients only to `learn`.
+
+        The first four arguments are as for the call, `memory` of shape (2, streams, L).
+        """
+        tables = self._padded_tables(*weights)
+
+        def part(ends: tuple[int, int]) -> Part:
+            own = slice(*ends)
+            return self._part(
+                tables,
+                np.ascontiguousarray(states[:, own]),
+                np.ascontiguousarray(targets[:, own]),
+                memory[:, own],
+                learn,
+            )
+
+        cuts = list(pairwise([*range(0, states.shape[1], CHUNK), states.shape[1]]))
+        nats, after = 0.0, []
+        gradients: tuple[F32, ...] = ()
+        # As many at a time as threads run, so that no more gradients are kept; and summed in
+        # their order, so that the sums are the same for any number of threads.
+        for first in range(0, len(cuts), self._n_threads):
+            for found in self._map(part, cuts[first : first + self._n_threads]):
+                nats += found.nats
+                after.append(found.memory)
+                for total, more in zip(gradients, found.gradients, strict=False):
+                    total += more
+                gradients = gradients or found.gradients
+        return Part(nats, np.concatenate(after, axis=1), _unpadded(gradients, *weights[2].shape))
+
+    def _padded_tables(self, table: F32, recurrent: F32, readout: F32, skip: F32) -> _Tables:
+        """Return the weights for the loops, packed into the memory of those before."""
+        n_states, L = readout.shape
+        padded, columns = -(-L // PANEL) * PANEL, -(-n_states // PANEL) * PANEL
+        inputs = _padded(table.reshape(n_states * GATES, L), n_states * GATES, padded)
+        square = _padded(recurrent.reshape(GATES, L, L), padded, padded)
+        square = square.reshape(GATES * padded, padded)
+        out = _padded(readout, columns, padded)
+        matrices = square.T, out.T, square, out
+        ready = [packed(m, old) for m, old in zip(matrices, self._packed, strict=True)]
+        self._packed = [*ready]
+        return _Tables(
+            inputs.reshape(n_states, GATES * padded),
+            np.pad(skip, [(0, 0), (0, columns - n_states)], constant_values=NEVER),
+            *ready,
+        )
+
+    def _part(self, tables: _Tables, states: I64, targets: I64, memory: F32, learn: bool) -> Part:
+        """Return what some streams give, the gradients still padded."""
+        (window, streams), columns = states.shape, tables.skip.shape[1]
+        padded, L = tables.inputs.shape[1] // GATES, memory.shape[2]
+        shapes = [(window + 1, streams, padded)] * 2
+        shapes += [(window, streams, GATES * padded), (window, streams, columns)]
+        space, (hidden, cell, gates, logits) = self._arrays(shapes)
         hidden[0], cell[0] = 0.0, 0.0
-        hidden[0, :, :L], cell[0, :, :L] = h[0].numpy(), c[0].numpy()
-        inputs = _padded(table.numpy().reshape(n_states * GATES, L), n_states * GATES, padded)
-        inputs = inputs.reshape(n_states, GATES * padded)
-        weights = _padded(recurrent.numpy().reshape(GATES, L, L), padded, padded)
-        weights = weights.reshape(GATES * padded, padded)
-        across = packed(weights.T)
-        self._passes += 1
-        result = _Pass(
-            self._passes, states.contiguous().numpy(), packed(weights), hidden, cell, gates
-        )
-        self._share(
-            streams,
-            lambda begin, end: training.forward(
-                result.states, inputs, across, hidden, cell, gates, begin, end
-            ),
-        )
-        return result
+        hidden[0, :, :L], cell[0, :, :L] = memory
+        t, arrays = tables, (hidden, cell, gates, logits)
+        nats = training.forward(states, targets, t.inputs, t.recurrent, t.readout, t.skip, *arrays)
+        after = np.stack([hidden[-1, :, :L], cell[-1, :, :L]])
+        gradients: tuple[F32, ...] = ()
+        if learn:
+            training.backward(t.recurrent_back, t.readout_back, cell, gates, logits)
+            n_states = len(t.skip)
+            gradients = (
+                training.sums_by_state(states, gates, n_states),
+                _products(gates, hidden[:-1]),
+                _products(logits, hidden[1:]),
+                training.sums_by_state(states, logits, n_states),
+            )
+        self._spare.append(space)
+        return Part(nats, after, gradients)
 
-    def backward(self, done: _Pass, hidden_gradient: Tensor, n_states: int) -> tuple[F32, F32]:
-        """Return the gradients of the table and the recurrent weights.
-
-        Raises
-        ------
-        RuntimeError
-            Another window has run since.
-        """
-        if done.number != self._passes:
-            raise RuntimeError("the window's arrays hold a later window: go backward before")
-        window, streams, L = hidden_gradient.shape
-        padded = done.hidden.shape[2]
-        outside = _padded(hidden_gradient.contiguous().numpy(), streams, padded)
-        self._share(
-            streams,
-            lambda begin, end: training.backward(
-                done.transposed, done.cell, done.gates, outside, begin, end
-            ),
-        )
-        by_state = np.zeros((n_states, GATES * padded), np.float32)
-        weights = torch.empty(GATES, padded, padded)
-        rows = torch.from_numpy(done.gates).flatten(0, 1).unflatten(1, (GATES, padded))
-        before = torch.from_numpy(done.hidden).flatten(0, 1)[: len(rows)]
-
-        def sum_gate(gate: int, end: int) -> None:
-            columns = gate * padded, end * padded
-            training.add_by_state(done.states, done.gates, by_state, *columns)
-            torch.mm(rows[:, gate].t(), before, out=weights[gate])
-
-        # Cut by gates and not by frames, so that threads do not change the order of the sums.
-        self._run(sum_gate, [(k, k + 1) for k in range(GATES)])
-        recurrent = weights.numpy()[:, :L, :L]
-        table = by_state.reshape(n_states, GATES, padded)[:, :, :L]
-        return table.reshape(n_states, GATES * L), recurrent.reshape(GATES * L, L)
-
-    def _arrays(self, window: int, streams: int, L: int) -> tuple[F32, F32, F32]:
-        """Return arrays for hidden, cell and gates; fresh memory each time would cost a tenth."""
-        shapes = [(window + 1, streams, L), (window + 1, streams, L), (window, streams, GATES * L)]
+    def _arrays(self, shapes: Sequence[tuple[int, ...]]) -> tuple[F32, list[F32]]:
+        """Return arrays of these shapes, after the memory that they lie in."""
         ends = np.cumsum([int(np.prod(s)) for s in shapes])
-        if len(self._memory) < ends[-1]:
-            self._memory = np.empty(ends[-1], np.float32)
-        parts = np.split(self._memory[: ends[-1]], ends[:-1])
-        hidden, cell, gates = (p.reshape(s) for p, s in zip(parts, shapes, strict=True))
-        return hidden, cell, gates
+        space = self._spare.pop() if self._spare else np.empty(0, np.float32)
+        if len(space) < ends[-1]:
+            space = np.empty(ends[-1], np.float32)
+        parts = np.split(space[: ends[-1]], ends[:-1])
+        return space, [p.reshape(s) for p, s in zip(parts, shapes, strict=True)]
 
-    def _share(self, streams: int, work: Callable[[int, int], None]) -> None:
-        """Share the streams out to the threads."""
-        cuts = np.linspace(0, streams, min(self._n_threads, streams) + 1).astype(int)
-        self._run(work, list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)))
-
-    def _run(self, work: Callable[[int, int], None], ranges: list[tuple[int, int]]) -> None:
-        if self._pool is None:
-            for begin, end in ranges:
-                work(begin, end)
-        else:
-            list(self._pool.map(work, *zip(*ranges, strict=True)))
+    def _map(
+        self, part: Callable[[tuple[int, int]], Part], cuts: list[tuple[int, int]]
+    ) -> Iterable[Part]:
+        return map(part, cuts) if len(cuts) == 1 else self._pool.map(part, cuts)
 
 
 def _padded(x: F32, rows: int, columns: int) -> F32:
@@ -171,27 +209,51 @@ def _padded(x: F32, rows: int, columns: int) -> F32:
     return np.pad(x, more) if rows != x.shape[-2] or columns != x.shape[-1] else x
 
 
-class _Recurrence(torch.autograd.Function):
-    """What autograd knows of a window: gradients of the table and the recurrent weights."""
+def _unpadded(gradients: tuple[F32, ...], n_states: int, L: int) -> tuple[F32, ...]:
+    """Return the gradients without units and states that only fill panels."""
+    if not gradients:
+        return ()
+    table, recurrent, readout, skip = gradients
+    padded = recurrent.shape[1]
+    return (
+        table.reshape(n_states, GATES, padded)[:, :, :L].reshape(n_states, GATES * L),
+        recurrent.reshape(GATES, padded, padded)[:, :L, :L].reshape(GATES * L, L),
+        readout[:n_states, :L],
+        skip[:, :n_states],
+    )
+
+
+def _products(rows: F32, hidden: F32) -> F32:
+    """Return the sum over frames and streams of each row times each hidden state."""
+    a, b = (torch.from_numpy(x).flatten(0, 1) for x in (rows, hidden))
+    product: F32 = torch.mm(a.t(), b).numpy()
+    return product
+
+
+class _Nats(torch.autograd.Function):
+    """What autograd knows of a window: the gradient of its nats, made on the way forward."""
 
     @staticmethod
     def forward(
         ctx: Any,
         table: Tensor,
         recurrent: Tensor,
+        readout: Tensor,
+        skip: Tensor,
         states: Tensor,
-        hidden: Tensor,
-        cell: Tensor,
+        targets: Tensor,
+        memory: Tensor,
         window: LSTMWindow,
+        learn: bool,
     ) -> tuple[Tensor, Tensor]:
-        done = window.forward(table, recurrent, states, hidden, cell)
-        ctx.window, ctx.done, ctx.n_states = window, done, len(table)
-        L = recurrent.shape[1]
-        last_cell = torch.from_numpy(done.cell[-1:, :, :L].copy())
-        ctx.mark_non_differentiable(last_cell)
-        return torch.from_numpy(done.hidden[1:, :, :L]), last_cell
+        weights = [w.contiguous().numpy() for w in (table, recurrent, readout, skip)]
+        found = window.run(weights, states.numpy(), targets.numpy(), memory.numpy(), learn)
+        ctx.gradients = found.gradients
+        after = torch.from_numpy(found.memory)
+        ctx.mark_non_differentiable(after)
+        return torch.tensor(found.nats, dtype=torch.float32), after
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        table, recurrent = ctx.window.backward(ctx.done, gradients[0], ctx.n_states)
-        return torch.from_numpy(table), torch.from_numpy(recurrent), None, None, None, None
+        scaled = (torch.from_numpy(g).mul_(gradients[0]) for g in ctx.gradients)
+        return *scaled, None, None, None, None, None
