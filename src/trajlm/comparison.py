@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -296,17 +296,25 @@ def _discrepancy_with_interval(
         parts = [[grouped.trajectories[k] for k in lane] for lane in lanes]
     else:
         parts = [list(part.trajectories) for part in blocks(grouped, N_PARTS)]
-    left_out = []
-    for k in range(len(parts)):
-        rest = [s for j, part in enumerate(parts) if j != k for s in part]
-        counted = committed_transitions(grouped.with_trajectories(rest), times)
-        left_out.append(discrepancy(reference, counted).value)
     n = len(parts)
     if n < 2:
         return whole, (float("nan"), float("nan"))
+    found = [committed_transitions(grouped.with_trajectories(p), times, n_blocks=1) for p in parts]
+    left_out = [discrepancy(reference, _others(found, k)).value for k in range(n)]
     error = np.sqrt((n - 1) / n * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))
     half = float(student_t.ppf(0.975, n - 1) * error)
     return whole, (max(whole.value - half, 0.0), whole.value + half)
+
+
+def _others(parts: Sequence[CommittedTransitions], left_out: int) -> CommittedTransitions:
+    """Return the sum of what was counted in all parts but one."""
+    rest = [part for k, part in enumerate(parts) if k != left_out]
+    return replace(
+        parts[0],
+        counts=np.sum([part.counts for part in rest], axis=0),
+        time_in_state=np.sum([part.time_in_state for part in rest], axis=0),
+        total_frames=sum(part.total_frames for part in rest),
+    )
 
 
 def _measure(

@@ -24,7 +24,7 @@ class TrainingSettings(BaseModel):
     epochs: int = Field(40, ge=1, description="passes over the training stretch at most")
     learning_rate: float = Field(2e-3, gt=0, description="Adam's at the start; cosine to zero")
     window: int = Field(100, ge=2, description="frames after which gradients are cut")
-    streams: int = Field(64, ge=1, description="contiguous streams a batch at most")
+    streams: int = Field(32, ge=1, description="contiguous streams a batch at most")
     averaging: float = Field(2.0, ge=0, description="epochs over which weights are averaged")
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
     validation: float = Field(0.1, gt=0, lt=0.5, description="held-out share of the frames")

@@ -13,6 +13,8 @@ from trajlm.data import States
 from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
+# Frames that one Fourier transform takes, in longest lags: few enough for the cache.
+STRETCH, LEAST_STRETCH = 3, 20_000
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def _block_sums(
     """Return by block the sums of products and the numbers of pairs at each lag, and sums of x.
 
     A pair belongs to the block of its first frame; its second may lie in a later block, never
-    in another trajectory. The sums are cross-correlations, taken by FFT.
+    in another trajectory. The sums are cross-correlations, taken by FFT, stretch by stretch.
     """
     from scipy.fft import irfft, next_fast_len, rfft
 
@@ -140,9 +142,15 @@ def _block_sums(
     products = np.zeros((n_blocks, max_lag + 1))
     pairs = np.zeros((n_blocks, max_lag + 1))
     totals = np.zeros(n_blocks)
-    for block, trajectory, first, end in block_pieces(states, edges):
-        ahead = heights[states.trajectories[trajectory][first : end + max_lag]]
-        here = ahead[: end - first]
+    stretch = max(LEAST_STRETCH, STRETCH * max_lag)
+    pieces = (
+        (block, states.trajectories[trajectory][begin : end + max_lag], min(stretch, end - begin))
+        for block, trajectory, first, end in block_pieces(states, edges)
+        for begin in range(first, end, stretch)
+    )
+    for block, piece, length in pieces:
+        ahead = heights[piece[: length + max_lag]]
+        here = ahead[:length]
         size = next_fast_len(len(ahead) + len(here), real=True)
         n_lags = min(max_lag + 1, len(ahead))
         crossed = irfft(rfft(ahead, size) * rfft(here, size).conj(), size)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from trajlm.analysis.pcca import pcca_sets
 from trajlm.analysis.runs import Integers
-from trajlm.data import States
+from trajlm.data import States, smallest_unsigned
 from trajlm.discretize import periods_of
 from trajlm.discretize.periodic import Period, nearest
 from trajlm.errors import InputError
@@ -78,7 +78,9 @@ class Grouping:
                 f"{len(self.assignment)}: make the grouping from data of the same states"
             )
         if self.running_mean == 1:
-            grouped = [self.assignment[s] for s in states]
+            # As small as States keep them: long data is not copied in eight bytes a frame.
+            small = self.assignment.astype(smallest_unsigned(self.n_groups))
+            grouped = [small[s] for s in states]
         else:
             grouped = [self._smoothed(s, i) for i, s in enumerate(states)]
         return States(

@@ -184,8 +184,7 @@ def committed_transitions(
     n = states.n_states
     edges = block_edges(states, n_blocks)
     runs = encode_runs(states.trajectories)
-    time_in_state = np.zeros(n, dtype=np.int64)
-    np.add.at(time_in_state, runs.values, runs.lengths)
+    time_in_state = states.counts()
     counts = np.zeros((len(times), n * n), dtype=np.int64)
     dispersion = np.ones((len(times), n * n))
     for m, tau in enumerate(times):
@@ -312,7 +311,7 @@ def _count_pairs(runs: Runs, n_states: int, edges: Integers) -> tuple[Integers, 
     when blocks are equal.
     """
     leave = runs.changes()
-    pair = runs.values[leave] * n_states + runs.values[leave + 1]
+    pair = runs.values[leave].astype(np.int64) * n_states + runs.values[leave + 1]
     counts = np.bincount(pair, minlength=n_states**2)
     dispersion = np.ones(n_states**2)
     n_blocks = len(edges) - 1
@@ -333,7 +332,7 @@ def _visits(states: States, source: int | Sequence[int], target: int | Sequence[
     A stay lasts from its first to its last frame in the set: excursions that come back before
     the other set is reached belong to it.
     """
-    label = np.full(states.n_states, -1, dtype=np.int64)
+    label = np.full(states.n_states, -1, dtype=np.int8)
     for value, name, members in ((0, "source", source), (1, "target", target)):
         index = np.atleast_1d(np.asarray(members, dtype=np.int64))
         if len(index) == 0 or index.min() < 0 or index.max() >= states.n_states:

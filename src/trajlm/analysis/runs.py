@@ -19,7 +19,7 @@ class Runs:
     Parameters
     ----------
     values
-        The state of each run.
+        The state of each run, in the integers of the trajectories.
     starts
         Its first frame, counted over the whole list of trajectories.
     lengths
@@ -30,14 +30,16 @@ class Runs:
         Where each trajectory begins, and at last the number of frames, shape (m + 1,).
     """
 
-    values: Integers
+    values: npt.NDArray[np.integer[Any]]
     starts: Integers
     lengths: Integers
-    trajectory: Integers
+    trajectory: npt.NDArray[np.int32]
     borders: Integers
 
     def select(self, keep: npt.NDArray[np.bool_]) -> Runs:
         """Return the runs where `keep` is true; the gaps they leave stay empty."""
+        if keep.all():
+            return self
         return Runs(
             self.values[keep],
             self.starts[keep],
@@ -58,15 +60,14 @@ def encode_runs(trajectories: Sequence[npt.NDArray[Any]]) -> Runs:
     borders = trajectory_borders(trajectories)
     # Trajectory by trajectory: long data is not copied, and may lie in a file.
     begins = [np.append(0, np.flatnonzero(s[1:] != s[:-1]) + 1) for s in trajectories]
-    starts = np.concatenate([b + first for b, first in zip(begins, borders[:-1], strict=True)])
-    values = [s[b].astype(np.int64) for s, b in zip(trajectories, begins, strict=True)]
-    return Runs(
-        values=np.concatenate(values),
-        starts=starts,
-        lengths=np.diff(starts, append=borders[-1]),
-        trajectory=np.repeat(np.arange(len(begins)), [len(b) for b in begins]),
-        borders=borders,
-    )
+    values = np.concatenate([s[b] for s, b in zip(trajectories, begins, strict=True)])
+    numbers = np.arange(len(begins), dtype=np.int32)
+    trajectory = np.repeat(numbers, [len(b) for b in begins])
+    for begin, first in zip(begins, borders[:-1], strict=True):
+        begin += first
+    starts = np.concatenate(begins)
+    del begins
+    return Runs(values, starts, np.diff(starts, append=borders[-1]), trajectory, borders)
 
 
 def trajectory_borders(trajectories: Sequence[npt.NDArray[Any]]) -> Integers:

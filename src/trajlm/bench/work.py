@@ -13,6 +13,7 @@ import numpy as np
 
 from trajlm.bench.result import Size
 from trajlm.data import StateSpace
+from trajlm.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from trajlm.models.network import LSTMNetwork
@@ -23,9 +24,9 @@ PLAIN_TOKENS = 300
 PLAIN_LANES = 512
 LANES = (1, 16, 256, 4096)
 LONGER = 6
-STREAMS = 64
+STREAMS = TrainingSettings().streams
 # Frames of a training window: as trained for small networks, fewer where a step takes seconds.
-WINDOWS = ((128, 100), (512, 25), (10**9, 10))
+WINDOWS = ((128, 100), (10**9, 25))
 MARKOV_FRAMES = 50_000
 ALANINE_NS = 0.2
 

@@ -27,7 +27,7 @@ I64 = npt.NDArray[np.int64]
 Memory = tuple[Tensor, Tensor]
 GATES = 4
 # Streams that go forward and backward together, so that what they leave is still in the cache.
-CHUNK = 32
+CHUNK = 16
 
 
 @dataclass(frozen=True)
