@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -311,6 +312,25 @@ def test_an_interrupt_that_no_command_catches_is_told(tmp_path, monkeypatch, cap
     monkeypatch.setattr("trajlm.io.read_states", stopped)
     assert run(["train", str(path), "--out", str(tmp_path / "model")]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_long_work_is_not_written_over_unasked(here, capsys):
+    simulate = ["simulate", "linear3", "--out", "x.npz", "--frames", "50"]
+    ok(capsys, *simulate)
+    before = Path("x.npz").read_bytes()
+    assert "x.npz is there already: --overwrite" in refused(capsys, *simulate, "--seed", 1)
+    assert Path("x.npz").read_bytes() == before
+    ok(capsys, *simulate, "--seed", 1, "--overwrite")
+    assert Path("x.npz").read_bytes() != before
+
+
+def test_nothing_is_written_over_what_is_read(here, capsys):
+    ok(capsys, "simulate", "linear3", "--out", "x.npz", "--frames", "50")
+    Path("link.npz").symlink_to("x.npz")
+    before = Path("x.npz").read_bytes()
+    told = refused(capsys, "discretize", "x.npz", "--column", "x", "--bins", 3, "--out", "link.npz")
+    assert "link.npz is what is read: give another name" in told
+    assert Path("x.npz").read_bytes() == before
 
 
 def test_states_of_another_column_are_refused_by_name(here, capsys):

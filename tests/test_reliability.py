@@ -149,6 +149,7 @@ def test_a_killed_generation_leaves_the_earlier_file_whole(here):
     generate = ["generate", "m", "--lanes", "4", "--out", "g.npy", "--steps"]
     assert run([*generate, "1000"]) == 0
     before = Path("g.npy").read_bytes()
+    generate.insert(1, "--overwrite")
     for moment in (0.02, 0.1, 0.3):
         process = in_child(run, [*generate, "3000000"])
         time.sleep(moment)

@@ -42,7 +42,7 @@ COMMIT_SHARE = 0.5
 FLICKER_SHARE = 0.1
 # Free runs, and the frames of each in lengths of the data; fewer where they hold ENOUGH_EVENTS.
 ROUNDS = 5
-LENGTHS = 6.0
+LENGTHS = 12.0
 ENOUGH_EVENTS = 1000
 N_LANES = 32
 # How far the response of a rate may be from proportional, and the least that is believed.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from trajlm.cli.output import Overwrite, check_output
 from trajlm.cli.progress import progress, say
 from trajlm.describe import counted
 from trajlm.errors import InputError
@@ -25,14 +26,14 @@ def simulate(
         int, typer.Option(min=1, max=10**6, help="Independent trajectories.")
     ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Simulate a system whose truth is known."""
-    from trajlm.atomic import check_writable
     from trajlm.describe import duration
     from trajlm.io import write_features
     from trajlm.systems import simulate as run_simulation
 
-    check_writable(out)
+    check_output(out, overwrite=overwrite)
     with progress(f"simulating {system}", frames * trajectories) as advance:
         features = run_simulation(system, frames, trajectories, seed, progress=advance)
     write_features(out, features)
@@ -91,12 +92,11 @@ def discretize(
 ) -> None:
     """Cut continuous data into states. Several inputs are separate trajectories."""
     from trajlm import discretize as cuts
-    from trajlm.atomic import check_writable
     from trajlm.describe import duration
     from trajlm.io import read_features, write_states
     from trajlm.io.read import file_kind
 
-    check_writable(out)
+    check_output(out, inputs)
     if sum(x is not None for x in (bins, centers, kmeans)) != 1:
         raise InputError("give one of --bins, --centers and --kmeans")
     discretizer: cuts.Discretizer

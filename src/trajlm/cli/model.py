@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trajlm.cli.output import Overwrite, check_output
 from trajlm.cli.progress import progress, say
 from trajlm.describe import counted
 from trajlm.errors import InputError
@@ -163,9 +164,9 @@ def generate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on after an interruption, with the same options.")
     ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Let a model write new trajectories."""
-    from trajlm.atomic import check_writable
     from trajlm.io import write_states
     from trajlm.models.files import load_model
     from trajlm.models.lstm import LSTMModel
@@ -173,7 +174,7 @@ def generate(
 
     if out.suffix not in (".npy", ".npz"):
         raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
-    check_writable(out)
+    check_output(out, overwrite=overwrite)
     model = load_model(model_dir)
     processes = join(device)
     own = len(range(lanes)[processes.share(lanes)])

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from trajlm.cli.output import check_output
 from trajlm.cli.progress import progress
 from trajlm.describe import counted
 from trajlm.errors import InputError
@@ -45,13 +46,12 @@ def features(
     Selections are mdtraj's, such as 'name CA and resid 0 to 9'. Angles are in radians,
     distances in nm.
     """
-    from trajlm.atomic import check_writable
     from trajlm.describe import duration
     from trajlm.io import read_md, write_features
 
     if out.suffix != ".npz":
         raise InputError(f"{out} does not end in .npz: give a name that does")
-    check_writable(out)
+    check_output(out, [*trajectories, *(path for path in (top, rmsd) if path)])
     with progress("reading", None) as advance:
         found = read_md(
             list(trajectories),
@@ -95,12 +95,13 @@ def backmap(
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of frames.")] = 0,
 ) -> None:
     """Turn generated states into structures that were in those states, to watch in VMD."""
-    from trajlm.atomic import check_writable
     from trajlm.backmap import backmap as run_backmap
     from trajlm.discretize import find_difference
     from trajlm.io import read_states
 
-    check_writable(out)
+    read = [generated, states, *source, *([top] if top else [])]
+    for written_file in (out, out.with_suffix(".pdb")):
+        check_output(written_file, read)
     original = read_states(states)
     lanes = read_states(generated)
     if different := find_difference(lanes.space, original.space):
