@@ -237,6 +237,17 @@ def test_autocorrelation_matches_its_definition(trajectories, n_blocks):
     assert result.values[0] == 1
 
 
+def test_autocorrelation_does_not_depend_on_its_stretches(monkeypatch):
+    rng = np.random.default_rng(0)
+    states = States(tuple(rng.integers(3, size=n) for n in (400, 57, 300)), centers=[0.0, 1.0, 5.0])
+    whole = autocorrelation(states, 20, n_blocks=3)
+    monkeypatch.setattr("trajlm.analysis.correlation.LEAST_STRETCH", 7)
+    monkeypatch.setattr("trajlm.analysis.correlation.STRETCH", 1)
+    stretched = autocorrelation(states, 20, n_blocks=3)
+    np.testing.assert_allclose(stretched.values, whole.values, atol=1e-12)
+    np.testing.assert_allclose(stretched.high, whole.high, atol=1e-12)
+
+
 def test_autocorrelation_of_a_two_state_chain_is_exponential():
     p_up, p_down = 0.02, 0.05
     inside = np.zeros(41)

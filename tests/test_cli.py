@@ -324,12 +324,31 @@ def test_long_work_is_not_written_over_unasked(here, capsys):
     assert Path("x.npz").read_bytes() != before
 
 
+def test_generated_files_are_replaced_when_told_and_gone_on_with_when_begun(here, capsys):
+    ok(capsys, "train", "states.npy", "--out", "m", "--epochs", 1, *QUICK)
+    generate = ["generate", "m", "--lanes", 2, "--out", "g.npy", "--steps"]
+    ok(capsys, *generate, 30)
+    before = Path("g.npy").read_bytes()
+    assert "g.npy is there already: --overwrite" in refused(capsys, *generate, 30)
+    assert "finished already" in ok(capsys, *generate, 30, "--resume").err
+    assert "g.npy is there already" in refused(capsys, *generate, 40, "--resume")
+    assert Path("g.npy").read_bytes() == before
+    ok(capsys, *generate, 40, "--overwrite")
+    assert np.load("g.npy").shape == (2, 40)
+
+
 def test_nothing_is_written_over_what_is_read(here, capsys):
     ok(capsys, "simulate", "linear3", "--out", "x.npz", "--frames", "50")
     Path("link.npz").symlink_to("x.npz")
     before = Path("x.npz").read_bytes()
-    told = refused(capsys, "discretize", "x.npz", "--column", "x", "--bins", 3, "--out", "link.npz")
-    assert "link.npz is what is read: give another name" in told
+    reads = (
+        ["discretize", "x.npz", "--column", "x", "--bins", 3],
+        ["features", "t.xtc", "--top", "x.npz", "--dihedrals", "phi"],
+        ["backmap", "g.npy", "--from", "t.xtc", "--states", "x.npz"],
+    )
+    for command in reads:
+        told = refused(capsys, *command, "--out", "link.npz")
+        assert "link.npz is what is read: give another name" in told
     assert Path("x.npz").read_bytes() == before
 
 

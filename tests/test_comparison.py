@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy.stats import t as student_t
 
-from trajlm.analysis import committed_transitions, group_by_edges
+from trajlm.analysis import committed_transitions, discrepancy, group_by_edges
 from trajlm.comparison import compare, default_grouping
 from trajlm.data import Features, States
 from trajlm.discretize import Bins
@@ -62,6 +63,21 @@ def test_memory_that_a_markov_model_lacks_shows_in_d():
     assert msm.discrepancy.value > 4 * truth.discrepancy.value
     assert msm.cross_entropy == pytest.approx(fit_msm(data).cross_entropy(data))
     assert truth.cross_entropy is None
+
+
+def test_the_interval_of_d_leaves_out_each_part_in_turn(data):
+    generated = PROCESS.simulate(2_000, 12, seed=3)
+    result = compare(data, {"it": generated}).models[0]
+    times = result.transitions.commit_times
+    reference = committed_transitions(data, times)
+    left_out = []
+    for part in np.array_split(np.arange(12), 10):
+        rest = [s for k, s in enumerate(generated) if k not in part]
+        counted = committed_transitions(generated.with_trajectories(rest), times)
+        left_out.append(discrepancy(reference, counted).value)
+    error = np.sqrt(9 / 10 * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))
+    _, high = result.discrepancy_interval
+    assert high - result.discrepancy.value == pytest.approx(student_t.ppf(0.975, 9) * error)
 
 
 def test_independent_runs_of_a_model_are_repeatable(data):

@@ -11,10 +11,10 @@ from trajlm.streams import PADDING
 N_STATES, EMBEDDING_DIM = 5, 4
 
 
-def network_of(hidden_dim, seed=0, skip=True):
+def network_of(hidden_dim, seed=0, skip=True, n_states=N_STATES):
     torch.manual_seed(seed)
-    rows = torch.randn(N_STATES, N_STATES) if skip else None
-    network = LSTMNetwork(N_STATES, EMBEDDING_DIM, hidden_dim, rows)
+    rows = torch.randn(n_states, n_states) if skip else None
+    network = LSTMNetwork(n_states, EMBEDDING_DIM, hidden_dim, rows)
     for p in network.parameters():
         torch.nn.init.normal_(p, std=1.5 / hidden_dim**0.5)
     return network
@@ -53,6 +53,36 @@ def test_loops_agree_with_the_double_precision_layer_of_pytorch(hidden_dim, stre
         np.testing.assert_allclose(gradients[name], wanted, atol=2e-5 * largest, err_msg=name)
 
 
+@pytest.mark.parametrize("n_states", [2, 32, 33])
+def test_any_number_of_states_and_windows_of_any_length_in_turn(n_states):
+    network = network_of(20, n_states=n_states)
+    one_object = LSTMWindow(2)
+    for frames, streams in ((23, CHUNK + 3), (2, 5), (40, 2 * CHUNK)):
+        states, targets, memory = window_of(20, streams, frames)
+        data = states % n_states, torch.where(targets < 0, targets, targets % n_states), memory
+        loss, after, gradients = run(network, *data, one_object)
+        plain_loss, plain_after, plain = run(network, *data, None)
+        assert loss == pytest.approx(plain_loss, rel=1e-6)
+        torch.testing.assert_close(after, plain_after, rtol=0, atol=5e-6)
+        for name, wanted in plain.items():
+            largest = wanted.abs().max().item()
+            np.testing.assert_allclose(gradients[name], wanted, atol=5e-5 * largest, err_msg=name)
+
+
+def test_a_scaled_loss_has_scaled_gradients_and_goes_backward_once():
+    network = network_of(16)
+    data = window_of(16, 5)
+    _, _, plain = run(network, *data, LSTMWindow(1))
+    network.zero_grad()
+    nats, _ = network.nats(*data, LSTMWindow(1))
+    loss = 4 * nats / data[0].numel()
+    loss.backward(retain_graph=True)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(parameter.grad, 4 * plain[name], rtol=1e-5, atol=1e-7)
+    with pytest.raises(RuntimeError, match="backward once"):
+        loss.backward()
+
+
 def test_gradients_are_the_same_bits_for_any_number_of_threads():
     network = network_of(40)
     data = window_of(40, 2 * CHUNK + 11)
@@ -74,7 +104,8 @@ def test_a_stream_does_not_depend_on_those_beside_it():
                 states[:, only], targets[:, only], (h[:, only], c[:, only]), LSTMWindow(1)
             )
             nats += alone.item()
-            torch.testing.assert_close(after, (hidden[:, only], cell[:, only]), rtol=0, atol=1e-6)
+            assert torch.equal(after[0], hidden[:, only])
+            assert torch.equal(after[1], cell[:, only])
     assert nats == pytest.approx(together.item(), rel=1e-6)
 
 

@@ -82,10 +82,13 @@ def lines(title: str, facts: Sequence[Fact]) -> str:
 
 
 def html(title: str, facts: Sequence[Fact]) -> str:
-    """Return the facts as a small table; all text is escaped."""
+    """Return the facts as a small table; all text is escaped.
+
+    Those of a damaged model file may hold something else than text.
+    """
     rows = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th>"
-        f"<td style='text-align:left'>{escape(value)}</td></tr>"
+        f"<td style='text-align:left'>{escape(str(value))}</td></tr>"
         for name, value in facts
     )
     return f"<table><caption><b>{escape(title)}</b></caption>{rows}</table>"

@@ -25,7 +25,7 @@ def threads(n: int | None) -> Iterator[int]:
     """Give how many threads our own loops get, and hold PyTorch to one for the time of the block.
 
     PyTorch's threads wait for each other at every small operation, endlessly when something else
-    shares the cores (epochs of 1 s took more than 30 s); ours share whole windows.
+    shares the cores (epochs of 1 s took more than 30 s); ours share the streams of a window.
 
     Raises
     ------

@@ -25,8 +25,6 @@ N_STARTS = 256
 TEMPERATURES = (1e-3, 1e3)
 # Lanes that run as one matrix: enough that weights are read seldom, few enough for the cache.
 BLOCK = 48
-# Lanes in whole fours leave no row to be multiplied alone.
-TILE = 4
 # Multiplications and additions of a block between two looks at the clock.
 CHUNK_OPERATIONS = 20_000_000_000
 # Number of a random stream that no frame uses.
@@ -162,10 +160,12 @@ def lane_blocks(
 
 
 def _block_size(n_lanes: int, n_threads: int) -> int:
-    """Return how many lanes run as one matrix, so that no thread is without."""
+    """Return how many lanes run as one matrix, so that the threads are busy."""
+    from trajlm.kernels.product import WHOLE
+
     n_blocks = max(1, -(-n_lanes // BLOCK), min(n_lanes, n_threads))
     size = max(1, -(-n_lanes // n_blocks))
-    return -(-size // TILE) * TILE if size > TILE else size
+    return -(-size // WHOLE) * WHOLE if size > WHOLE else size
 
 
 def run_blocks(

@@ -73,8 +73,7 @@ def generate_to_file(
         Ctrl-C; everything made so far is kept for `resume`.
     """
     model.check_lanes(n_steps, n_lanes, seed, start)
-    target = Path(os.path.realpath(path))
-    array_path = target.with_name(f".{target.stem[:100]}.partial.npy")
+    target, array_path = Path(os.path.realpath(path)), _array_path(path)
     memory_path, memories = _memory_paths(array_path, processes)
     request = {
         "model": _digest(model),
@@ -112,6 +111,28 @@ def generate_to_file(
             with suppress(OSError):
                 array_path.unlink()
         raise OutputError(f"{path} cannot be written: {write_failure(error)}") from error
+
+
+def is_begun(path: Path) -> bool:
+    """Return whether an interrupted call has left something to go on with."""
+    array_path = _array_path(path)
+    names = f"{glob.escape(array_path.stem)}*.safetensors"
+    return array_path.exists() and any(array_path.parent.glob(names))
+
+
+def is_finished(path: Path, n_steps: int, n_lanes: int) -> bool:
+    """Return whether the file is there, with as many frames and lanes."""
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError):
+        return False
+    return bool(array.shape == (n_lanes, n_steps))
+
+
+def _array_path(path: Path) -> Path:
+    """Return where the array grows."""
+    target = Path(os.path.realpath(path))
+    return target.with_name(f".{target.stem[:100]}.partial.npy")
 
 
 def _memory_paths(array_path: Path, processes: Processes) -> tuple[Path, list[Path]]:

@@ -28,7 +28,9 @@ class TrainingSettings(BaseModel):
     averaging: float = Field(2.0, ge=0, description="epochs over which weights are averaged")
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
     validation: float = Field(0.1, gt=0, lt=0.5, description="held-out share of the frames")
-    patience: int = Field(5, ge=1, description="epochs without gain before stopping")
+    patience: int | None = Field(
+        None, ge=1, description="epochs without gain before stopping; five, or more on small data"
+    )
     reversible: bool | None = Field(
         None, description="read both ways in time (default: where the data has no direction)"
     )

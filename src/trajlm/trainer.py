@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 # Validation reads few, long streams, so that their beginnings without memory do not weigh.
 VALIDATION_STREAMS = 8
+# Epochs without gain that end a training, if they hold so many gradient steps: on small data
+# the held-out stretch is small too, and its noise hides a gain for longer.
+PATIENCE, PATIENT_STEPS = 5, 500
 # Nats a frame, in those of a blind guess, from which on a training has gone astray.
 DIVERGED = 10.0
 
@@ -88,6 +91,8 @@ class Trainer:
         longest = max(len(s) for s in training) - 1
         self.window = min(settings.window, longest)
         self.n_streams = choose_n_streams(training, self.window, settings.streams)
+        steps = training.n_transitions / (self.n_streams * self.window)
+        self.patience = settings.patience or max(PATIENCE, math.ceil(PATIENT_STEPS / steps))
         self.validation_streams = lay_streams(
             validation, min(VALIDATION_STREAMS, self.n_streams), self.window
         )
@@ -117,7 +122,7 @@ class Trainer:
     def finished(self) -> bool:
         """Whether all epochs ran, or the held-out stretch stopped improving."""
         done = len(self.history)
-        return done >= self.settings.epochs or done - self.best_epoch >= self.settings.patience
+        return done >= self.settings.epochs or done - self.best_epoch >= self.patience
 
     @property
     def best_epoch(self) -> int:

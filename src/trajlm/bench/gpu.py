@@ -112,7 +112,7 @@ def _training(size: Size, device: torch.device) -> Work:
     def step() -> float:
         nats, _ = network.nats(states[:-1], states[1:], network.initial_memory(STREAMS))
         optimizer.zero_grad()
-        (nats / (window * STREAMS)).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(nats / (window * STREAMS))
         optimizer.step()
         nats.item()
         return float(window * STREAMS)

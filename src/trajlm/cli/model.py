@@ -39,7 +39,8 @@ def train(
     ] = DEFAULT.window,
     streams: Annotated[int, typer.Option(help="Streams a batch at most.")] = DEFAULT.streams,
     patience: Annotated[
-        int, typer.Option(help="Epochs without gain before stopping.")
+        int | None,
+        typer.Option(help="Epochs without gain before stopping (default: 5, more on small data)."),
     ] = DEFAULT.patience,
     validation: Annotated[
         float, typer.Option(help="Share of the frames held out to see when to stop.")
@@ -167,6 +168,7 @@ def generate(
     overwrite: Overwrite = False,
 ) -> None:
     """Let a model write new trajectories."""
+    from trajlm.generate_file import is_begun, is_finished
     from trajlm.io import write_states
     from trajlm.models.files import load_model
     from trajlm.models.lstm import LSTMModel
@@ -174,7 +176,12 @@ def generate(
 
     if out.suffix not in (".npy", ".npz"):
         raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
-    check_output(out, overwrite=overwrite)
+    begun = resume and is_begun(out)
+    if resume and not begun and is_finished(out, steps, lanes):
+        say(f"{out} is finished already")
+        return
+    # What is gone on with was allowed to take the place of a file when it was begun.
+    check_output(out, overwrite=overwrite or begun)
     model = load_model(model_dir)
     processes = join(device)
     own = len(range(lanes)[processes.share(lanes)])

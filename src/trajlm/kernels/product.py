@@ -9,6 +9,7 @@ the depth, so a row of the result has the same bits whatever rows are beside it.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numba
@@ -30,10 +31,13 @@ from trajlm.kernels.simd import (
 )
 
 PANEL = 32
-# Accumulators, one row of b and ROWS numbers of a fill the 16 (AVX-512: 32) registers.
+# Sums, ROWS numbers of a and a vector of b (AVX-512: a row of b and a number of a) fill the 16
+# (32) registers.
 ROWS = 12 if WIDE else 3
 # Rows of the smaller tile for what is left of them.
 FEW = 4 if WIDE else 2
+# Rows in multiples of this leave none to be multiplied alone.
+WHOLE = FEW if WIDE else ROWS
 # Depth after which a panel of b (16 KiB; AVX-512: 32) would push the rows of a out of the first
 # cache.
 DEPTH = 256 if WIDE else 128
@@ -79,16 +83,27 @@ def tile(rows: int, panels: int = 1) -> Any:
             k.add_incoming(depth.type(0), before)
             held = [[_carried(builder, x, before) for x in row] for row in sums]
             b_row = builder.gep(b, [builder.mul(k, depth.type(PANEL))])
-            columns = []
-            for v in range(panels * PANEL // WIDTH):
-                panel, column = divmod(v * WIDTH, PANEL)
-                at = builder.add(builder.mul(b_panel, depth.type(panel)), depth.type(column))
-                columns.append(load_b(builder, builder.gep(b_row, [at])))
-            for r, row in enumerate(a_rows):
-                factor = splat_vector(builder, builder.load(builder.gep(row, [k]), align=4))
-                for v, x in enumerate(columns):
-                    sums[r][v] = multiply_add(builder, factor, x, held[r][v])
-                    held[r][v].add_incoming(sums[r][v], loop)
+
+            @cache
+            def factor(r: int) -> Any:
+                number = builder.load(builder.gep(a_rows[r], [k]), align=4)
+                return splat_vector(builder, number)
+
+            @cache
+            def column(v: int) -> Any:
+                panel, first = divmod(v * WIDTH, PANEL)
+                at = builder.add(builder.mul(b_panel, depth.type(panel)), depth.type(first))
+                return load_b(builder, builder.gep(b_row, [at]))
+
+            # Each is loaded when it is first used, and of the larger number of them only one is
+            # held at a time: with all loaded at once, sums would leave the registers.
+            n_columns = panels * PANEL // WIDTH
+            order = [(r, v) for r in range(rows) for v in range(n_columns)]
+            if rows < n_columns:
+                order.sort(key=lambda pair: pair[1])
+            for r, v in order:
+                sums[r][v] = multiply_add(builder, factor(r), column(v), held[r][v])
+                held[r][v].add_incoming(sums[r][v], loop)
             k_next = builder.add(k, depth.type(1))
             k.add_incoming(k_next, loop)
             builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, after)

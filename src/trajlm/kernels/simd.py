@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -161,10 +162,14 @@ def maximum(typingctx: Any, a: Any, b: Any) -> Any:
     """Return the larger of two vectors, element by element."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        a, b = args
-        return builder.select(builder.fcmp_ordered("<", a, b), b, a)
+        return _larger(builder, *args)
 
     return vector_type(vector_type, vector_type), codegen
+
+
+def _larger(builder: Any, a: Any, b: Any) -> Any:
+    """Emit the larger of two vectors, element by element."""
+    return builder.select(builder.fcmp_ordered("<", a, b), b, a)
 
 
 def _folded(builder: Any, value: Any, join: Callable[[Any, Any], Any]) -> Any:
@@ -183,10 +188,7 @@ def largest(typingctx: Any, value: Any) -> Any:
     """Return the largest element of a vector."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        def larger(a: Any, b: Any) -> Any:
-            return builder.select(builder.fcmp_ordered("<", a, b), b, a)
-
-        return _folded(builder, args[0], larger)
+        return _folded(builder, args[0], partial(_larger, builder))
 
     return types.float32(vector_type), codegen
 

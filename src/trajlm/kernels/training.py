@@ -29,13 +29,14 @@ def forward(
     inputs: F32,
     recurrent: F32,
     readout: F32,
+    bias: F32,
     skip: F32,
     hidden: F32,
     cell: F32,
     gates: F32,
     logits: F32,
 ) -> float:
-    """Return the summed -ln Q of the targets; hidden, cell and gates are filled.
+    """Return the summed -ln Q of the targets, and fill the arrays after `skip`.
 
     Parameters
     ----------
@@ -45,8 +46,10 @@ def forward(
         Shape (n_states, 4L).
     recurrent, readout
         The recurrent weights (L, 4L) and those of the read-out (L, padded n_states), packed.
+    bias
+        What is added to the logits, shape (padded n_states,).
     skip
-        What a state adds to the logits, shape (n_states, padded n_states).
+        What a state adds to the logits, shape (n_states, n_states).
     hidden, cell
         Shape (window + 1, streams, L); the first frame holds the memory before the window.
     gates
@@ -55,14 +58,16 @@ def forward(
         Gradient of the nats by the logits, shape (window, streams, padded n_states).
     """
     window, streams = states.shape
-    L, columns = hidden.shape[2], skip.shape[1]
+    L, columns = hidden.shape[2], len(bias)
     nats = 0.0
     rows, after = gates.reshape(-1, 4 * L), logits.reshape(-1, columns)
     for t in range(window):
         first = t * streams
         for s in range(streams):
             copy_row(inputs, states[t, s], rows, first + s)
-            copy_row(skip, states[t, s], after, first + s)
+            after[first + s] = bias
+            for k in range(len(skip)):
+                after[first + s, k] += skip[states[t, s], k]
         add_packed_product(gates, first * 4 * L, 4 * L, hidden, first * L, L, recurrent, streams)
         for row in range(first, first + streams):
             for k in range(0, L, WIDTH):
@@ -98,7 +103,7 @@ def _nats(logits: F32, row: int, target: int) -> float:
     weight = total(sums)
     inverse, smallest = splat(ONE / weight), splat(SMALLEST)
     for k in range(begin, end, WIDTH):
-        # What only fills a panel becomes zero, and no number that is too small to be normal.
+        # What only fills a panel becomes zero: a number too small to be normal is slow.
         store(logits, k, (load(logits, k) - smallest) * inverse)
     logits[row, target] -= ONE
     return np.float64(highest) - np.float64(wanted) + math.log(weight)
@@ -141,13 +146,18 @@ def backward(recurrent: F32, readout: F32, cell: F32, gates: F32, logits: F32) -
 
 
 @numba.njit(nogil=True, cache=True)
-def sums_by_state(states: I64, rows: F32, n_states: int) -> F32:
-    """Return the sum of the rows (window, streams, columns) of each state (window, streams)."""
+def add_by_state(states: I64, rows: F32, table: F32) -> None:
+    """Add each of `rows` (window, streams, columns) to the row of `table` of its state.
+
+    The table may leave out the last columns.
+    """
     window, streams, columns = rows.shape
-    table = np.zeros((n_states, columns), np.float32)
+    wanted = table.shape[1]
+    whole = wanted // WIDTH * WIDTH
     for t in range(window):
         for s in range(streams):
-            row, entry = (t * streams + s) * columns, states[t, s] * columns
-            for k in range(0, columns, WIDTH):
+            row, entry = (t * streams + s) * columns, states[t, s] * wanted
+            for k in range(0, whole, WIDTH):
                 store(table, entry + k, load(table, entry + k) + load(rows, row + k))
-    return table
+            for k in range(whole, wanted):
+                table[states[t, s], k] += rows[t, s, k]

@@ -100,10 +100,10 @@ class LSTMNetwork(nn.Module):
         weights = dict(self.lstm.named_parameters())
         bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
         table = linear(self.embedding.weight, weights["weight_ih_l0"], bias)
-        out, skip = self.readout.weight, self.readout.bias.expand(len(table), -1)
-        if self.skip is not None:
-            skip = skip + self.skip.weight
-        return window(table, weights["weight_hh_l0"], out, skip, states, targets, memory)
+        out, n_states = self.readout, len(table)
+        skip = table.new_zeros(n_states, n_states) if self.skip is None else self.skip.weight
+        all_weights = table, weights["weight_hh_l0"], out.weight, out.bias, skip
+        return window(all_weights, states, targets, memory)
 
 
 def export_weights(network: LSTMNetwork) -> LSTMWeights:

@@ -39,6 +39,7 @@ class _Tables:
     """
 
     inputs: F32
+    bias: F32
     skip: F32
     recurrent: F32
     readout: F32
@@ -47,8 +48,8 @@ class _Tables:
 
 
 @dataclass(frozen=True)
-class Part:
-    """What some streams give.
+class _Part:
+    """What some streams give, until all parts are summed.
 
     Parameters
     ----------
@@ -57,12 +58,19 @@ class Part:
     memory
         Hidden and cell after the window, shape (2, streams, L).
     gradients
-        Of the nats, by table, recurrent weights, read-out and skip; empty if nothing is learned.
+        Of the nats, by table, recurrent weights, read-out and bias, still padded; empty if
+        nothing is learned.
+    logits
+        Gradient of the nats by the logits, shape (window, streams, padded n_states).
+    space
+        The memory that `logits` lie in.
     """
 
     nats: float
     memory: F32
     gradients: tuple[F32, ...]
+    logits: F32
+    space: F32
 
 
 class LSTMWindow:
@@ -83,46 +91,36 @@ class LSTMWindow:
         self._packed: list[F32 | None] = [None] * 4
 
     def __call__(
-        self,
-        table: Tensor,
-        recurrent: Tensor,
-        readout: Tensor,
-        skip: Tensor,
-        states: Tensor,
-        targets: Tensor,
-        memory: Memory,
+        self, weights: Sequence[Tensor], states: Tensor, targets: Tensor, memory: Memory
     ) -> tuple[Tensor, Memory]:
         """Return the summed nats of the targets and the memory after, without gradient.
 
         Parameters
         ----------
-        table
-            What each state adds to the gates, shape (n_states, 4L).
-        recurrent
-            Recurrent weights, shape (4L, L).
-        readout
-            Weights of the read-out, shape (n_states, L).
-        skip
-            What each state adds to the logits, shape (n_states, n_states).
+        weights
+            What each state adds to the gates, shape (n_states, 4L); the recurrent weights,
+            (4L, L); weights and bias of the read-out, (n_states, L) and (n_states,); what each
+            state adds to the logits, (n_states, n_states).
         states, targets
             Shape (window, streams); a negative target is none.
         memory
             Hidden and cell before the window, shape (1, streams, L) each.
         """
-        weights = table, recurrent, readout, skip
         nats, after = _Nats.apply(  # type: ignore[no-untyped-call]
             *weights, states, targets, torch.cat(memory), self, torch.is_grad_enabled()
         )
         return nats, (after[:1], after[1:])
 
-    def run(self, weights: list[F32], states: I64, targets: I64, memory: F32, learn: bool) -> Part:
-        """Return what all streams give, and the gradients only to `learn`.
+    def run(
+        self, weights: list[F32], states: I64, targets: I64, memory: F32, learn: bool
+    ) -> tuple[float, F32, tuple[F32, ...]]:
+        """Return nats, memory after the window and, to `learn`, the gradients by each weight.
 
-        The first four arguments are as for the call, `memory` of shape (2, streams, L).
+        The arguments are as for the call, the memories of shape (2, streams, L).
         """
         tables = self._padded_tables(*weights)
 
-        def part(ends: tuple[int, int]) -> Part:
+        def part(ends: tuple[int, int]) -> _Part:
             own = slice(*ends)
             return self._part(
                 tables,
@@ -134,19 +132,29 @@ class LSTMWindow:
 
         cuts = list(pairwise([*range(0, states.shape[1], CHUNK), states.shape[1]]))
         nats, after = 0.0, []
-        gradients: tuple[F32, ...] = ()
+        sums: list[F32] = []
+        # With many states the skip is the largest by far: it has one sum, and no part its own.
+        by_skip = np.zeros_like(tables.skip) if learn else None
         # As many at a time as threads run, so that no more gradients are kept; and summed in
         # their order, so that the sums are the same for any number of threads.
         for first in range(0, len(cuts), self._n_threads):
-            for found in self._map(part, cuts[first : first + self._n_threads]):
+            some = cuts[first : first + self._n_threads]
+            for ends, found in zip(some, self._map(part, some), strict=True):
                 nats += found.nats
                 after.append(found.memory)
-                for total, more in zip(gradients, found.gradients, strict=False):
+                for total, more in zip(sums, found.gradients, strict=False):
                     total += more
-                gradients = gradients or found.gradients
-        return Part(nats, np.concatenate(after, axis=1), _unpadded(gradients, *weights[2].shape))
+                sums = sums or list(found.gradients)
+                if by_skip is not None:
+                    own = np.ascontiguousarray(states[:, slice(*ends)])
+                    training.add_by_state(own, found.logits, by_skip)
+                self._spare.append(found.space)
+        gradients = () if by_skip is None else (*_unpadded(sums, *weights[2].shape), by_skip)
+        return nats, np.concatenate(after, axis=1), gradients
 
-    def _padded_tables(self, table: F32, recurrent: F32, readout: F32, skip: F32) -> _Tables:
+    def _padded_tables(
+        self, table: F32, recurrent: F32, readout: F32, bias: F32, skip: F32
+    ) -> _Tables:
         """Return the weights for the loops, packed into the memory of those before."""
         n_states, L = readout.shape
         padded, columns = -(-L // PANEL) * PANEL, -(-n_states // PANEL) * PANEL
@@ -159,13 +167,14 @@ class LSTMWindow:
         self._packed = [*ready]
         return _Tables(
             inputs.reshape(n_states, GATES * padded),
-            np.pad(skip, [(0, 0), (0, columns - n_states)], constant_values=NEVER),
+            np.pad(bias, (0, columns - n_states), constant_values=NEVER),
+            skip,
             *ready,
         )
 
-    def _part(self, tables: _Tables, states: I64, targets: I64, memory: F32, learn: bool) -> Part:
-        """Return what some streams give, the gradients still padded."""
-        (window, streams), columns = states.shape, tables.skip.shape[1]
+    def _part(self, tables: _Tables, states: I64, targets: I64, memory: F32, learn: bool) -> _Part:
+        """Return what some streams give."""
+        (window, streams), columns = states.shape, len(tables.bias)
         padded, L = tables.inputs.shape[1] // GATES, memory.shape[2]
         shapes = [(window + 1, streams, padded)] * 2
         shapes += [(window, streams, GATES * padded), (window, streams, columns)]
@@ -173,33 +182,38 @@ class LSTMWindow:
         hidden[0], cell[0] = 0.0, 0.0
         hidden[0, :, :L], cell[0, :, :L] = memory
         t, arrays = tables, (hidden, cell, gates, logits)
-        nats = training.forward(states, targets, t.inputs, t.recurrent, t.readout, t.skip, *arrays)
+        nats = training.forward(
+            states, targets, t.inputs, t.recurrent, t.readout, t.bias, t.skip, *arrays
+        )
         after = np.stack([hidden[-1, :, :L], cell[-1, :, :L]])
         gradients: tuple[F32, ...] = ()
         if learn:
             training.backward(t.recurrent_back, t.readout_back, cell, gates, logits)
-            n_states = len(t.skip)
+            table = np.zeros_like(t.inputs)
+            training.add_by_state(states, gates, table)
             gradients = (
-                training.sums_by_state(states, gates, n_states),
+                table,
                 _products(gates, hidden[:-1]),
                 _products(logits, hidden[1:]),
-                training.sums_by_state(states, logits, n_states),
+                logits.sum(axis=(0, 1)),
             )
-        self._spare.append(space)
-        return Part(nats, after, gradients)
+        return _Part(nats, after, gradients, logits, space)
 
     def _arrays(self, shapes: Sequence[tuple[int, ...]]) -> tuple[F32, list[F32]]:
         """Return arrays of these shapes, after the memory that they lie in."""
         ends = np.cumsum([int(np.prod(s)) for s in shapes])
-        space = self._spare.pop() if self._spare else np.empty(0, np.float32)
+        try:
+            space = self._spare.pop()
+        except IndexError:
+            space = np.empty(0, np.float32)
         if len(space) < ends[-1]:
             space = np.empty(ends[-1], np.float32)
         parts = np.split(space[: ends[-1]], ends[:-1])
         return space, [p.reshape(s) for p, s in zip(parts, shapes, strict=True)]
 
     def _map(
-        self, part: Callable[[tuple[int, int]], Part], cuts: list[tuple[int, int]]
-    ) -> Iterable[Part]:
+        self, part: Callable[[tuple[int, int]], _Part], cuts: list[tuple[int, int]]
+    ) -> Iterable[_Part]:
         return map(part, cuts) if len(cuts) == 1 else self._pool.map(part, cuts)
 
 
@@ -209,17 +223,15 @@ def _padded(x: F32, rows: int, columns: int) -> F32:
     return np.pad(x, more) if rows != x.shape[-2] or columns != x.shape[-1] else x
 
 
-def _unpadded(gradients: tuple[F32, ...], n_states: int, L: int) -> tuple[F32, ...]:
+def _unpadded(gradients: list[F32], n_states: int, L: int) -> tuple[F32, ...]:
     """Return the gradients without units and states that only fill panels."""
-    if not gradients:
-        return ()
-    table, recurrent, readout, skip = gradients
+    table, recurrent, readout, bias = gradients
     padded = recurrent.shape[1]
     return (
         table.reshape(n_states, GATES, padded)[:, :, :L].reshape(n_states, GATES * L),
         recurrent.reshape(GATES, padded, padded)[:, :L, :L].reshape(GATES * L, L),
         readout[:n_states, :L],
-        skip[:, :n_states],
+        bias[:n_states],
     )
 
 
@@ -234,26 +246,18 @@ class _Nats(torch.autograd.Function):
     """What autograd knows of a window: the gradient of its nats, made on the way forward."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        table: Tensor,
-        recurrent: Tensor,
-        readout: Tensor,
-        skip: Tensor,
-        states: Tensor,
-        targets: Tensor,
-        memory: Tensor,
-        window: LSTMWindow,
-        learn: bool,
-    ) -> tuple[Tensor, Tensor]:
-        weights = [w.contiguous().numpy() for w in (table, recurrent, readout, skip)]
-        found = window.run(weights, states.numpy(), targets.numpy(), memory.numpy(), learn)
-        ctx.gradients = found.gradients
-        after = torch.from_numpy(found.memory)
-        ctx.mark_non_differentiable(after)
-        return torch.tensor(found.nats, dtype=torch.float32), after
+    def forward(ctx: Any, *given: Any) -> tuple[Tensor, Tensor]:
+        *tensors, window, learn = given
+        *weights, states, targets, memory = (t.contiguous().numpy() for t in tensors)
+        nats, after, ctx.gradients = window.run(weights, states, targets, memory, learn)
+        memory_after = torch.from_numpy(after)
+        ctx.mark_non_differentiable(memory_after)
+        return torch.tensor(nats, dtype=torch.float32), memory_after
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        scaled = (torch.from_numpy(g).mul_(gradients[0]) for g in ctx.gradients)
+        if ctx.gradients is None:
+            raise RuntimeError("a window goes backward once: run it forward again")
+        found, ctx.gradients = ctx.gradients, None
+        scaled = (torch.from_numpy(g).mul_(gradients[0]) for g in found)
         return *scaled, None, None, None, None, None
