@@ -331,10 +331,46 @@ def test_generated_files_are_replaced_when_told_and_gone_on_with_when_begun(here
     before = Path("g.npy").read_bytes()
     assert "g.npy is there already: --overwrite" in refused(capsys, *generate, 30)
     assert "finished already" in ok(capsys, *generate, 30, "--resume").err
+    told = refused(capsys, *generate, 30, "--resume", "--seed", 1)
+    assert "g.npy is there already, made otherwise" in told
     assert "g.npy is there already" in refused(capsys, *generate, 40, "--resume")
     assert Path("g.npy").read_bytes() == before
     ok(capsys, *generate, 40, "--overwrite")
     assert np.load("g.npy").shape == (2, 40)
+    Path(".g.partial.npy").write_bytes(before)
+    Path(".g.partial.safetensors").write_bytes(b"")
+    Path("g.npy").unlink()
+    assert "g.npy was begun and interrupted: --resume" in refused(capsys, *generate, 40)
+    ok(capsys, *generate, 40, "--overwrite")
+    refused(capsys, "generate", "m", "--steps", 5, "--out", "g.npz", "--resume")
+
+
+def test_an_interrupt_waits_for_the_end_of_an_import(tmp_path):
+    """Modules half imported bring the interpreter down."""
+    slow = (
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.3)\ndone = 1\n"
+    )
+    (tmp_path / "slow.py").write_text(slow)
+    script = (
+        "import signal, time\nfrom trajlm.cli import _interrupt\n"
+        "signal.signal(signal.SIGINT, _interrupt)\nimport slow\nassert slow.done\n"
+        "try:\n    time.sleep(5)\nexcept KeyboardInterrupt:\n    print('stopped')\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert found.stdout.strip() == "stopped", found.stderr
+
+
+def test_backmap_refuses_states_that_the_original_does_not_have(here, capsys):
+    np.save("g.npy", np.array([[0, 9, 1]]))
+    command = ["backmap", "g.npy", "--from", "t.xtc", "--states", "states.npy", "--out", "g.xtc"]
+    assert "g.npy holds state 9, but states.npy has 3 states" in refused(capsys, *command)
+
+
+def test_info_says_why_a_colvar_file_cannot_be_read(here, capsys):
+    Path("COLVAR").write_text("#! FIELDS time phi\n0 1\n1 2\n2 x\n")
+    assert "COLVAR, line 4" in refused(capsys, "info", "COLVAR")
 
 
 def test_nothing_is_written_over_what_is_read(here, capsys):

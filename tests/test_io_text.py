@@ -420,6 +420,39 @@ def test_colvar_one_missing_frame_is_seen_however_coarse_the_times(tmp_path):
         read_colvar(put(tmp_path, text))
 
 
+def test_a_clear_gap_is_cut_though_the_times_are_printed_too_coarsely(tmp_path):
+    times = np.arange(300) / 3000
+    times[120:] += 0.5
+    lines = "".join(f"{t:.4f} {k}\n" for k, t in enumerate(times))
+    path = put(tmp_path, "time x\n" + lines)
+    with pytest.warns(TrajlmWarning) as found:
+        features = read_text(path, columns=["x"], dt=1 / 3, unit="ms")
+    assert [len(x) for x in features.trajectories] == [120, 180]
+    told = " ".join(str(w.message) for w in found)
+    assert "not evenly spaced" in told
+    assert "1 gap(s)" in told
+
+
+def test_a_unit_that_contradicts_the_file_needs_a_dt(tmp_path):
+    path = put(tmp_path, "time (s),x\n0.001,1\n0.002,2\n0.003,3\n")
+    with pytest.raises(InputError, match=r"says 0.001 s a frame, the unit given is ms"):
+        read_text(path, unit="ms")
+    with pytest.warns(TrajlmWarning, match="1 ms as given is used"):
+        features = read_text(path, dt=1, unit="ms")
+    assert (features.dt, features.unit) == (1, "ms")
+
+
+def test_a_period_that_contradicts_the_file_is_refused(tmp_path):
+    path = put(
+        tmp_path, colvar([0, 1, 2], [0, 1, 2], sets="#! SET min_phi -pi\n#! SET max_phi pi\n")
+    )
+    with pytest.raises(
+        InputError, match=r"phi is periodic from -3.14159 to 3.14159, not from -180"
+    ):
+        read_features(path, period=(-180, 180))
+    assert read_features(path, period=(-3.1416, 3.1416)).n_frames == 3
+
+
 def test_colvar_printing_precision_is_no_gap(tmp_path):
     text = "#! FIELDS time x\n" + "".join(f"{k / 3:.2f} 0\n" for k in range(301))
     assert read_colvar(put(tmp_path, text)).dt == pytest.approx(1 / 3, abs=1e-4)

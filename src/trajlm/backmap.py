@@ -24,6 +24,8 @@ Integers = npt.NDArray[np.int64]
 
 # Frames written at once.
 CHUNK = 200
+# Atoms that a rotation can be found for.
+LEAST_FIT = 3
 # Frames of the wanted state among which the nearest structure is taken.
 N_CANDIDATES = 20
 PICOSECONDS = {"fs": 1e-3, "ps": 1.0, "ns": 1e3, "us": 1e6, "µs": 1e6, "ms": 1e9, "s": 1e12}
@@ -122,7 +124,8 @@ def backmap(
                 origins.append(choose(lane[begin : begin + CHUNK]))
                 frames = reader.read(*index.files(origins[-1]))
                 first = frames[0] if first is None else first
-                frames.superpose(first, atom_indices=fit)
+                if len(fit) >= LEAST_FIT:
+                    frames.superpose(first, atom_indices=fit)
                 writer.write(frames.xyz, begin, frame_ps)
                 if progress:
                     progress(len(frames))
@@ -212,7 +215,7 @@ class _Smooth:
         candidates = self.index.draw(self.rng, state, 1 if self.last < 0 else N_CANDIDATES)
         if len(candidates) == 0:
             return max(self.last, 0)
-        if len(candidates) == 1:
+        if len(candidates) == 1 or len(self.fit) < LEAST_FIT:
             return int(candidates[0])
         import mdtraj
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from trajlm.models.lstm import LSTMModel
 
 SECONDS_BETWEEN_SAVES = 60.0
+# Frames and lanes of a finished file by which it is known again.
+LOOKED_AT = 50, 16
 
 
 def generate_to_file(
@@ -120,13 +122,26 @@ def is_begun(path: Path) -> bool:
     return array_path.exists() and any(array_path.parent.glob(names))
 
 
-def is_finished(path: Path, n_steps: int, n_lanes: int) -> bool:
-    """Return whether the file is there, with as many frames and lanes."""
+def is_finished(
+    model: LSTMModel,
+    path: Path,
+    n_steps: int,
+    n_lanes: int,
+    seed: int,
+    *,
+    start: int | None = None,
+    temperature: float = 1.0,
+) -> bool:
+    """Return whether the file is what these arguments make, as its size and beginning tell."""
     try:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError):
         return False
-    return bool(array.shape == (n_lanes, n_steps))
+    if array.shape != (n_lanes, n_steps):
+        return False
+    frames, lanes = min(n_steps, LOOKED_AT[0]), min(n_lanes, LOOKED_AT[1])
+    begin = model.generate(frames, lanes, seed, start=start, temperature=temperature)
+    return bool((array[:lanes, :frames] == np.array(begin.trajectories)).all())
 
 
 def _array_path(path: Path) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
 from contextlib import nullcontext, redirect_stdout
 from io import StringIO
+from threading import Timer
 from types import FrameType
 from typing import Annotated, TextIO
 
@@ -24,6 +26,8 @@ from trajlm.parallel import place
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+# After which an interrupt that came in the middle of an import is tried again.
+SECONDS_TO_IMPORT = 0.2
 STOPPED = "interrupted; a file that was not whole yet was not written"
 
 app = typer.Typer(
@@ -72,7 +76,9 @@ def options(
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A cluster ends a job with SIGTERM: the same as Ctrl-C, so that work is saved.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     warnings.showwarning = _show_warning
     sys.exit(run(sys.argv[1:]))
 
@@ -113,7 +119,14 @@ def _fail(sentence: str, status: int) -> int:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    # A cluster ends a job with SIGTERM: the same as Ctrl-C, so that work is saved.
+    """Stop, but not in the middle of an import: half-made compiled modules bring all down."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            again = Timer(SECONDS_TO_IMPORT, os.kill, (os.getpid(), signum))
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
     raise KeyboardInterrupt
 
 

@@ -176,13 +176,21 @@ def generate(
 
     if out.suffix not in (".npy", ".npz"):
         raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
-    begun = resume and is_begun(out)
-    if resume and not begun and is_finished(out, steps, lanes):
+    growing = out.suffix == ".npy" and is_begun(out)
+    if growing and not (resume or overwrite):
+        raise InputError(
+            f"{out} was begun and interrupted: --resume goes on with it, --overwrite begins anew"
+        )
+    # What is gone on with was allowed to take the place of a file when it was begun.
+    going_on = resume and out.suffix == ".npy"
+    check_output(out, overwrite=overwrite or going_on)
+    model = load_model(model_dir)
+    if going_on and not growing and out.is_file() and isinstance(model, LSTMModel):
+        warmth = 1.0 if temperature is None else temperature
+        if not is_finished(model, out, steps, lanes, seed, start=start, temperature=warmth):
+            raise InputError(f"{out} is there already, made otherwise: --overwrite replaces it")
         say(f"{out} is finished already")
         return
-    # What is gone on with was allowed to take the place of a file when it was begun.
-    check_output(out, overwrite=overwrite or begun)
-    model = load_model(model_dir)
     processes = join(device)
     own = len(range(lanes)[processes.share(lanes)])
     with progress("generating", steps * own) as advance:
@@ -247,6 +255,7 @@ def info(
         return
     from trajlm.describe import features_facts, lines, states_facts
     from trajlm.io import read_features, read_states
+    from trajlm.io.read import file_kind
 
     # A file of ours says what it is; of others, whole numbers are states and the rest features.
     try:
@@ -254,8 +263,9 @@ def info(
     except InputError as not_states:
         try:
             features = read_features(path)
-        except InputError:
-            raise not_states from None
+        except InputError as not_features:
+            continuous = file_kind(path) in ("colvar", "hdf5")
+            raise (not_features if continuous else not_states) from None
         typer.echo(lines("features", features_facts(features, features.n_columns)))
     else:
         typer.echo(lines("states", states_facts(data)))

@@ -109,6 +109,11 @@ def backmap(
             f"the states in {generated} are {different[0]}, those in {states} are {different[1]}: "
             "give the states that the model learned"
         )
+    if lanes.n_states > original.n_states:
+        raise InputError(
+            f"{generated} holds state {lanes.n_states - 1}, but {states} has {original.n_states} "
+            "states, counted from 0: give the states that the model learned"
+        )
     if lane >= len(lanes):
         n_lanes = counted(len(lanes), "lane", "lanes")
         raise InputError(f"{generated} has {n_lanes}, counted from 0: no lane {lane}")

@@ -125,7 +125,8 @@ def _read_one(
         raise InputError(f"{path} was restarted but has no column 'time' to find repeated frames")
     for note in notes:
         warnings.warn(note, TrajlmWarning, stacklevel=5)
-    clock = time_of(dt, unit, *file_clock)
+    # PLUMED's ps is what goes without saying: another unit alone renames it.
+    clock = time_of(file_clock[0] if dt is None and unit else dt, unit, *file_clock)
     periods = tuple(_period(path, layout.bounds, names[k]) for k in index)
     chosen = tuple(names[k] for k in index)
     return build(path, [values[:, index]], names=chosen, periods=periods, notes=notes, **clock)

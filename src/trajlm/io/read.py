@@ -72,6 +72,12 @@ def read_features(
     low, high = period
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(f"a period goes from a lower to a higher number, not {low:g} to {high:g}")
+    for name, known in zip(features.names, features.periods, strict=False):
+        if known is not None and not np.allclose(known, (low, high), rtol=1e-3):
+            raise InputError(
+                f"the file says that {name} is periodic from {known[0]:.6g} to {known[1]:.6g}, not "
+                f"from {low:g} to {high:g}: leave the period out"
+            )
     return replace(features, periods=((low, high),) * features.n_columns)
 
 

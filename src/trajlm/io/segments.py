@@ -14,6 +14,8 @@ from trajlm.io.sources import PathLike, first_bad_step
 
 # A step beyond this many typical ones is a gap: frames are missing there.
 GAP = 1.5
+# Beyond this many, frames are missing even where the times are printed too coarsely to be even.
+CLEAR_GAP = 3.0
 # Where more than this share of the steps are gaps, the times are uneven rather than gapped.
 LARGEST_SHARE_OF_GAPS = 0.1
 
@@ -76,6 +78,20 @@ def even_segments(
     rounding = max(quantum, 2.4e-7 * float(np.abs(times).max()))
     step, _, bad = first_bad_step(closed, rounding)
     return bad if bad is not None else (step, np.flatnonzero(gaps) + 1)
+
+
+def clear_gaps(times: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the first frames after gaps in times that are even but for rounding or jitter.
+
+    Empty where there is no gap, or where the steps differ by so much that none is typical.
+    """
+    steps = np.diff(times)
+    typical = float(np.median(steps))
+    gaps = steps > CLEAR_GAP * typical
+    others_alike = (np.abs(steps[~gaps] - typical) <= 0.5 * typical).all()
+    if typical <= 0 or not others_alike or gaps.mean() > LARGEST_SHARE_OF_GAPS:
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(gaps) + 1
 
 
 def cut_at_gaps(

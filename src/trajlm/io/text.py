@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError, TrajlmWarning
-from trajlm.io.segments import Segments, even_segments, segments
+from trajlm.io.segments import Segments, clear_gaps, even_segments, segments
 from trajlm.io.sources import (
     UNNAMED_UNIT,
     Columns,
@@ -69,7 +69,8 @@ def read_text(
     An evenly spaced column named ``time`` or ``t`` (a unit may follow, as in ``time (ps)``)
     gives dt and is left out unless it is asked for. Where it jumps ahead, frames are missing:
     the record is cut there into several trajectories, and a warning says so. A time that is
-    not evenly spaced otherwise stays a column like any other, with a warning.
+    not evenly spaced otherwise, or is printed too coarsely to be, stays a column like any
+    other, with a warning; the record is still cut where it clearly jumps.
 
     Parameters
     ----------
@@ -105,16 +106,17 @@ def _read_one(
     used = chosen if time_column is None else [*chosen, time_column]
     check_finite(table.values, used, table.line_numbers, table.names, path)
     if time_column is not None:
-        found = _spacing(table, time_column, path)
-        if isinstance(found, Segments):
+        found, uneven = _spacing(table, time_column, path)
+        pieces = found.pieces
+        if uneven is None:
             match = TIME_NAME.fullmatch(table.names[time_column])
             file_unit = match.group(1) if match else None
             file_clock = (found.dt, file_unit or UNNAMED_UNIT)
-            pieces, notes = found.pieces, (*notes, *found.notes)
             if columns is None and len(every) > 1:
                 chosen = [k for k in every if k != time_column]
         else:
-            notes = (*notes, _warn_uneven(path, table.names[time_column], found, dt or 1.0))
+            notes = (*notes, _warn_uneven(path, table.names[time_column], uneven, dt or 1.0))
+        notes = (*notes, *found.notes)
     return build(
         path,
         [table.values[piece][:, chosen] for piece in pieces],
@@ -124,16 +126,16 @@ def _read_one(
     )
 
 
-def _spacing(table: Table, column: int, path: PathLike) -> Segments | int:
-    """Return the even stretches of a time column, or the line where it is not even."""
+def _spacing(table: Table, column: int, path: PathLike) -> tuple[Segments, int | None]:
+    """Return the stretches of a time column without gaps, and the line where they are not even."""
     times = table.values[:, column]
     remedy = "give each trajectory its own file (or rename the column if it is not a time)"
     check_forward(times, table.line_numbers, path, remedy, strictly=False)
     quantum = quantum_of_column(table.rows, table.separator, column)
     found = even_segments(times, quantum)
-    if isinstance(found, int):
-        return int(table.line_numbers[found])
-    return segments(times, *found, path, "line", table.line_numbers)
+    uneven = int(table.line_numbers[found]) if isinstance(found, int) else None
+    dt, starts = (1.0, clear_gaps(times)) if isinstance(found, int) else found
+    return segments(times, dt, starts, path, "line", table.line_numbers), uneven
 
 
 def _warn_uneven(path: PathLike, name: str, line: int, dt: float) -> str:

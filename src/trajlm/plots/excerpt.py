@@ -32,6 +32,7 @@ def plot_excerpt(
     n_frames: int | None = None,
     max_points: int = 2000,
     style: SourceStyle = DATA,
+    dense: bool | None = None,
 ) -> Axes:
     """Draw the first frames of a trajectory: the centre of each state over time.
 
@@ -50,13 +51,15 @@ def plot_excerpt(
         equal pieces, which on the page looks the same.
     style
         Of the source; the line is always solid and thin.
+    dense
+        Draw a curve instead of steps; None: where there are many steps (`is_dense`).
     """
     ax = ax or new_axes()
     shown = np.asarray(trajectory[:n_frames])
     centers = one_coordinate(space)
     values = shown.astype(np.float64) if centers is None else centers[shown]
     # Many steps side by side are read as a curve.
-    dense = is_dense(shown)
+    dense = is_dense(shown) if dense is None else dense
     frames, values = _thinned(values, max_points)
     times, values = _broken_at_wraps(frames * space.dt, values, space)
     ax.plot(

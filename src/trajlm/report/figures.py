@@ -135,6 +135,8 @@ def _excerpts(
     size = (width, height * len(sources) + 0.35)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(len(sources), sharex=True, sharey=True, squeeze=False)[:, 0]
+    # All alike, or the eye would compare ways of drawing.
+    dense = any(is_dense(source.excerpt[:n_frames]) for source, _ in sources)
     for (source, style), ax in zip(sources, panels, strict=True):
         plot_excerpt(
             source.excerpt,
@@ -143,6 +145,7 @@ def _excerpts(
             n_frames=n_frames,
             max_points=max_points,
             style=style,
+            dense=dense,
         )
         name = plain_label(shorten(style.name, LONGEST_TITLE))
         ax.set_title(name, loc="left", color=style.color, weight="bold", pad=3)

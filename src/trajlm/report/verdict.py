@@ -58,7 +58,10 @@ def verdicts(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     found = []
     for name, row in summary["models"].items():
         if math.isnan(row["D"]):
-            text = "no pair of groups has 20 transitions in the data, so D is not known."
+            text = (
+                "no pair of groups has 20 transitions in the data, so D is not known: try other "
+                "groups (--group)."
+            )
             found.append((name, text, ""))
             continue
         text = f"D = {number(row['D'], 2)} {interval(*row['D_interval'])}".strip()
