@@ -59,7 +59,7 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         if metadata["format"] != FORMAT:
             raise ModelFileError(
-                f"{path} is a checkpoint of another version of trajlm: train without --resume"
+                f"{path} is a checkpoint of another version of trajlm: train anew with --overwrite"
             )
         record = json.loads(metadata["record"])
         groups = json.loads(metadata["param_groups"])
@@ -73,5 +73,5 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]
             else:
                 weights.setdefault(group, {})[rest] = tensor
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path} is damaged ({error}): train without --resume") from None
+        raise ModelFileError(f"{path} is damaged ({error}): train anew with --overwrite") from None
     return weights, {"state": moments, "param_groups": groups}, record

@@ -270,17 +270,19 @@ class Trainer:
 
         weights, optimizer, record = read_checkpoint(path)
         if record.get("data_sha256") != data_sha256:
-            raise InputError(f"{path} belongs to other data: train without --resume")
+            raise InputError(f"{path} belongs to other data: train anew with --overwrite")
         try:
             then = TrainingSettings(**record["settings"])
             history = [EpochRecord(**r) for r in record["history"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelFileError(f"{path} is damaged ({error!r}): train without --resume") from None
+            raise ModelFileError(
+                f"{path} is damaged ({error!r}): train anew with --overwrite"
+            ) from None
         for name in TrainingSettings.model_fields:
             if getattr(then, name) != getattr(self.settings, name):
                 raise InputError(
                     f"{path} was trained with {name} = {getattr(then, name)}: give the same "
-                    "settings or train without --resume"
+                    "settings or train anew with --overwrite"
                 )
         try:
             self.network.load_state_dict(weights["network"])
@@ -288,7 +290,9 @@ class Trainer:
             self.best = weights["best"]
             self.optimizer.load_state_dict(optimizer)
         except (KeyError, ValueError, RuntimeError) as error:
-            raise ModelFileError(f"{path} is damaged ({error!r}): train without --resume") from None
+            raise ModelFileError(
+                f"{path} is damaged ({error!r}): train anew with --overwrite"
+            ) from None
         self.history = history
 
 

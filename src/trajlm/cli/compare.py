@@ -137,16 +137,14 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel |
     from trajlm.models.hidden_markov import fit_hmm
     from trajlm.models.markov import fit_msm
 
+    wanted = [name for word in names.split(",") if (name := word.strip().upper())]
+    for name in wanted:
+        if name not in ("MSM", "HMM"):
+            raise InputError(f"--models knows msm and hmm, not {name.lower()!r}")
     fitted: dict[str, SequenceModel | States] = {}
-    for name in filter(None, names.lower().split(",")):
-        if name == "msm":
-            say("fitting the MSM")
-            fitted["MSM"] = fit_msm(data)
-        elif name == "hmm":
-            say("fitting the HMM")
-            fitted["HMM"] = fit_hmm(data, seed=seed)
-        else:
-            raise InputError(f"--models knows msm and hmm, not {name!r}")
+    for name in wanted:
+        say(f"fitting the {name}")
+        fitted[name] = fit_msm(data) if name == "MSM" else fit_hmm(data, seed=seed)
     return fitted
 
 
