@@ -311,6 +311,6 @@ def _even_step(
         raise InputError(
             f"{path}, line {line_numbers[bad]}: the time goes from {times[bad - 1]:.10g} to "
             f"{times[bad]:.10g} where a step of {step:.6g} was expected, cut the file at the gap "
-            "and read the pieces as a list"
+            "and give the pieces as files, side by side"
         )
     return step
