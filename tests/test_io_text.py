@@ -274,7 +274,9 @@ def test_xvg_names_its_columns_and_its_time(tmp_path):
 @FEW
 @given(
     head=st.lists(
-        st.text(st.characters(exclude_characters="\0"), max_size=20).map("@ s0 legend {}".format),
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20).map(
+            "@ s0 legend {}".format
+        ),
         max_size=4,
     )
 )
