@@ -118,8 +118,7 @@ def generate_to_file(
 def is_begun(path: Path) -> bool:
     """Return whether an interrupted call has left something to go on with."""
     array_path = _array_path(path)
-    names = f"{glob.escape(array_path.stem)}*.safetensors"
-    return array_path.exists() and any(array_path.parent.glob(names))
+    return array_path.exists() and bool(_memories_left(array_path))
 
 
 def is_finished(
@@ -150,6 +149,11 @@ def _array_path(path: Path) -> Path:
     return target.with_name(f".{target.stem[:100]}.partial.npy")
 
 
+def _memories_left(array_path: Path) -> list[Path]:
+    """Return the memory files beside an array, of any number of processes."""
+    return sorted(array_path.parent.glob(f"{glob.escape(array_path.stem)}*.safetensors"))
+
+
 def _memory_paths(array_path: Path, processes: Processes) -> tuple[Path, list[Path]]:
     """Return where this process keeps the memory of its lanes, and where each of them does."""
     names = [".safetensors"]
@@ -167,7 +171,7 @@ def _begin_anew(array_path: Path, resume: bool) -> None:
     InputError
         It is to be gone on with, but was begun by another number of processes.
     """
-    left = sorted(array_path.parent.glob(f"{glob.escape(array_path.stem)}*.safetensors"))
+    left = _memories_left(array_path)
     if left and resume and array_path.exists():
         raise InputError(
             f"{left[0]} was made by another number of processes: start as many, or generate "

@@ -143,14 +143,14 @@ def _block_sums(
     pairs = np.zeros((n_blocks, max_lag + 1))
     totals = np.zeros(n_blocks)
     stretch = max(LEAST_STRETCH, STRETCH * max_lag)
-    pieces = (
-        (block, states.trajectories[trajectory][begin : end + max_lag], min(stretch, end - begin))
+    stretches = (
+        (block, trajectory, begin, min(begin + stretch, end))
         for block, trajectory, first, end in block_pieces(states, edges)
         for begin in range(first, end, stretch)
     )
-    for block, piece, length in pieces:
-        ahead = heights[piece[: length + max_lag]]
-        here = ahead[:length]
+    for block, trajectory, first, end in stretches:
+        ahead = heights[states.trajectories[trajectory][first : end + max_lag]]
+        here = ahead[: end - first]
         size = next_fast_len(len(ahead) + len(here), real=True)
         n_lags = min(max_lag + 1, len(ahead))
         crossed = irfft(rfft(ahead, size) * rfft(here, size).conj(), size)

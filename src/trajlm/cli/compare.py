@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,14 +138,18 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel |
     from trajlm.models.hidden_markov import fit_hmm
     from trajlm.models.markov import fit_msm
 
+    fit: dict[str, Callable[[], SequenceModel]] = {
+        "MSM": lambda: fit_msm(data),
+        "HMM": lambda: fit_hmm(data, seed=seed),
+    }
     wanted = [name for word in names.split(",") if (name := word.strip().upper())]
     for name in wanted:
-        if name not in ("MSM", "HMM"):
+        if name not in fit:
             raise InputError(f"--models knows msm and hmm, not {name.lower()!r}")
     fitted: dict[str, SequenceModel | States] = {}
     for name in wanted:
         say(f"fitting the {name}")
-        fitted[name] = fit_msm(data) if name == "MSM" else fit_hmm(data, seed=seed)
+        fitted[name] = fit[name]()
     return fitted
 
 

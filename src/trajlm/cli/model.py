@@ -168,7 +168,6 @@ def generate(
     overwrite: Overwrite = False,
 ) -> None:
     """Let a model write new trajectories."""
-    from trajlm.generate_file import is_begun, is_finished
     from trajlm.io import write_states
     from trajlm.models.files import load_model
     from trajlm.models.lstm import LSTMModel
@@ -176,19 +175,16 @@ def generate(
 
     if out.suffix not in (".npy", ".npz"):
         raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
-    growing = out.suffix == ".npy" and is_begun(out)
-    if growing and not (resume or overwrite):
-        raise InputError(
-            f"{out} was begun and interrupted: --resume goes on with it, --overwrite begins anew"
-        )
-    # What is gone on with was allowed to take the place of a file when it was begun.
-    going_on = resume and out.suffix == ".npy"
-    check_output(out, overwrite=overwrite or going_on)
+    begun = _check_generated(out, resume, overwrite)
     model = load_model(model_dir)
-    if going_on and not growing and out.is_file() and isinstance(model, LSTMModel):
-        warmth = 1.0 if temperature is None else temperature
-        if not is_finished(model, out, steps, lanes, seed, start=start, temperature=warmth):
-            raise InputError(f"{out} is there already, made otherwise: --overwrite replaces it")
+    size = steps, lanes, seed
+    warmth = 1.0 if temperature is None else temperature
+    if (
+        resume
+        and not begun
+        and isinstance(model, LSTMModel)
+        and _was_finished(model, out, size, start=start, temperature=warmth)
+    ):
         say(f"{out} is finished already")
         return
     processes = join(device)
@@ -198,10 +194,10 @@ def generate(
             _language_model_writes(
                 model,
                 out,
-                (steps, lanes, seed),
+                size,
                 processes,
                 start=start,
-                temperature=1.0 if temperature is None else temperature,
+                temperature=warmth,
                 progress=advance,
                 n_threads=processes.n_threads(threads),
                 device=processes.device,
@@ -215,8 +211,34 @@ def generate(
                 "the processor and is not resumed"
             )
         else:
-            write_states(out, model.generate(steps, lanes, seed, start=start, progress=advance))
+            write_states(out, model.generate(*size, start=start, progress=advance))
     typer.echo(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
+
+
+def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
+    """Refuse what would be lost, and return whether an interrupted file is there to go on with."""
+    from trajlm.generate_file import is_begun
+
+    is_array = out.suffix == ".npy"
+    begun = is_array and is_begun(out)
+    if begun and not (resume or overwrite):
+        raise InputError(
+            f"{out} was begun and interrupted: --resume goes on with it, --overwrite begins anew"
+        )
+    # What is gone on with was allowed to take the place of a file when it was begun.
+    check_output(out, overwrite=overwrite or (resume and is_array))
+    return begun
+
+
+def _was_finished(model: LSTMModel, out: Path, size: tuple[int, int, int], **how: Any) -> bool:
+    """Return whether all that is to be gone on with is there; refuse what was made otherwise."""
+    from trajlm.generate_file import is_finished
+
+    if out.suffix != ".npy" or not out.is_file():
+        return False
+    if not is_finished(model, out, *size, **how):
+        raise InputError(f"{out} is there already, made otherwise: --overwrite replaces it")
+    return True
 
 
 def _language_model_writes(

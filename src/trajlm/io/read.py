@@ -72,7 +72,7 @@ def read_features(
     low, high = period
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(f"a period goes from a lower to a higher number, not {low:g} to {high:g}")
-    for name, known in zip(features.names, features.periods, strict=False):
+    for name, known in zip(features.names, features.periods, strict=True):
         if known is not None and not np.allclose(known, (low, high), rtol=1e-3):
             raise InputError(
                 f"the file says that {name} is periodic from {known[0]:.6g} to {known[1]:.6g}, not "

@@ -107,12 +107,12 @@ def time_of(
     used_unit = file_unit if unit is None else unit
     # A time without a unit cannot be held against one that has a unit.
     known = file_unit != "frame" and (file_unit != UNNAMED_UNIT or unit is None)
-    if file_dt is not None and known and dt is None and used_unit != file_unit:
-        raise InputError(
-            f"the file says {duration(file_dt, file_unit)} a frame, the unit given is {unit}: "
-            "leave the unit out, or give dt, too"
-        )
     if file_dt is not None and known:
+        if dt is None and used_unit != file_unit:
+            raise InputError(
+                f"the file says {duration(file_dt, file_unit)} a frame, the unit given is {unit}: "
+                "leave the unit out, or give dt, too"
+            )
         agree = used_unit == file_unit and math.isclose(used_dt, file_dt, rel_tol=ROUNDED)
         if not agree:
             warnings.warn(

@@ -133,9 +133,11 @@ def _spacing(table: Table, column: int, path: PathLike) -> tuple[Segments, int |
     check_forward(times, table.line_numbers, path, remedy, strictly=False)
     quantum = quantum_of_column(table.rows, table.separator, column)
     found = even_segments(times, quantum)
-    uneven = int(table.line_numbers[found]) if isinstance(found, int) else None
-    dt, starts = (1.0, clear_gaps(times)) if isinstance(found, int) else found
-    return segments(times, dt, starts, path, "line", table.line_numbers), uneven
+    if isinstance(found, int):
+        uneven, found = int(table.line_numbers[found]), (1.0, clear_gaps(times))
+    else:
+        uneven = None
+    return segments(times, *found, path, "line", table.line_numbers), uneven
 
 
 def _warn_uneven(path: PathLike, name: str, line: int, dt: float) -> str:

@@ -60,6 +60,8 @@ class _Part:
     gradients
         Of the nats, by table, recurrent weights, read-out and bias, still padded; empty if
         nothing is learned.
+    states
+        What the streams read, shape (window, streams).
     logits
         Gradient of the nats by the logits, shape (window, streams, padded n_states).
     space
@@ -69,6 +71,7 @@ class _Part:
     nats: float
     memory: F32
     gradients: tuple[F32, ...]
+    states: I64
     logits: F32
     space: F32
 
@@ -138,16 +141,14 @@ class LSTMWindow:
         # As many at a time as threads run, so that no more gradients are kept; and summed in
         # their order, so that the sums are the same for any number of threads.
         for first in range(0, len(cuts), self._n_threads):
-            some = cuts[first : first + self._n_threads]
-            for ends, found in zip(some, self._map(part, some), strict=True):
+            for found in self._map(part, cuts[first : first + self._n_threads]):
                 nats += found.nats
                 after.append(found.memory)
                 for total, more in zip(sums, found.gradients, strict=False):
                     total += more
                 sums = sums or list(found.gradients)
                 if by_skip is not None:
-                    own = np.ascontiguousarray(states[:, slice(*ends)])
-                    training.add_by_state(own, found.logits, by_skip)
+                    training.add_by_state(found.states, found.logits, by_skip)
                 self._spare.append(found.space)
         gradients = () if by_skip is None else (*_unpadded(sums, *weights[2].shape), by_skip)
         return nats, np.concatenate(after, axis=1), gradients
@@ -197,7 +198,7 @@ class LSTMWindow:
                 _products(logits, hidden[1:]),
                 logits.sum(axis=(0, 1)),
             )
-        return _Part(nats, after, gradients, logits, space)
+        return _Part(nats, after, gradients, states, logits, space)
 
     def _arrays(self, shapes: Sequence[tuple[int, ...]]) -> tuple[F32, list[F32]]:
         """Return arrays of these shapes, after the memory that they lie in."""

@@ -9,9 +9,8 @@ import matplotlib.style
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogFormatterSciNotation, NullFormatter
 
 from trajlm.analysis import principal_plane
 from trajlm.data import StateSpace
@@ -19,7 +18,7 @@ from trajlm.paper.embedding import EmbeddingResult, StatePairs
 from trajlm.paper.measure import Yardstick
 from trajlm.paper.run import ViewResult
 from trajlm.plots import DATA, SourceStyle, plot_excerpt, plot_free_energy, quantity_of, styles_of
-from trajlm.plots.style import BAND_COLOR, one_coordinate, plain_label, tidy
+from trajlm.plots.style import BAND_COLOR, label_few, one_coordinate, plain_label, tidy
 
 F64 = npt.NDArray[np.float64]
 
@@ -30,9 +29,6 @@ PANEL = (3.2, 2.7)
 # Typical stays that a stretch should show.
 STAYS_SHOWN = 15
 SHORTEST_STRETCH = 1000
-# Ranges of a logarithmic axis from which on 1, 2, 5 are enough labels, and the decades alone.
-FEW_TIMES = 5
-MANY_TIMES = 50
 
 
 def as_png(figure: Canvas) -> bytes:
@@ -254,23 +250,9 @@ def embedding_kinetics(embeddings: Mapping[str, EmbeddingResult], pairs: StatePa
         left.legend(frameon=False)
         for ax in (left, right):
             tidy(ax)
-            _label_few(ax.xaxis)
+            label_few(ax.xaxis)
+            ax.xaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
         return as_png(figure)
-
-
-def _label_few(axis: Axis) -> None:
-    """Label a logarithmic axis by few numbers: the longer it is, the rounder they are.
-
-    Left to themselves the labels of about one decade run into each other.
-    """
-    low, high = axis.get_view_interval()
-    if high < FEW_TIMES * low:
-        axis.set_major_locator(MaxNLocator(3))
-    else:
-        steps = (1.0, 2.0, 5.0) if high < MANY_TIMES * low else (1.0,)
-        axis.set_major_locator(LogLocator(subs=steps))
-    axis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _frames_shown(stick: Yardstick, most: int) -> int:

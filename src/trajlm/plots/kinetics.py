@@ -6,10 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 from trajlm.analysis import Autocorrelation, CommittedTransitions, Survival
-from trajlm.plots.style import BAND_COLOR, DATA, SourceStyle, new_axes, plain_label, tidy
+from trajlm.plots.style import (
+    BAND_COLOR,
+    DATA,
+    SourceStyle,
+    label_few,
+    new_axes,
+    plain_label,
+    tidy,
+)
 
 # Lags drawn of an autocorrelation, evenly over the logarithm.
 LAGS_SHOWN = 120
@@ -173,9 +181,8 @@ def plot_discrepancies(
             "D0", (floor, 1), (0, 2), ("data", "axes fraction"), "offset points", ha="center"
         )
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    label_few(ax.xaxis, decades_from=np.inf)
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yticks(rows, [plain_label(style.name) for style in styles])
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_xlabel("discrepancy D")

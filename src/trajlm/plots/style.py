@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from trajlm.data import StateSpace
 
 BAND_COLOR = "#d4d4d4"
+# Ranges of a logarithmic axis from which on 1, 2, 5 are enough labels, and the decades alone.
+FEW_TIMES, MANY_TIMES = 5, 50
 # Two numbers in a map of states are at least this share of its width or height apart.
 LABEL_WIDTH, LABEL_HEIGHT = 0.06, 0.055
 
@@ -106,6 +110,21 @@ def new_axes() -> Axes:
 def tidy(ax: Axes) -> None:
     """Take away the frame lines that carry no scale."""
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def label_few(axis: Axis, decades_from: float = MANY_TIMES) -> None:
+    """Label a logarithmic axis by few numbers: the longer it is, the rounder they are.
+
+    Left to themselves the labels of about one decade run into each other. From the range
+    `decades_from` on, the ratio of the ends, the decades alone are labelled.
+    """
+    low, high = axis.get_view_interval()
+    if high < FEW_TIMES * low:
+        axis.set_major_locator(MaxNLocator(3))
+    else:
+        steps = (1.0, 2.0, 5.0) if high < decades_from * low else (1.0,)
+        axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def quantity_of(space: StateSpace) -> str:
