@@ -21,12 +21,10 @@ def network_of(hidden_dim, seed=0, skip=True, n_states=N_STATES):
 
 
 def run(network, states, targets, memory, loops):
-    """Nats a frame, memory after the window, and all gradients."""
-    network.zero_grad()
-    nats, after = network.nats(states, targets, memory, loops)
-    loss = nats / states.numel()
-    loss.backward()
-    return loss.item(), after, {k: p.grad.clone() for k, p in network.named_parameters()}
+    """Nats a frame, memory after the window, and all gradients of the nats a frame."""
+    nats, after = network.learn(states, targets, memory, 1 / states.numel(), loops)
+    gradients = {k: p.grad.clone() for k, p in network.named_parameters()}
+    return nats.item() / states.numel(), after, gradients
 
 
 def window_of(hidden_dim, streams, frames=23, seed=1):
@@ -38,7 +36,9 @@ def window_of(hidden_dim, streams, frames=23, seed=1):
 
 
 @pytest.mark.parametrize("skip", [True, False])
-@pytest.mark.parametrize(("hidden_dim", "streams"), [(6, 1), (32, 7), (64, 64), (150, 21)])
+@pytest.mark.parametrize(
+    ("hidden_dim", "streams"), [(6, 1), (32, 7), (64, 64), (128, 18), (150, 21)]
+)
 def test_loops_agree_with_the_double_precision_layer_of_pytorch(hidden_dim, streams, skip):
     network = network_of(hidden_dim, skip=skip)
     states, targets, memory = window_of(hidden_dim, streams)
@@ -69,18 +69,14 @@ def test_any_number_of_states_and_windows_of_any_length_in_turn(n_states):
             np.testing.assert_allclose(gradients[name], wanted, atol=5e-5 * largest, err_msg=name)
 
 
-def test_a_scaled_loss_has_scaled_gradients_and_goes_backward_once():
+def test_gradients_are_scaled_and_take_the_place_of_those_before():
     network = network_of(16)
     data = window_of(16, 5)
     _, _, plain = run(network, *data, LSTMWindow(1))
-    network.zero_grad()
-    nats, _ = network.nats(*data, LSTMWindow(1))
-    loss = 4 * nats / data[0].numel()
-    loss.backward(retain_graph=True)
-    for name, parameter in network.named_parameters():
-        torch.testing.assert_close(parameter.grad, 4 * plain[name], rtol=1e-5, atol=1e-7)
-    with pytest.raises(RuntimeError, match="backward once"):
-        loss.backward()
+    for _ in range(2):
+        network.learn(*data, 4 / data[0].numel(), LSTMWindow(1))
+        for name, parameter in network.named_parameters():
+            torch.testing.assert_close(parameter.grad, 4 * plain[name], rtol=1e-5, atol=1e-7)
 
 
 def test_gradients_are_the_same_bits_for_any_number_of_threads():
@@ -124,13 +120,30 @@ def test_vector_tanh_is_exact_to_single_precision():
     np.testing.assert_allclose(out, exact, rtol=5e-7, atol=1e-12)
 
 
-@pytest.mark.parametrize(("rows", "depth", "columns"), [(1, 1, 32), (7, 300, 96), (12, 128, 32)])
-def test_packed_product_is_the_product(rows, depth, columns):
+def numbers(*shapes):
     rng = np.random.default_rng(0)
-    a, b, out = (
-        rng.normal(size=s).astype(np.float32)
-        for s in ((rows, depth), (depth, columns), (rows, columns))
-    )
-    exact = out + a.astype(np.float64) @ b
-    product.add_packed_product(out, 0, columns, a, 0, depth, product.packed(b), rows)
+    return [rng.normal(size=s).astype(np.float32) for s in shapes]
+
+
+@numba.njit
+def with_table(out, columns, a, depth, b, rows, table, which, first):
+    product.add_packed_product(out, 0, columns, a, 0, depth, depth, b, rows, table, which, first)
+
+
+@pytest.mark.parametrize(("rows", "depth", "columns"), [(1, 1, 32), (7, 300, 96), (1, 270, 160)])
+def test_packed_product_is_the_product(rows, depth, columns):
+    a, b, out, table = numbers((rows, depth), (depth, columns), (rows, columns), (3, columns))
+    which, first = np.arange(rows + 2) % 3, 2
+    exact = a.astype(np.float64) @ b
+    added = out.copy()
+    product.add_packed_product(added, 0, columns, a, 0, depth, depth, product.packed(b), rows)
+    np.testing.assert_allclose(added, out + exact, atol=5e-5)
+    with_table(out, columns, a, depth, product.packed(b), rows, table, which, first)
+    np.testing.assert_allclose(out, table[which[first:]] + exact, atol=5e-5)
+
+
+def test_outer_products_are_added_up():
+    a, b, out = numbers((40, 32), (40, 64), (32, 64))
+    exact = out + a.astype(np.float64).T @ b
+    product.add_outer_products(out, a, 0, 32, b, 0, 64, 40)
     np.testing.assert_allclose(out, exact, atol=2e-5)

@@ -215,6 +215,8 @@ class LaneBlock:
         inverse_temperature: float,
         first: int,
     ) -> None:
+        from trajlm.kernels.arrays import on_lines
+
         self.tables = model.tables
         self.starts = starts
         self.keys = keys
@@ -224,7 +226,7 @@ class LaneBlock:
         self.made = 0
         self.dtype = smallest_unsigned(model.n_states)
         self.states = np.array([s[-1] for s in starts], dtype=np.int64)
-        self.hidden, self.cell = np.zeros((2, len(starts), self.tables.hidden_dim), np.float32)
+        self.hidden, self.cell = on_lines((2, len(starts), self.tables.hidden_dim))
 
     @property
     def chunk(self) -> int:

@@ -29,7 +29,7 @@ from trajlm.streams import Streams, Window, choose_n_streams, lay_streams
 if TYPE_CHECKING:
     import torch
 
-    from trajlm.models.network import LSTMNetwork
+    from trajlm.models.network import LSTMNetwork, Memory
 
 # Validation reads few, long streams, so that their beginnings without memory do not weigh.
 VALIDATION_STREAMS = 8
@@ -164,10 +164,8 @@ class Trainer:
         for step, window in enumerate(own):
             steps_done = (epoch - 1) * streams.n_steps + step
             self._set_learning_rate(steps_done / streams.n_steps)
-            loss, memory = self._loss(self.network, window, memory)
-            self.optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss / frames_a_step)
-            loss = self.processes.sum_gradients(self.network, loss.detach())
+            loss, memory = self._loss(self.network, window, memory, 1 / frames_a_step)
+            loss = self.processes.sum_gradients(self.network, loss)
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
             self.optimizer.step()
             horizon = 1 + self.settings.averaging * streams.n_steps
@@ -200,18 +198,25 @@ class Trainer:
                 mean.lerp_(now, weight)
 
     def _loss(
-        self, network: LSTMNetwork, window: Window, memory: tuple[torch.Tensor, torch.Tensor]
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        """Return the summed nats of one window and the memory after it, cut from the graph."""
+        self, network: LSTMNetwork, window: Window, memory: Memory, scale: float | None = None
+    ) -> tuple[torch.Tensor, Memory]:
+        """Return the summed nats of one window and the memory after it.
+
+        With `scale`, the gradients of so many times the nats are left in the parameters.
+        """
         import torch
 
         if not window.targets.size:
             # One of several processes may have nothing to read where others have.
-            return torch.zeros((), device=self.device, requires_grad=True), memory
+            network.zero_grad()
+            return torch.zeros((), device=self.device), memory
         inputs = torch.from_numpy(window.inputs).to(self.device)
         targets = torch.from_numpy(window.targets).to(self.device)
         keep = torch.from_numpy(~window.fresh).to(self.device, torch.float32)[None, :, None]
-        return network.nats(inputs, targets, (memory[0] * keep, memory[1] * keep), self.loops)
+        kept = memory[0] * keep, memory[1] * keep
+        if scale is None:
+            return network.nats(inputs, targets, kept, self.loops)
+        return network.learn(inputs, targets, kept, scale, self.loops)
 
     def _set_learning_rate(self, epochs_done: float) -> None:
         fraction = epochs_done / self.settings.epochs

@@ -110,9 +110,8 @@ def _training(size: Size, device: torch.device) -> Work:
     states = torch.randint(size.n_states, (window + 1, STREAMS), device=device)
 
     def step() -> float:
-        nats, _ = network.nats(states[:-1], states[1:], network.initial_memory(STREAMS))
-        optimizer.zero_grad()
-        torch.autograd.backward(nats / (window * STREAMS))
+        memory = network.initial_memory(STREAMS)
+        nats, _ = network.learn(states[:-1], states[1:], memory, 1 / (window * STREAMS))
         optimizer.step()
         nats.item()
         return float(window * STREAMS)

@@ -138,9 +138,7 @@ def training(size: Size, cores: int) -> list[Work]:
     def learn(network: LSTMNetwork, optimizer: Any, loops: LSTMWindow | None) -> float:
         for _ in range(steps):
             memory = network.initial_memory(STREAMS)
-            nats, _ = network.nats(states[:-1], states[1:], memory, loops)
-            optimizer.zero_grad()
-            torch.autograd.backward(nats / tokens)
+            network.learn(states[:-1], states[1:], memory, 1 / tokens, loops)
             optimizer.step()
         return float(steps * tokens)
 

@@ -15,28 +15,14 @@ Vector = Any
 
 HALF, ONE = np.float32(0.5), np.float32(1)
 # Beyond this, tanh is 1 in single precision.
-CLAMP = np.float32(7.90531110763549805)
-# Rational approximation of tanh, odd degree 13 over even degree 6: a few ulp in single precision.
-P13, P11, P9, P7, P5, P3, P1 = (
-    np.float32(c)
-    for c in (
-        -2.76076847742355e-16,
-        2.00018790482477e-13,
-        -8.60467152213735e-11,
-        5.12229709037114e-08,
-        1.48572235717979e-05,
-        6.37261928875436e-04,
-        4.89352455891786e-03,
-    )
+CLAMP = np.float32(7.905)
+# Rational approximation of tanh between -CLAMP and CLAMP, x P(x^2) / Q(x^2), with the least
+# largest relative error, 1.3e-7: found by reweighted least squares. A degree less makes 2.5e-6.
+P6, P4, P2, P0 = (
+    np.float32(c) for c in (1.15266603e-05, 2.96000182e-03, 1.29339814e-01, 9.99999881e-01)
 )
-Q6, Q4, Q2, Q0 = (
-    np.float32(c)
-    for c in (
-        1.19825839466702e-06,
-        1.18534705686654e-04,
-        2.26843463243900e-03,
-        4.89352518554385e-03,
-    )
+Q8, Q6, Q4, Q2 = (
+    np.float32(c) for c in (2.49087378e-07, 2.39944944e-04, 2.38521621e-02, 4.62672085e-01)
 )
 
 LOG2_E = np.float32(1.4426950408889634)
@@ -58,15 +44,13 @@ def tanh(x: Vector) -> Vector:
     """Return tanh of a vector."""
     x = clip(x, splat(CLAMP))
     y = x * x
-    p = fma(splat(P13), y, splat(P11))
-    p = fma(p, y, splat(P9))
-    p = fma(p, y, splat(P7))
-    p = fma(p, y, splat(P5))
-    p = fma(p, y, splat(P3))
-    p = fma(p, y, splat(P1))
-    q = fma(splat(Q6), y, splat(Q4))
+    p = fma(splat(P6), y, splat(P4))
+    p = fma(p, y, splat(P2))
+    p = fma(p, y, splat(P0))
+    q = fma(splat(Q8), y, splat(Q6))
+    q = fma(q, y, splat(Q4))
     q = fma(q, y, splat(Q2))
-    q = fma(q, y, splat(Q0))
+    q = fma(q, y, splat(ONE))
     return x * p / q
 
 

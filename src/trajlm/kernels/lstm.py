@@ -15,32 +15,21 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.kernels.arrays import F32, I64, rows_on_lines
 from trajlm.kernels.cell import exp, tanh, unit
 from trajlm.kernels.product import Packed, add_packed_product
 from trajlm.kernels.random import uniform
 from trajlm.kernels.simd import WIDTH, largest, load, maximum, splat, store
 
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 # Logit of the states that only fill a panel.
 NEVER = np.float32(-1e30)
-
-
-@numba.njit()
-def copy_row(source: F32, row: int, target: F32, to: int) -> None:
-    """Copy a row of a table to another one; rows are whole vectors."""
-    columns = source.shape[1]
-    for k in range(0, columns, WIDTH):
-        store(target, to * columns + k, load(source, row * columns + k))
 
 
 @numba.njit()
 def step(states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: Packed, gates: F32) -> None:
     """Advance `hidden` and `cell`, both (lanes, L), in place by one input state a lane."""
     lanes, L = hidden.shape
-    for lane in range(lanes):
-        copy_row(inputs, states[lane], gates, lane)
-    add_packed_product(gates, 0, 4 * L, hidden, 0, L, recurrent, lanes)
+    add_packed_product(gates, 0, 4 * L, hidden, 0, L, L, recurrent, lanes, inputs, states)
     for lane in range(lanes):
         for k in range(0, L, WIDTH):
             at = lane * L + k
@@ -53,9 +42,7 @@ def step(states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: Packed, ga
 def read_out(states: I64, hidden: F32, readout: F32, skip: F32, z: F32) -> None:
     """Fill `z` (lanes, padded n_states) with the logits of the next states."""
     lanes, L = hidden.shape
-    for lane in range(lanes):
-        copy_row(skip, states[lane], z, lane)
-    add_packed_product(z, 0, z.shape[1], hidden, 0, L, readout, lanes)
+    add_packed_product(z, 0, z.shape[1], hidden, 0, L, L, readout, lanes, skip, states)
 
 
 @numba.njit()
@@ -93,8 +80,8 @@ def generate_lanes(
     """
     lanes, L = hidden.shape
     n_states = inputs.shape[0]
-    gates = np.empty((lanes, 4 * L), np.float32)
-    z = np.empty((lanes, skip.shape[1]), np.float32)
+    gates = rows_on_lines(lanes, 4 * L)
+    z = rows_on_lines(lanes, skip.shape[1])
     cumulative = np.empty(n_states)
     for t in range(out.shape[1]):
         step(states, hidden, cell, inputs, recurrent, gates)
@@ -127,7 +114,7 @@ def read_lanes(
     Lane k begins, with cleared memory, at frame ``begins[k]``.
     """
     lanes, frames = paths.shape
-    gates = np.empty((lanes, inputs.shape[1]), np.float32)
+    gates = rows_on_lines(lanes, inputs.shape[1])
     states = np.empty(lanes, np.int64)
     for t in range(frames - 1):
         for lane in range(lanes):
@@ -154,9 +141,9 @@ def score_path(
     """Write ``ln Q(path[t+1] | path[0..t])`` for each t of one trajectory."""
     L = inputs.shape[1] // 4
     n_states = inputs.shape[0]
-    hidden, cell = np.zeros((1, L), np.float32), np.zeros((1, L), np.float32)
-    gates = np.empty((1, 4 * L), np.float32)
-    z = np.empty((1, skip.shape[1]), np.float32)
+    hidden, cell = rows_on_lines(1, L), rows_on_lines(1, L)
+    gates = rows_on_lines(1, 4 * L)
+    z = rows_on_lines(1, skip.shape[1])
     states = np.empty(1, np.int64)
     for t in range(path.shape[0] - 1):
         states[0] = path[t]

@@ -1,10 +1,11 @@
 """Matrix products inside compiled loops, near the rate of the processor.
 
-``out += a @ b`` in tiles of `ROWS` by `PANEL` numbers that stay in registers over the whole
-depth of the product: per step of the depth one row of b and `ROWS` numbers of a are read for
-`ROWS` times `PANEL` multiply-adds. The matrix b is packed in panels of `PANEL` columns so that it
-is read in order, and may be held in half precision; each element of `out` is summed in order of
-the depth, so a row of the result has the same bits whatever rows are beside it.
+``out += a @ b``, or ``out = rows of a table + a @ b``, in tiles of `ROWS` by `PANEL` numbers that
+stay in registers over the whole depth of the product: per step of the depth one row of b and
+`ROWS` numbers of a are read for `ROWS` times `PANEL` multiply-adds. The matrix b is packed in
+panels of `PANEL` columns so that it is read in order, and may be held in half precision; each
+element of `out` is summed in order of the depth, so a row of the result has the same bits whatever
+rows are beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from trajlm.kernels.arrays import F32, I64, on_lines
 from trajlm.kernels.simd import (
+    VECTOR,
     WIDE,
     WIDTH,
     address,
@@ -43,50 +46,63 @@ WHOLE = FEW if WIDE else ROWS
 DEPTH = 256 if WIDE else 128
 
 # Panels that a row which is alone multiplies at a time, to keep the adders busy.
-LONG = 3
-CACHE_LINE = 64
+LONG = 4 if WIDE else 3
 
-F32 = npt.NDArray[np.float32]
 Packed = npt.NDArray[np.float32 | np.uint16]
 
 
 def tile(rows: int, panels: int = 1) -> Any:
     """Return the compiled product of `rows` rows of a and neighbouring panels of b.
 
-    The function takes, each with the element where its memory is read from: ``out, first, row
-    stride; a, first, row stride; b, first, panel stride; depth``. The type of b tells its
-    precision: float32, or half in a uint16.
+    The function takes, each with the element where its memory is read from and the steps in it:
+    ``out, first, to the next row; a, first, to the next row, in depth; b, first, in depth, to the
+    next panel; depth; table, row length, column, which, first``. The type of b tells its
+    precision: float32, or half in a uint16. The product is added to what is in `out`, or to the
+    rows of a table from `column` on: row r to row ``which[first + r]``, which is read last, as a
+    lane alone does not know its state earlier.
     """
 
     @intrinsic
     def multiply(
-        typingctx: Any, out: Any, out0: Any, out_row: Any, a: Any, a0: Any, a_row: Any,
-        b: Any, b0: Any, b_panel: Any, depth: Any,
+        typingctx: Any, out: Any, out0: Any, out_row: Any, a: Any, a0: Any, a_row: Any, a_step: Any,
+        b: Any, b0: Any, b_step: Any, b_panel: Any, depth: Any,
+        table: Any, table_row: Any, column0: Any, which: Any, first_row: Any,
     ) -> Any:  # fmt: skip
+        looked_up = isinstance(table, types.Array)
         load_b = load_vector if b.dtype == types.float32 else load_half_vector
 
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            out, out0, out_row, a, a0, a_row, b, b0, b_panel, depth = args
+            out, out0, out_row, a, a0, a_row, a_step, b, b0, b_step, b_panel, depth = args[:12]
             first = address(context, builder, sig.args[0], out, out0)
-            places = _places(builder, first, out_row, rows, panels * PANEL)
+            steps = [builder.mul(out_row, out_row.type(r)) for r in range(rows)]
+            places = _places(builder, first, steps, panels * PANEL)
+            if looked_up:
+                table, table_row, column0, which, first_row = args[12:]
+                first = address(context, builder, sig.args[12], table, column0)
+                wanted = address(context, builder, sig.args[15], which, first_row)
+                numbers = [builder.load(builder.gep(wanted, [depth.type(r)])) for r in range(rows)]
+                steps = [builder.mul(table_row, number) for number in numbers]
+                table_places = _places(builder, first, steps, panels * PANEL)
             a = address(context, builder, sig.args[3], a, a0)
             a_rows = [builder.gep(a, [builder.mul(a_row, a_row.type(r))]) for r in range(rows)]
-            b = address(context, builder, sig.args[6], b, b0)
+            b = address(context, builder, sig.args[7], b, b0)
 
             before = builder.block
             loop = builder.append_basic_block("depth")
             after = builder.append_basic_block("done")
-            sums = [[load_vector(builder, p) for p in row] for row in places]
+            zero = ir.Constant(VECTOR, [0.0] * WIDTH)
+            sums = [[zero if looked_up else load_vector(builder, p) for p in row] for row in places]
             builder.branch(loop)
             builder.position_at_end(loop)
             k = builder.phi(depth.type)
             k.add_incoming(depth.type(0), before)
             held = [[_carried(builder, x, before) for x in row] for row in sums]
-            b_row = builder.gep(b, [builder.mul(k, depth.type(PANEL))])
+            a_depth = builder.mul(k, a_step)
+            b_row = builder.gep(b, [builder.mul(k, b_step)])
 
             @cache
             def factor(r: int) -> Any:
-                number = builder.load(builder.gep(a_rows[r], [k]), align=4)
+                number = builder.load(builder.gep(a_rows[r], [a_depth]), align=4)
                 return splat_vector(builder, number)
 
             @cache
@@ -108,21 +124,28 @@ def tile(rows: int, panels: int = 1) -> Any:
             k.add_incoming(k_next, loop)
             builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, after)
             builder.position_at_end(after)
-            for place_row, sum_row in zip(places, sums, strict=True):
-                for place, value in zip(place_row, sum_row, strict=True):
+            for r in range(rows):
+                for v, place in enumerate(places[r]):
+                    value = sums[r][v]
+                    if looked_up:
+                        value = builder.fadd(value, load_vector(builder, table_places[r][v]))
                     store_vector(builder, value, place)
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(out, n, n, a, n, n, b, n, n, n), codegen
+        kinds = out, n, n, a, n, n, n, b, n, n, n, n, table, n, n, which, n
+        return types.void(*kinds), codegen
 
     return multiply
 
 
-def _places(builder: Any, first: Any, stride: Any, rows: int, columns: int) -> list[list[Any]]:
-    """Return the pointers to the vectors of a tile."""
-    starts = [builder.gep(first, [builder.mul(stride, stride.type(r))]) for r in range(rows)]
-    return [[builder.gep(p, [stride.type(v)]) for v in range(0, columns, WIDTH)] for p in starts]
+def _places(builder: Any, first: Any, steps: list[Any], columns: int) -> list[list[Any]]:
+    """Return the pointers to the vectors of rows that begin some steps after `first`."""
+    starts = [builder.gep(first, [step]) for step in steps]
+    return [
+        [builder.gep(p, [step.type(v)]) for v in range(0, columns, WIDTH)]
+        for p, step in zip(starts, steps, strict=True)
+    ]
 
 
 def _carried(builder: Any, value: ir.Value, block: Any) -> Any:
@@ -132,38 +155,86 @@ def _carried(builder: Any, value: ir.Value, block: Any) -> Any:
     return phi
 
 
+# The functions below are inlined where they are called: to hand over so many arrays takes longer
+# than the products of a lane that is alone.
 _many_rows = tile(ROWS)
 _few_rows = tile(FEW)
 _one_row = tile(1)
 _one_long_row = tile(1, LONG)
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, inline="always")
 def add_packed_product(
-    out: F32, out0: int, columns: int, a: F32, a0: int, depth: int, b: Packed, rows: int
-) -> None:
+    out: F32, out0: int, columns: int, a: F32, a0: int, a_row: int, depth: int, b: Packed,
+    rows: int, table: F32 | None = None, which: I64 | None = None, first: int = 0,
+) -> None:  # fmt: skip
     """Add a (rows, depth) times packed b (depth, columns) to `out` (rows, columns).
 
-    `out0` and `a0` are the elements of the arrays' memory where the matrices begin.
+    `out0` and `a0` are the elements of the arrays' memory where the matrices begin, `a_row` those
+    from one row of a to the next. With a `table` of as many columns, `out` becomes the sum with
+    its rows ``which[first:]`` instead.
     """
     panels, stride = columns // PANEL, depth * PANEL
     done = panels // LONG * LONG if rows == 1 else 0
     for p in range(0, done, LONG):
-        _one_long_row(out, out0 + p * PANEL, columns, a, a0, depth, b, p * stride, stride, depth)
+        o, b0 = out0 + p * PANEL, p * stride
+        _one_long_row(
+            out, o, columns, a, a0, a_row, 1, b, b0, PANEL, stride, depth,
+            table, columns, p * PANEL, which, first,
+        )  # fmt: skip
     for p in range(done, panels):
-        for k in range(0, depth, DEPTH):
+        o, b0, d = out0 + p * PANEL, p * stride, min(DEPTH, depth)
+        _add_panel(
+            out, o, columns, a, a0, a_row, 1, b, b0, PANEL, rows, d, table, p * PANEL, which, first
+        )
+        for k in range(DEPTH, depth, DEPTH):
             d = min(DEPTH, depth - k)
-            b0 = p * stride + k * PANEL
-            o, i, r = out0 + p * PANEL, a0 + k, 0
-            while r + ROWS <= rows:
-                _many_rows(out, o + r * columns, columns, a, i + r * depth, depth, b, b0, stride, d)
-                r += ROWS
-            while r + FEW <= rows:
-                _few_rows(out, o + r * columns, columns, a, i + r * depth, depth, b, b0, stride, d)
-                r += FEW
-            while r < rows:
-                _one_row(out, o + r * columns, columns, a, i + r * depth, depth, b, b0, stride, d)
-                r += 1
+            _add_panel(
+                out, o, columns, a, a0 + k, a_row, 1, b, b0 + k * PANEL, PANEL, rows, d,
+                None, 0, None, 0,
+            )  # fmt: skip
+
+
+@numba.njit(nogil=True, inline="always")
+def add_outer_products(
+    out: F32, a: F32, a0: int, rows: int, b: F32, b0: int, columns: int, depth: int
+) -> None:
+    """Add to `out` (rows, columns) the transpose of a (depth, rows) times b (depth, columns).
+
+    The columns are a multiple of `PANEL`, and b is not packed.
+    """
+    for p in range(0, columns, PANEL):
+        _add_panel(
+            out, p, columns, a, a0, 1, rows, b, b0 + p, columns, rows, depth, None, 0, None, 0
+        )
+
+
+@numba.njit(nogil=True, inline="always")
+def _add_panel(
+    out: F32, out0: int, columns: int, a: F32, a0: int, a_row: int, a_step: int,
+    b: Packed, b0: int, b_step: int, rows: int, depth: int,
+    table: F32 | None, column: int, which: I64 | None, first: int,
+) -> None:  # fmt: skip
+    """Fill `PANEL` columns of `out`, in the largest tiles that the rows fill."""
+    r = 0
+    while r + ROWS <= rows:
+        _many_rows(
+            out, out0 + r * columns, columns, a, a0 + r * a_row, a_row, a_step,
+            b, b0, b_step, 0, depth, table, columns, column, which, first + r,
+        )  # fmt: skip
+        r += ROWS
+    while r + FEW <= rows:
+        _few_rows(
+            out, out0 + r * columns, columns, a, a0 + r * a_row, a_row, a_step,
+            b, b0, b_step, 0, depth, table, columns, column, which, first + r,
+        )  # fmt: skip
+        r += FEW
+    while r < rows:
+        _one_row(
+            out, out0 + r * columns, columns, a, a0 + r * a_row, a_row, a_step,
+            b, b0, b_step, 0, depth, table, columns, column, which, first + r,
+        )  # fmt: skip
+        r += 1
 
 
 def packed(matrix: F32, memory: F32 | None = None) -> F32:
@@ -173,21 +244,13 @@ def packed(matrix: F32, memory: F32 | None = None) -> F32:
     """
     depth, columns = matrix.shape
     panels = matrix.reshape(depth, columns // PANEL, PANEL).swapaxes(0, 1)
-    result = _on_lines(matrix.size, np.float32) if memory is None else memory
+    result = on_lines((matrix.size,)) if memory is None else memory
     result.reshape(panels.shape)[:] = panels
     return result
 
 
 def halved(matrix: F32) -> npt.NDArray[np.uint16]:
     """Return a packed matrix in half precision."""
-    result = _on_lines(matrix.size, np.float16)
+    result = on_lines(matrix.shape, np.float16)
     result[:] = matrix
     return result.view(np.uint16)
-
-
-def _on_lines(size: int, dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """Return memory that begins with a cache line: a vector across two takes twice as long."""
-    n_bytes = size * np.dtype(dtype).itemsize
-    memory = np.empty(n_bytes + CACHE_LINE, np.uint8)
-    first = -memory.ctypes.data % CACHE_LINE
-    return memory[first : first + n_bytes].view(dtype)

@@ -110,6 +110,25 @@ def store(typingctx: Any, array: Any, first: Any, value: Any) -> Any:
 
 
 @intrinsic
+def prefetch(typingctx: Any, array: Any, first: Any) -> Any:
+    """Ask for the cache line of element `first`, to be written soon; it may lie outside."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        i32, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [pointer, i32, i32, i32]),
+            "llvm.prefetch.p0i8",
+        )
+        place = builder.bitcast(address(context, builder, sig.args[0], *args), pointer)
+        write, nearest, data = i32(1), i32(3), i32(1)
+        builder.call(function, [place, write, nearest, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
+
+
+@intrinsic
 def splat(typingctx: Any, scalar: Any) -> Any:
     """Return a vector whose elements all are `scalar`."""
 

@@ -10,16 +10,16 @@ import math
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from trajlm.kernels.arrays import F32, I64, rows_on_lines
 from trajlm.kernels.cell import SMALLEST, tanh, unit
-from trajlm.kernels.lstm import copy_row, exponentials
-from trajlm.kernels.product import add_packed_product
-from trajlm.kernels.simd import WIDTH, fma, load, splat, store, total
+from trajlm.kernels.lstm import exponentials
+from trajlm.kernels.product import add_outer_products, add_packed_product
+from trajlm.kernels.simd import WIDTH, fma, load, prefetch, splat, store, total
 
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 ZERO, ONE = np.float32(0), np.float32(1)
+# Rows that the weights' gradients sum at a time, while they are in the nearest cache.
+BLOCK = 128
 
 
 @numba.njit(nogil=True, cache=True)
@@ -35,6 +35,7 @@ def forward(
     cell: F32,
     gates: F32,
     logits: F32,
+    scale: np.float32,
 ) -> float:
     """Return the summed -ln Q of the targets, and fill the arrays after `skip`.
 
@@ -55,20 +56,26 @@ def forward(
     gates
         Gates after their nonlinearity, shape (window, streams, 4L).
     logits
-        Gradient of the nats by the logits, shape (window, streams, padded n_states).
+        Gradient by the logits, shape (window, streams, padded n_states).
+    scale
+        Of the gradient.
     """
     window, streams = states.shape
-    L, columns = hidden.shape[2], len(bias)
+    n_states, (L, columns) = len(skip), (hidden.shape[2], len(bias))
     nats = 0.0
-    rows, after = gates.reshape(-1, 4 * L), logits.reshape(-1, columns)
+    after, which = logits.reshape(-1, columns), states.reshape(-1)
+    flat_logits, flat_skip = logits.reshape(-1), skip.reshape(-1)
     for t in range(window):
         first = t * streams
         for s in range(streams):
-            copy_row(inputs, states[t, s], rows, first + s)
-            after[first + s] = bias
-            for k in range(len(skip)):
-                after[first + s, k] += skip[states[t, s], k]
-        add_packed_product(gates, first * 4 * L, 4 * L, hidden, first * L, L, recurrent, streams)
+            row = (first + s) * columns
+            for k in range(0, columns, WIDTH):
+                store(logits, row + k, load(bias, k))
+            add_row(flat_logits, row, flat_skip, states[t, s] * n_states, n_states)
+        add_packed_product(
+            gates, first * 4 * L, 4 * L, hidden, first * L, L, L, recurrent, streams,
+            inputs, which, first,
+        )  # fmt: skip
         for row in range(first, first + streams):
             for k in range(0, L, WIDTH):
                 at, now, then = row * 4 * L + k, row * L + k, (row + streams) * L + k
@@ -79,17 +86,20 @@ def forward(
                 store(gates, at + L, f)
                 store(gates, at + 2 * L, g)
                 store(gates, at + 3 * L, o)
+                for gate in range(4):
+                    # Where the next frame's gates will be.
+                    prefetch(gates, at + (4 * streams + gate) * L)
         add_packed_product(
-            logits, first * columns, columns, hidden, (first + streams) * L, L, readout, streams
+            logits, first * columns, columns, hidden, (first + streams) * L, L, L, readout, streams
         )
         for s in range(streams):
-            nats += _nats(after, first + s, targets[t, s])
+            nats += _nats(after, first + s, targets[t, s], scale)
     return nats
 
 
 @numba.njit()
-def _nats(logits: F32, row: int, target: int) -> float:
-    """Return -ln Q(target), and turn the row of logits into its gradient."""
+def _nats(logits: F32, row: int, target: int, scale: np.float32) -> float:
+    """Return -ln Q(target), and turn the row of logits into `scale` times its gradient."""
     if target < 0:
         logits[row] = ZERO
         return 0.0
@@ -101,63 +111,110 @@ def _nats(logits: F32, row: int, target: int) -> float:
     for k in range(begin, end, WIDTH):
         sums = sums + load(logits, k)
     weight = total(sums)
-    inverse, smallest = splat(ONE / weight), splat(SMALLEST)
+    inverse, smallest = splat(scale / weight), splat(SMALLEST)
     for k in range(begin, end, WIDTH):
         # What only fills a panel becomes zero: a number too small to be normal is slow.
         store(logits, k, (load(logits, k) - smallest) * inverse)
-    logits[row, target] -= ONE
+    logits[row, target] -= scale
     return np.float64(highest) - np.float64(wanted) + math.log(weight)
 
 
 @numba.njit(nogil=True, cache=True)
-def backward(recurrent: F32, readout: F32, cell: F32, gates: F32, logits: F32) -> None:
-    """Turn `gates` into the gradient of the nats by the gates before their nonlinearity.
+def backward(
+    states: I64,
+    recurrent: F32,
+    readout: F32,
+    hidden: F32,
+    cell: F32,
+    gates: F32,
+    logits: F32,
+    by_inputs: F32,
+    by_recurrent: F32,
+    by_readout: F32,
+) -> None:
+    """Turn `gates` into the gradient by the gates before their nonlinearity, and add up others.
 
     Parameters
     ----------
+    states
+        Shape (window, streams).
     recurrent, readout
-        The transposed weights (4L, L) and (padded n_states, L), packed.
-    cell, gates, logits
+        The transposed weights (4L, L) and (n_states, L), packed.
+    hidden, cell, gates, logits
         As `forward` left them.
+    by_inputs
+        The gradient by what the states add to the gates, shape (n_states, 4L).
+    by_recurrent, by_readout
+        Those by the recurrent weights (L, 4L) and the read-out (L, padded n_states). Without
+        rows, they are left to the library, which is faster for large matrices.
     """
     window, streams, columns = logits.shape
-    L = cell.shape[2]
-    dh, dc = np.zeros((streams, L), np.float32), np.zeros((streams, L), np.float32)
+    n_states, L = len(by_inputs), cell.shape[2]
+    dh, dc = rows_on_lines(streams, L), rows_on_lines(streams, L)
+    flat_inputs, flat_gates = by_inputs.reshape(-1), gates.reshape(-1)
+    end = window
+    while end > 0:
+        begin = max(0, end - max(1, BLOCK // streams))
+        for t in range(end - 1, begin - 1, -1):
+            first = t * streams
+            add_packed_product(
+                dh, 0, L, logits, first * columns, columns, n_states, readout, streams
+            )
+            _gate_gradients(first, dh, dc, cell, gates)
+            for s in range(streams):
+                add_row(flat_inputs, states[t, s] * 4 * L, flat_gates, (first + s) * 4 * L, 4 * L)
+            add_packed_product(dh, 0, L, gates, first * 4 * L, 4 * L, 4 * L, recurrent, streams)
+        if len(by_recurrent):
+            now, after, rows = begin * streams, (begin + 1) * streams, (end - begin) * streams
+            add_outer_products(by_recurrent, hidden, now * L, L, gates, now * 4 * L, 4 * L, rows)
+            add_outer_products(
+                by_readout, hidden, after * L, L, logits, now * columns, columns, rows
+            )
+        end = begin
+
+
+@numba.njit()
+def _gate_gradients(first: int, dh: F32, dc: F32, cell: F32, gates: F32) -> None:
+    """Go back through the units of one frame, whose first row is `first`; clear `dh`."""
+    streams, L = dh.shape
     one, zero = splat(ONE), splat(ZERO)
-    for t in range(window - 1, -1, -1):
-        first = t * streams
-        add_packed_product(dh, 0, L, logits, first * columns, columns, readout, streams)
-        for s in range(streams):
-            row = first + s
-            for k in range(0, L, WIDTH):
-                at, now, then = row * 4 * L + k, row * L + k, (row + streams) * L + k
-                i, f = load(gates, at), load(gates, at + L)
-                g, o = load(gates, at + 2 * L), load(gates, at + 3 * L)
-                tanh_c = tanh(load(cell, then))
-                d = load(dh, s * L + k)
-                store(dh, s * L + k, zero)
-                q = fma(d * o, one - tanh_c * tanh_c, load(dc, s * L + k))
-                store(dc, s * L + k, q * f)
-                store(gates, at, q * g * i * (one - i))
-                store(gates, at + L, q * load(cell, now) * f * (one - f))
-                store(gates, at + 2 * L, q * i * (one - g * g))
-                store(gates, at + 3 * L, d * tanh_c * o * (one - o))
-        add_packed_product(dh, 0, L, gates, first * 4 * L, 4 * L, recurrent, streams)
+    for s in range(streams):
+        row = first + s
+        for k in range(0, L, WIDTH):
+            at, now, then = row * 4 * L + k, row * L + k, (row + streams) * L + k
+            i, f = load(gates, at), load(gates, at + L)
+            g, o = load(gates, at + 2 * L), load(gates, at + 3 * L)
+            tanh_c = tanh(load(cell, then))
+            d = load(dh, s * L + k)
+            store(dh, s * L + k, zero)
+            q = fma(d * o, one - tanh_c * tanh_c, load(dc, s * L + k))
+            store(dc, s * L + k, q * f)
+            store(gates, at, q * g * i * (one - i))
+            store(gates, at + L, q * load(cell, now) * f * (one - f))
+            store(gates, at + 2 * L, q * i * (one - g * g))
+            store(gates, at + 3 * L, d * tanh_c * o * (one - o))
 
 
 @numba.njit(nogil=True, cache=True)
-def add_by_state(states: I64, rows: F32, table: F32) -> None:
-    """Add each of `rows` (window, streams, columns) to the row of `table` of its state.
+def add_by_state(states: I64, logits: F32, by_skip: F32) -> None:
+    """Add each row of `logits` (window, streams, columns) to the row of `by_skip` of its state.
 
-    The table may leave out the last columns.
+    The last columns, which only fill a panel, are left out.
     """
-    window, streams, columns = rows.shape
-    wanted = table.shape[1]
-    whole = wanted // WIDTH * WIDTH
+    window, streams, columns = logits.shape
+    wanted = by_skip.shape[1]
+    flat_skip, flat_logits = by_skip.reshape(-1), logits.reshape(-1)
     for t in range(window):
         for s in range(streams):
-            row, entry = (t * streams + s) * columns, states[t, s] * wanted
-            for k in range(0, whole, WIDTH):
-                store(table, entry + k, load(table, entry + k) + load(rows, row + k))
-            for k in range(whole, wanted):
-                table[states[t, s], k] += rows[t, s, k]
+            row = (t * streams + s) * columns
+            add_row(flat_skip, states[t, s] * wanted, flat_logits, row, wanted)
+
+
+@numba.njit()
+def add_row(total: F32, to: int, more: F32, at: int, columns: int) -> None:
+    """Add `columns` numbers of `more` to those of `total`, both flat, from `at` and `to` on."""
+    whole = columns // WIDTH * WIDTH
+    for k in range(0, whole, WIDTH):
+        store(total, to + k, load(total, to + k) + load(more, at + k))
+    for k in range(whole, columns):
+        total[to + k] += more[at + k]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
 from trajlm.models.lstm import LSTMWeights
-from trajlm.models.window import LSTMWindow, Memory
+from trajlm.models.window import LSTMWindow, WindowWeights
 from trajlm.streams import PADDING
+
+# Hidden units and cells of the streams, shape (1, streams, L) each.
+Memory = tuple[Tensor, Tensor]
 
 
 class LSTMNetwork(nn.Module):
@@ -89,21 +93,70 @@ class LSTMNetwork(nn.Module):
         """Return the summed -ln Q of the targets, and the memory after, without gradient.
 
         `states` and `targets` have shape (window, streams); targets of `PADDING` do not count.
-        With `window`, its loops take the place of PyTorch's layers.
+        With `window`, its loops take the place of PyTorch's layers, and nothing has a gradient.
         """
-        if window is None:
-            logits, after = self(states, memory)
-            nats = cross_entropy(
-                logits.flatten(0, 1), targets.flatten(), ignore_index=PADDING, reduction="sum"
+        if window is not None:
+            return self._looped(states, targets, memory, window, None)
+        logits, after = self(states, memory)
+        nats = cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=PADDING, reduction="sum"
+        )
+        return nats, (after[0].detach(), after[1].detach())
+
+    def learn(
+        self,
+        states: Tensor,
+        targets: Tensor,
+        memory: Memory,
+        scale: float,
+        window: LSTMWindow | None = None,
+    ) -> tuple[Tensor, Memory]:
+        """Return what `nats` does, and leave the gradients of `scale` times the nats.
+
+        They take the place of what the parameters' ``grad`` held.
+        """
+        if window is not None:
+            return self._looped(states, targets, memory, window, scale)
+        nats, after = self.nats(states, targets, memory)
+        self.zero_grad()
+        torch.autograd.backward(nats * scale)
+        return nats.detach(), after
+
+    def _looped(
+        self,
+        states: Tensor,
+        targets: Tensor,
+        memory: Memory,
+        window: LSTMWindow,
+        scale: float | None,
+    ) -> tuple[Tensor, Memory]:
+        """Run a window through the loops; with `scale`, leave the gradients."""
+        (inputs, recurrent, *biases), out = self.lstm.all_weights[0], self.readout
+        with torch.no_grad():
+            table = linear(self.embedding.weight, inputs, biases[0] + biases[1])
+            n_states = len(table)
+            skip = table.new_zeros(n_states, n_states) if self.skip is None else self.skip.weight
+            arrays = (x.detach().numpy() for x in (table, recurrent, out.weight, out.bias, skip))
+            found = window(
+                WindowWeights(*arrays),
+                states.numpy(),
+                targets.numpy(),
+                torch.cat(memory).numpy(),
+                scale,
             )
-            return nats, (after[0].detach(), after[1].detach())
-        weights = dict(self.lstm.named_parameters())
-        bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
-        table = linear(self.embedding.weight, weights["weight_ih_l0"], bias)
-        out, n_states = self.readout, len(table)
-        skip = table.new_zeros(n_states, n_states) if self.skip is None else self.skip.weight
-        all_weights = table, weights["weight_hh_l0"], out.weight, out.bias, skip
-        return window(all_weights, states, targets, memory)
+            if (by := found.gradients) is not None:
+                by_table = torch.from_numpy(by.table)
+                self.embedding.weight.grad = by_table @ inputs
+                inputs.grad = by_table.t() @ self.embedding.weight
+                biases[0].grad = by_table.sum(0)
+                biases[1].grad = biases[0].grad.clone()
+                recurrent.grad = torch.from_numpy(by.recurrent)
+                out.weight.grad, out.bias.grad = map(torch.from_numpy, (by.readout, by.bias))
+                if self.skip is not None:
+                    self.skip.weight.grad = torch.from_numpy(by.skip)
+        after = torch.from_numpy(found.memory)
+        nats = torch.from_numpy(np.array(found.nats, np.float32))
+        return nats, (after[:1], after[1:])
 
 
 def export_weights(network: LSTMNetwork) -> LSTMWeights:
