@@ -125,11 +125,6 @@ def numbers(*shapes):
     return [rng.normal(size=s).astype(np.float32) for s in shapes]
 
 
-@numba.njit
-def with_table(out, columns, a, depth, b, rows, table, which, first):
-    product.add_packed_product(out, 0, columns, a, 0, depth, depth, b, rows, table, which, first)
-
-
 @pytest.mark.parametrize(("rows", "depth", "columns"), [(1, 1, 32), (7, 300, 96), (1, 270, 160)])
 def test_packed_product_is_the_product(rows, depth, columns):
     a, b, out, table = numbers((rows, depth), (depth, columns), (rows, columns), (3, columns))
@@ -138,7 +133,9 @@ def test_packed_product_is_the_product(rows, depth, columns):
     added = out.copy()
     product.add_packed_product(added, 0, columns, a, 0, depth, depth, product.packed(b), rows)
     np.testing.assert_allclose(added, out + exact, atol=5e-5)
-    with_table(out, columns, a, depth, product.packed(b), rows, table, which, first)
+    product.add_to_looked_up(
+        out, 0, columns, a, 0, depth, depth, product.packed(b), rows, table, which, first
+    )
     np.testing.assert_allclose(out, table[which[first:]] + exact, atol=5e-5)
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
+from trajlm.kernels.arrays import F32, inlined
 from trajlm.kernels.simd import bits_to_power, clip, fma, load, splat
 
-F32 = npt.NDArray[np.float32]
 Vector = Any
 
 HALF, ONE = np.float32(0.5), np.float32(1)
@@ -39,7 +37,7 @@ E6, E5, E4, E3, E2, E1 = (
 )
 
 
-@numba.njit()
+@inlined
 def tanh(x: Vector) -> Vector:
     """Return tanh of a vector."""
     x = clip(x, splat(CLAMP))
@@ -54,14 +52,14 @@ def tanh(x: Vector) -> Vector:
     return x * p / q
 
 
-@numba.njit()
+@inlined
 def sigmoid(x: Vector) -> Vector:
     """Return 1 / (1 + exp(-x)) of a vector."""
     half = splat(HALF)
     return fma(half, tanh(half * x), half)
 
 
-@numba.njit()
+@inlined
 def exp(x: Vector) -> Vector:
     """Return exp of a vector to single precision, from 1e-38 up to 1e38."""
     y = clip(x * splat(LOG2_E), splat(LOWEST_POWER))
@@ -75,7 +73,7 @@ def exp(x: Vector) -> Vector:
     return fma(p, f, splat(ONE)) * bits_to_power(shifted)
 
 
-@numba.njit()
+@inlined
 def unit(
     gates: F32, at: int, L: int, cell: Vector
 ) -> tuple[Vector, Vector, Vector, Vector, Vector]:

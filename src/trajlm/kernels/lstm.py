@@ -15,9 +15,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.kernels.arrays import F32, I64, rows_on_lines
+from trajlm.kernels.arrays import F32, I64, inlined, rows_on_lines
 from trajlm.kernels.cell import exp, tanh, unit
-from trajlm.kernels.product import Packed, add_packed_product
+from trajlm.kernels.product import Packed, add_to_looked_up
 from trajlm.kernels.random import uniform
 from trajlm.kernels.simd import WIDTH, largest, load, maximum, splat, store
 
@@ -25,11 +25,11 @@ from trajlm.kernels.simd import WIDTH, largest, load, maximum, splat, store
 NEVER = np.float32(-1e30)
 
 
-@numba.njit()
+@inlined
 def step(states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: Packed, gates: F32) -> None:
     """Advance `hidden` and `cell`, both (lanes, L), in place by one input state a lane."""
     lanes, L = hidden.shape
-    add_packed_product(gates, 0, 4 * L, hidden, 0, L, L, recurrent, lanes, inputs, states)
+    add_to_looked_up(gates, 0, 4 * L, hidden, 0, L, L, recurrent, lanes, inputs, states, 0)
     for lane in range(lanes):
         for k in range(0, L, WIDTH):
             at = lane * L + k
@@ -38,14 +38,14 @@ def step(states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: Packed, ga
             store(hidden, at, o * tanh(c))
 
 
-@numba.njit()
+@inlined
 def read_out(states: I64, hidden: F32, readout: F32, skip: F32, z: F32) -> None:
     """Fill `z` (lanes, padded n_states) with the logits of the next states."""
     lanes, L = hidden.shape
-    add_packed_product(z, 0, z.shape[1], hidden, 0, L, L, readout, lanes, skip, states)
+    add_to_looked_up(z, 0, z.shape[1], hidden, 0, L, L, readout, lanes, skip, states, 0)
 
 
-@numba.njit()
+@inlined
 def exponentials(z: F32, lane: int, inverse_temperature: np.float32) -> Any:
     """Turn a row of `z` into exp((logit - largest) / temperature); return the largest logit."""
     columns = z.shape[1]

@@ -13,23 +13,24 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from trajlm.kernels.arrays import F32, I64, on_lines
+from trajlm.kernels.arrays import F32, I64, inlined, on_lines
 from trajlm.kernels.simd import (
     VECTOR,
     WIDE,
     WIDTH,
     address,
+    load,
     load_half_vector,
     load_vector,
     multiply_add,
     splat_vector,
+    store,
     store_vector,
 )
 
@@ -155,47 +156,68 @@ def _carried(builder: Any, value: ir.Value, block: Any) -> Any:
     return phi
 
 
-# The functions below are inlined where they are called: to hand over so many arrays takes longer
-# than the products of a lane that is alone.
 _many_rows = tile(ROWS)
 _few_rows = tile(FEW)
 _one_row = tile(1)
 _one_long_row = tile(1, LONG)
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def add_packed_product(
-    out: F32, out0: int, columns: int, a: F32, a0: int, a_row: int, depth: int, b: Packed,
-    rows: int, table: F32 | None = None, which: I64 | None = None, first: int = 0,
-) -> None:  # fmt: skip
+    out: F32, out0: int, columns: int, a: F32, a0: int, a_row: int, depth: int, b: Packed, rows: int
+) -> None:
     """Add a (rows, depth) times packed b (depth, columns) to `out` (rows, columns).
 
     `out0` and `a0` are the elements of the arrays' memory where the matrices begin, `a_row` those
-    from one row of a to the next. With a `table` of as many columns, `out` becomes the sum with
-    its rows ``which[first:]`` instead.
+    from one row of a to the next.
     """
     panels, stride = columns // PANEL, depth * PANEL
     done = panels // LONG * LONG if rows == 1 else 0
     for p in range(0, done, LONG):
-        o, b0 = out0 + p * PANEL, p * stride
         _one_long_row(
-            out, o, columns, a, a0, a_row, 1, b, b0, PANEL, stride, depth,
-            table, columns, p * PANEL, which, first,
+            out, out0 + p * PANEL, columns, a, a0, a_row, 1, b, p * stride, PANEL, stride, depth,
+            None, 0, 0, None, 0,
         )  # fmt: skip
     for p in range(done, panels):
-        o, b0, d = out0 + p * PANEL, p * stride, min(DEPTH, depth)
-        _add_panel(
-            out, o, columns, a, a0, a_row, 1, b, b0, PANEL, rows, d, table, p * PANEL, which, first
-        )
-        for k in range(DEPTH, depth, DEPTH):
-            d = min(DEPTH, depth - k)
-            _add_panel(
-                out, o, columns, a, a0 + k, a_row, 1, b, b0 + k * PANEL, PANEL, rows, d,
+        for k in range(0, depth, DEPTH):
+            d, b0 = min(DEPTH, depth - k), p * stride + k * PANEL
+            _fill_panel(
+                out, out0 + p * PANEL, columns, a, a0 + k, a_row, 1, b, b0, PANEL, rows, d,
                 None, 0, None, 0,
             )  # fmt: skip
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
+def add_to_looked_up(
+    out: F32, out0: int, columns: int, a: F32, a0: int, a_row: int, depth: int, b: Packed,
+    rows: int, table: F32, which: I64, first: int,
+) -> None:  # fmt: skip
+    """Write the sum of a product and the rows ``which[first:]`` of a `table` to `out`.
+
+    The arguments are else as for `add_packed_product`.
+    """
+    if depth > DEPTH:
+        for r in range(rows):
+            row = which[first + r] * columns
+            for k in range(0, columns, WIDTH):
+                store(out, out0 + r * columns + k, load(table, row + k))
+        add_packed_product(out, out0, columns, a, a0, a_row, depth, b, rows)
+        return
+    panels, stride = columns // PANEL, depth * PANEL
+    done = panels // LONG * LONG if rows == 1 else 0
+    for p in range(0, done, LONG):
+        _one_long_row(
+            out, out0 + p * PANEL, columns, a, a0, a_row, 1, b, p * stride, PANEL, stride, depth,
+            table, columns, p * PANEL, which, first,
+        )  # fmt: skip
+    for p in range(done, panels):
+        _fill_panel(
+            out, out0 + p * PANEL, columns, a, a0, a_row, 1, b, p * stride, PANEL, rows, depth,
+            table, p * PANEL, which, first,
+        )  # fmt: skip
+
+
+@inlined
 def add_outer_products(
     out: F32, a: F32, a0: int, rows: int, b: F32, b0: int, columns: int, depth: int
 ) -> None:
@@ -204,18 +226,18 @@ def add_outer_products(
     The columns are a multiple of `PANEL`, and b is not packed.
     """
     for p in range(0, columns, PANEL):
-        _add_panel(
+        _fill_panel(
             out, p, columns, a, a0, 1, rows, b, b0 + p, columns, rows, depth, None, 0, None, 0
         )
 
 
-@numba.njit(nogil=True, inline="always")
-def _add_panel(
+@inlined
+def _fill_panel(
     out: F32, out0: int, columns: int, a: F32, a0: int, a_row: int, a_step: int,
     b: Packed, b0: int, b_step: int, rows: int, depth: int,
     table: F32 | None, column: int, which: I64 | None, first: int,
 ) -> None:  # fmt: skip
-    """Fill `PANEL` columns of `out`, in the largest tiles that the rows fill."""
+    """Fill a panel of `out`, in the largest tiles that its rows fill."""
     r = 0
     while r + ROWS <= rows:
         _many_rows(

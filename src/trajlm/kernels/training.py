@@ -11,10 +11,10 @@ import math
 import numba
 import numpy as np
 
-from trajlm.kernels.arrays import F32, I64, rows_on_lines
+from trajlm.kernels.arrays import F32, I64, inlined, rows_on_lines
 from trajlm.kernels.cell import SMALLEST, tanh, unit
 from trajlm.kernels.lstm import exponentials
-from trajlm.kernels.product import add_outer_products, add_packed_product
+from trajlm.kernels.product import add_outer_products, add_packed_product, add_to_looked_up
 from trajlm.kernels.simd import WIDTH, fma, load, prefetch, splat, store, total
 
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -72,7 +72,7 @@ def forward(
             for k in range(0, columns, WIDTH):
                 store(logits, row + k, load(bias, k))
             add_row(flat_logits, row, flat_skip, states[t, s] * n_states, n_states)
-        add_packed_product(
+        add_to_looked_up(
             gates, first * 4 * L, 4 * L, hidden, first * L, L, L, recurrent, streams,
             inputs, which, first,
         )  # fmt: skip
@@ -97,7 +97,7 @@ def forward(
     return nats
 
 
-@numba.njit()
+@inlined
 def _nats(logits: F32, row: int, target: int, scale: np.float32) -> float:
     """Return -ln Q(target), and turn the row of logits into `scale` times its gradient."""
     if target < 0:
@@ -173,7 +173,7 @@ def backward(
         end = begin
 
 
-@numba.njit()
+@inlined
 def _gate_gradients(first: int, dh: F32, dc: F32, cell: F32, gates: F32) -> None:
     """Go back through the units of one frame, whose first row is `first`; clear `dh`."""
     streams, L = dh.shape
@@ -210,7 +210,7 @@ def add_by_state(states: I64, logits: F32, by_skip: F32) -> None:
             add_row(flat_skip, states[t, s] * wanted, flat_logits, row, wanted)
 
 
-@numba.njit()
+@inlined
 def add_row(total: F32, to: int, more: F32, at: int, columns: int) -> None:
     """Add `columns` numbers of `more` to those of `total`, both flat, from `at` and `to` on."""
     whole = columns // WIDTH * WIDTH
