@@ -1,10 +1,12 @@
 import itertools
+import time
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2, chisquare
 
+from trajlm import generate
 from trajlm.data import States, StateSpace
 from trajlm.errors import InputError
 from trajlm.generate import START_FRAMES, choose_starts
@@ -155,6 +157,29 @@ def test_a_lane_is_the_same_whatever_lanes_run_beside_it():
     one = np.array(list(model.generate(300, 1, seed=1)))
     np.testing.assert_array_equal(few, many[:7])
     np.testing.assert_array_equal(one, many[:1])
+
+
+@pytest.mark.parametrize("hidden_dim", [192, 300])
+def test_threads_without_lanes_of_their_own_change_nothing(hidden_dim, monkeypatch):
+    monkeypatch.setattr(generate, "usable_cores", lambda: 7)
+    model = small_model(n_states=5, hidden_dim=hidden_dim)
+    alone = np.array(list(model.generate(70, 3, seed=1, n_threads=1)))
+    for n_lanes in (1, 2, 3):
+        together = np.array(list(model.generate(70, n_lanes, seed=1, n_threads=7)))
+        np.testing.assert_array_equal(together, alone[:n_lanes])
+
+
+def test_no_thread_waits_for_one_that_failed(monkeypatch):
+    def failing(rank, n_threads, arrivals, *rest):
+        if rank == 1:
+            raise MemoryError
+        while arrivals[0] < n_threads:
+            time.sleep(0.001)
+
+    monkeypatch.setattr(generate, "usable_cores", lambda: 3)
+    monkeypatch.setattr(lstm, "generate_together", failing)
+    with pytest.raises(MemoryError):
+        small_model(hidden_dim=192).generate(10, 1, n_threads=3)
 
 
 def transitions_as_the_model_says(n_frames, n_lanes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +23,9 @@ START_FRAMES = 1000
 N_STARTS = 256
 # Outside these, a temperature is a slip: 1/T or the logits over T leave single precision.
 TEMPERATURES = (1e-3, 1e3)
+# Padded L from which on threads that have no lanes of their own help with those of others: below,
+# they would meet more often than it is worth.
+SHARED_FROM = 192
 # Lanes that run as one matrix: enough that weights are read seldom, few enough for the cache.
 BLOCK = 48
 # Multiplications and additions of a block between two looks at the clock.
@@ -152,9 +155,11 @@ def lane_blocks(
 
         own = chosen[first:last], keys[first:last]
         return [DeviceBlock(model, starts, *own, 1.0 / temperature, first, gpu(device))]
-    cuts = [*range(first, last, _block_size(n_own, n_threads or usable_cores())), last]
+    n_threads = n_threads or usable_cores()
+    cuts = [*range(first, last, _block_size(n_own, n_threads)), last]
+    team = min(n_threads, usable_cores()) // max(1, len(cuts) - 1)
     return [
-        LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, a)
+        LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, a, team)
         for a, b in pairwise(cuts)
     ]
 
@@ -214,6 +219,7 @@ class LaneBlock:
         keys: npt.NDArray[np.uint64],
         inverse_temperature: float,
         first: int,
+        n_threads: int = 1,
     ) -> None:
         from trajlm.kernels.arrays import on_lines
 
@@ -223,6 +229,7 @@ class LaneBlock:
         self.inverse_temperature = np.float32(inverse_temperature)
         self.first = first
         self.n_lanes = len(keys)
+        self.n_threads = n_threads if self.tables.hidden_dim >= SHARED_FROM else 1
         self.made = 0
         self.dtype = smallest_unsigned(model.n_states)
         self.states = np.array([s[-1] for s in starts], dtype=np.int64)
@@ -231,7 +238,7 @@ class LaneBlock:
     @property
     def chunk(self) -> int:
         """Frames to make between two looks at the clock: some tenths of a second."""
-        return max(16, CHUNK_OPERATIONS // (8 * self.tables.hidden_dim**2 * BLOCK))
+        return max(16, CHUNK_OPERATIONS // (8 * self.tables.hidden_dim**2 * self.n_lanes))
 
     def advance(self, n_frames: int) -> IntArray:
         """Return the states of the next frames, shape (lanes, n_frames)."""
@@ -246,21 +253,48 @@ class LaneBlock:
                 path[path_begin:] = start
             read_lanes(t.inputs, t.halved, paths, begins, self.hidden, self.cell)
         out = np.empty((len(self.states), n_frames), self.dtype)
-        generate_lanes(
-            t.inputs,
-            t.halved,
-            t.readout,
-            t.skip,
-            self.states,
-            self.hidden,
-            self.cell,
-            self.inverse_temperature,
-            self.keys,
-            self.made,
-            out,
-        )
+        carried = self.states, self.hidden, self.cell
+        if self.n_threads == 1:
+            generate_lanes(*self._weights(), *carried, *self._draws(), out)
+        else:
+            self._advance_together(carried, out)
         self.made += n_frames
         return out
+
+    def _weights(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return what the compiled loops read."""
+        t = self.tables
+        return t.inputs, t.halved, t.readout, t.skip
+
+    def _draws(self) -> tuple[np.float32, npt.NDArray[np.uint64], int]:
+        """Return what the compiled loops sample with."""
+        return self.inverse_temperature, self.keys, self.made
+
+    def _advance_together(self, carried: tuple[npt.NDArray[Any], ...], out: IntArray) -> None:
+        """Fill `out` on several threads; the first one carries on in place."""
+        from trajlm.kernels.arrays import on_lines
+        from trajlm.kernels.lstm import generate_together
+        from trajlm.kernels.team import DISMISSED
+
+        arrivals = np.zeros(1, np.int64)
+        gates = on_lines((2, self.n_lanes, 4 * self.tables.hidden_dim))
+
+        def work(rank: int) -> None:
+            own = [x if rank == 0 else x.copy() for x in (*carried, out)]
+            generate_together(
+                rank, self.n_threads, arrivals, gates,
+                *self._weights(), *own[:3], *self._draws(), own[3],
+            )  # fmt: skip
+
+        with ThreadPoolExecutor(self.n_threads) as team:
+            try:
+                works = [team.submit(work, rank) for rank in range(self.n_threads)]
+                for done in as_completed(works):
+                    done.result()
+            except BaseException:
+                # Where one could not begin or failed, the others must not wait for it.
+                arrivals[0] = DISMISSED
+                raise
 
     def memory(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the lanes carry."""

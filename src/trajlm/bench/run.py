@@ -96,6 +96,12 @@ def _rate(work: Work, seconds: list[float], peak: float | None) -> Rate:
 # Name of a ratio, ours, the baseline, and whether on one thread or all.
 RATIOS = (
     ("one lane over the plain loop", "generate, 1 lane", "plain nn.LSTM loop, 1 lane", "one"),
+    (
+        "one lane over the plain loop, all threads",
+        "generate, 1 lane",
+        "plain nn.LSTM loop, 1 lane",
+        "all",
+    ),
     ("many lanes over plain", "generate, 4096 lanes", "plain nn.LSTM loop, 512 lanes", "all"),
     ("training, one thread", "training step", "plain nn.LSTM training step", "one"),
     ("training, all threads", "training step", "plain nn.LSTM training step", "all"),

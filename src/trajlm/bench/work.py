@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OPERATIONS = 2e10
 PLAIN_TOKENS = 300
 PLAIN_LANES = 512
-LANES = (1, 16, 256, 4096)
+LANES = (16, 256, 4096)
 LONGER = 6
 STREAMS = TrainingSettings().streams
 # Frames of a training window: as trained for small networks, fewer where a step takes seconds.
@@ -100,7 +100,8 @@ def generation(size: Size, cores: int) -> list[Work]:
         model.generate(steps, lanes, start=0, n_threads=threads)
         return float(steps * lanes)
 
-    baselines = [(1, 1), (PLAIN_LANES, cores)]
+    alone = [(1, threads) for threads in sorted({1, cores})]
+    baselines = [*alone, (PLAIN_LANES, cores)]
     return [
         Work(
             f"plain nn.LSTM loop, {k} lane{'s' * (k > 1)}",
@@ -120,7 +121,7 @@ def generation(size: Size, cores: int) -> list[Work]:
             size.operations,
             size,
         )
-        for k, n in ((k, 1 if k == 1 else cores) for k in LANES)
+        for k, n in [*alone, *((k, cores) for k in LANES)]
     ]
 
 

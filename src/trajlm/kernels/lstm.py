@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from trajlm.kernels.arrays import F32, I64, inlined, rows_on_lines
 from trajlm.kernels.cell import exp, tanh, unit
-from trajlm.kernels.product import Packed, add_to_looked_up
+from trajlm.kernels.product import PANEL, Packed, add_panels_to_looked_up, add_to_looked_up
 from trajlm.kernels.random import uniform
 from trajlm.kernels.simd import WIDTH, largest, load, maximum, splat, store
+from trajlm.kernels.team import meet
 
 # Logit of the states that only fill a panel.
 NEVER = np.float32(-1e30)
@@ -30,6 +31,13 @@ def step(states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: Packed, ga
     """Advance `hidden` and `cell`, both (lanes, L), in place by one input state a lane."""
     lanes, L = hidden.shape
     add_to_looked_up(gates, 0, 4 * L, hidden, 0, L, L, recurrent, lanes, inputs, states, 0)
+    _advance_units(hidden, cell, gates)
+
+
+@inlined
+def _advance_units(hidden: F32, cell: F32, gates: F32) -> None:
+    """Advance `hidden` and `cell` by what the gates are before their nonlinearity."""
+    lanes, L = hidden.shape
     for lane in range(lanes):
         for k in range(0, L, WIDTH):
             at = lane * L + k
@@ -79,25 +87,93 @@ def generate_lanes(
     lanes have made before, which is also the position in their random streams `keys`.
     """
     lanes, L = hidden.shape
-    n_states = inputs.shape[0]
-    gates = rows_on_lines(lanes, 4 * L)
-    z = rows_on_lines(lanes, skip.shape[1])
-    cumulative = np.empty(n_states)
+    gates, z = rows_on_lines(lanes, 4 * L), rows_on_lines(lanes, skip.shape[1])
+    cumulative = np.empty(len(inputs))
     for t in range(out.shape[1]):
         step(states, hidden, cell, inputs, recurrent, gates)
         read_out(states, hidden, readout, skip, z)
+        _sample(z, inverse_temperature, keys, np.uint64(first + t), cumulative, states)
         for lane in range(lanes):
-            exponentials(z, lane, inverse_temperature)
-            total = 0.0
-            for k in range(n_states):
-                total += z[lane, k]
-                cumulative[k] = total
-            threshold = uniform(keys[lane], np.uint64(first + t)) * total
-            state = 0
-            for k in range(n_states - 1):
-                state += threshold >= cumulative[k]
-            states[lane] = state
-            out[lane, t] = state
+            out[lane, t] = states[lane]
+
+
+@numba.njit(nogil=True, cache=True)
+def generate_together(
+    rank: int,
+    n_threads: int,
+    arrivals: I64,
+    gates: F32,
+    inputs: F32,
+    recurrent: Packed,
+    readout: F32,
+    skip: F32,
+    states: I64,
+    hidden: F32,
+    cell: F32,
+    inverse_temperature: np.float32,
+    keys: npt.NDArray[np.uint64],
+    first: int,
+    out: npt.NDArray[Any],
+) -> None:
+    """Do what `generate_lanes` does on some threads, each of which calls this.
+
+    They share the recurrent product; all else takes less time than a second meeting would, so
+    that each does it for itself and comes to the same.
+
+    Parameters
+    ----------
+    rank, n_threads
+        The number of this thread, from 0 on, and how many there are.
+    arrivals
+        The counter of their meetings, zero at the beginning, shape (1,).
+    gates
+        Shape (2, lanes, 4L), of all threads: one for this frame, and one for the next, that the
+        fastest may fill while others still read.
+    inputs, ..., out
+        As for `generate_lanes`; `states`, `hidden`, `cell` and `out` are this thread's own.
+    """
+    lanes, L = hidden.shape
+    n_panels = 4 * L // PANEL
+    begin, end = n_panels * rank // n_threads, n_panels * (rank + 1) // n_threads
+    z = rows_on_lines(lanes, skip.shape[1])
+    cumulative = np.empty(len(inputs))
+    for t in range(out.shape[1]):
+        now = gates[t % 2]
+        backwards = t % 2 == 1
+        add_panels_to_looked_up(
+            begin, end, backwards, now, 0, 4 * L, hidden, 0, L, L, recurrent, lanes,
+            inputs, states, 0,
+        )  # fmt: skip
+        meet(arrivals, (t + 1) * n_threads)
+        _advance_units(hidden, cell, now)
+        read_out(states, hidden, readout, skip, z)
+        _sample(z, inverse_temperature, keys, np.uint64(first + t), cumulative, states)
+        for lane in range(lanes):
+            out[lane, t] = states[lane]
+
+
+@inlined
+def _sample(
+    z: F32,
+    inverse_temperature: np.float32,
+    keys: npt.NDArray[np.uint64],
+    counter: np.uint64,
+    cumulative: npt.NDArray[np.float64],
+    states: I64,
+) -> None:
+    """Replace the states by ones drawn from the logits `z`, which become their exponentials."""
+    n_states = len(cumulative)
+    for lane in range(len(states)):
+        exponentials(z, lane, inverse_temperature)
+        total = 0.0
+        for k in range(n_states):
+            total += z[lane, k]
+            cumulative[k] = total
+        threshold = uniform(keys[lane], counter) * total
+        state = 0
+        for k in range(n_states - 1):
+            state += threshold >= cumulative[k]
+        states[lane] = state
 
 
 @numba.njit(nogil=True, cache=True)

@@ -171,20 +171,7 @@ def add_packed_product(
     `out0` and `a0` are the elements of the arrays' memory where the matrices begin, `a_row` those
     from one row of a to the next.
     """
-    panels, stride = columns // PANEL, depth * PANEL
-    done = panels // LONG * LONG if rows == 1 else 0
-    for p in range(0, done, LONG):
-        _one_long_row(
-            out, out0 + p * PANEL, columns, a, a0, a_row, 1, b, p * stride, PANEL, stride, depth,
-            None, 0, 0, None, 0,
-        )  # fmt: skip
-    for p in range(done, panels):
-        for k in range(0, depth, DEPTH):
-            d, b0 = min(DEPTH, depth - k), p * stride + k * PANEL
-            _fill_panel(
-                out, out0 + p * PANEL, columns, a, a0 + k, a_row, 1, b, b0, PANEL, rows, d,
-                None, 0, None, 0,
-            )  # fmt: skip
+    _add_panels(0, columns // PANEL, False, out, out0, columns, a, a0, a_row, depth, b, rows)
 
 
 @inlined
@@ -196,25 +183,64 @@ def add_to_looked_up(
 
     The arguments are else as for `add_packed_product`.
     """
+    panels = columns // PANEL
+    add_panels_to_looked_up(
+        0, panels, False, out, out0, columns, a, a0, a_row, depth, b, rows, table, which, first
+    )
+
+
+@inlined
+def add_panels_to_looked_up(
+    begin: int, end: int, backwards: bool, out: F32, out0: int, columns: int, a: F32, a0: int,
+    a_row: int, depth: int, b: Packed, rows: int, table: F32, which: I64, first: int,
+) -> None:  # fmt: skip
+    """Write the panels from `begin` to `end` of what `add_to_looked_up` writes.
+
+    Going through a deep matrix `backwards` every other time finds some still in the cache.
+    """
     if depth > DEPTH:
         for r in range(rows):
-            row = which[first + r] * columns
-            for k in range(0, columns, WIDTH):
-                store(out, out0 + r * columns + k, load(table, row + k))
-        add_packed_product(out, out0, columns, a, a0, a_row, depth, b, rows)
+            to, row = out0 + r * columns, which[first + r] * columns
+            for k in range(begin * PANEL, end * PANEL, WIDTH):
+                store(out, to + k, load(table, row + k))
+        _add_panels(begin, end, backwards, out, out0, columns, a, a0, a_row, depth, b, rows)
         return
-    panels, stride = columns // PANEL, depth * PANEL
-    done = panels // LONG * LONG if rows == 1 else 0
-    for p in range(0, done, LONG):
+    stride = depth * PANEL
+    n_long = (end - begin) // LONG if rows == 1 else 0
+    for k in range(n_long):
+        p = begin + k * LONG
         _one_long_row(
             out, out0 + p * PANEL, columns, a, a0, a_row, 1, b, p * stride, PANEL, stride, depth,
             table, columns, p * PANEL, which, first,
         )  # fmt: skip
-    for p in range(done, panels):
+    for p in range(begin + n_long * LONG, end):
         _fill_panel(
             out, out0 + p * PANEL, columns, a, a0, a_row, 1, b, p * stride, PANEL, rows, depth,
             table, p * PANEL, which, first,
         )  # fmt: skip
+
+
+@inlined
+def _add_panels(
+    begin: int, end: int, backwards: bool, out: F32, out0: int, columns: int, a: F32, a0: int,
+    a_row: int, depth: int, b: Packed, rows: int,
+) -> None:  # fmt: skip
+    """Add the panels from `begin` to `end` of a product."""
+    stride = depth * PANEL
+    n_long = (end - begin) // LONG if rows == 1 else 0
+    for k in range(n_long):
+        p = begin + LONG * (n_long - 1 - k if backwards else k)
+        _one_long_row(
+            out, out0 + p * PANEL, columns, a, a0, a_row, 1, b, p * stride, PANEL, stride, depth,
+            None, 0, 0, None, 0,
+        )  # fmt: skip
+    for p in range(begin + n_long * LONG, end):
+        for k in range(0, depth, DEPTH):
+            d, b0 = min(DEPTH, depth - k), p * stride + k * PANEL
+            _fill_panel(
+                out, out0 + p * PANEL, columns, a, a0 + k, a_row, 1, b, b0, PANEL, rows, d,
+                None, 0, None, 0,
+            )  # fmt: skip
 
 
 @inlined
