@@ -31,7 +31,7 @@ from trajlm.analysis import (
     survival,
 )
 from trajlm.analysis.pcca import slow_timescales
-from trajlm.analysis.runs import encode_runs
+from trajlm.analysis.runs import longest_run
 from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.describe import counted
 from trajlm.discretize import find_difference
@@ -203,7 +203,7 @@ def compare(
         _check_same_states(data, name, other)
     grouping = grouping or default_grouping(data)
     grouped = grouping.apply(data)
-    times = commit_times(int(encode_runs(grouped.trajectories).lengths.max()))
+    times = commit_times(longest_run(grouped.trajectories))
     say = stage or (lambda _: None)
     say("measuring the data")
     measured = _measure("data", data, grouped, times, floor(grouped, times), None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis.runs import Integers, encode_runs
+from trajlm.analysis.runs import Integers
 from trajlm.data import States
 from trajlm.errors import InputError
 
@@ -85,15 +85,17 @@ def dwell_times(states: States, state: int) -> DwellTimes:
     """
     if not 0 <= state < states.n_states:
         raise InputError(f"there is no state {state}: the states are 0 to {states.n_states - 1}")
-    runs = encode_runs(states.trajectories)
-    runs = runs.select(runs.values == state)
-    return DwellTimes(
-        durations=runs.lengths,
-        cut_at_start=runs.starts == runs.borders[runs.trajectory],
-        cut_at_end=runs.starts + runs.lengths == runs.borders[runs.trajectory + 1],
-        dt=states.dt,
-        unit=states.unit,
-    )
+    from trajlm.kernels.counting import count_stays, write_stays
+
+    ends = np.cumsum([0, *(count_stays(s, state) for s in states)])
+    durations = np.empty(ends[-1], np.int64)
+    cut_at_start, cut_at_end = np.zeros((2, ends[-1]), np.bool_)
+    for s, begin, end in zip(states, ends[:-1], ends[1:], strict=True):
+        write_stays(s, state, durations[begin:end])
+        if begin < end:
+            cut_at_start[begin] = s[0] == state
+            cut_at_end[end - 1] = s[-1] == state
+    return DwellTimes(durations, cut_at_start, cut_at_end, states.dt, states.unit)
 
 
 def survival(dwells: DwellTimes, level: float = 0.95) -> Survival:
@@ -137,7 +139,17 @@ def _life_table(dwells: DwellTimes) -> tuple[Integers, Integers, Integers]:
             "no dwell began inside a trajectory: the state is never entered, so its survival "
             "is unknown"
         )
-    followed = np.sort((dwells.durations - dwells.cut_at_end)[known])
-    ended, counts = np.unique(dwells.complete, return_counts=True)
-    at_risk = len(followed) - np.searchsorted(followed, ended, side="left")
-    return ended, counts, at_risk
+    ended, counts = _tally(dwells.complete)
+    followed, how_many = _tally((dwells.durations - dwells.cut_at_end)[known])
+    shorter = np.concatenate([[0], np.cumsum(how_many)])[np.searchsorted(followed, ended)]
+    return ended, counts, how_many.sum() - shorter
+
+
+def _tally(durations: Integers) -> tuple[Integers, Integers]:
+    """Return the durations that occur, in order, and how often they do."""
+    if len(durations) < durations.max(initial=0):
+        return np.unique(durations, return_counts=True)
+    # Without sorting, which takes longest where dwells are many.
+    counts = np.bincount(durations)
+    found = np.flatnonzero(counts)
+    return found, counts[found]

@@ -180,22 +180,25 @@ def committed_transitions(
     InputError
         Commit times that are not increasing whole numbers of at least 1.
     """
+    from trajlm.kernels.counting import close_block, count_committed
+
     times = _as_commit_times(commit_times)
     n = states.n_states
     edges = block_edges(states, n_blocks)
-    runs = encode_runs(states.trajectories)
-    time_in_state = states.counts()
-    counts = np.zeros((len(times), n * n), dtype=np.int64)
-    dispersion = np.ones((len(times), n * n))
-    for m, tau in enumerate(times):
-        # A run kept at one commit time was kept at all shorter ones.
-        runs = runs.select(runs.lengths >= tau)
-        counts[m], dispersion[m] = _count_pairs(runs, n, edges)
+    in_block, counts = np.zeros((2, len(times), n, n), dtype=np.int64)
+    squares = np.zeros((len(times), n, n))
+    block = np.zeros(1, np.int64)
+    first = 0
+    for s in states:
+        count_committed(s, first, times, edges, block, in_block, counts, squares)
+        first += len(s)
+    while block[0] < len(edges) - 1:
+        close_block(edges, block, in_block, counts, squares)
     return CommittedTransitions(
         commit_times=times,
-        counts=counts.reshape(-1, n, n),
-        dispersion=dispersion.reshape(-1, n, n),
-        time_in_state=time_in_state,
+        counts=counts,
+        dispersion=_dispersion(counts, squares, edges),
+        time_in_state=states.counts(),
         total_frames=states.n_frames,
         dt=states.dt,
         unit=states.unit,
@@ -303,27 +306,19 @@ def _as_commit_times(values: npt.ArrayLike) -> Integers:
     return times
 
 
-def _count_pairs(runs: Runs, n_states: int, edges: Integers) -> tuple[Integers, Floats]:
-    """Count the changes of state between runs, and their dispersion over blocks.
+def _dispersion(counts: Integers, squares: Floats, edges: Integers) -> Floats:
+    """Return the dispersion of counts over blocks of time, at least 1.
 
-    With N events in blocks that hold the fractions w_b of the time, the dispersion is
+    With N events in blocks that hold the fractions w_b of the time, it is
     sum_b (c_b - N w_b)^2 / (N w_b) over the degrees of freedom: the variance over the mean
-    when blocks are equal.
+    when blocks are equal. `squares` are the sums of c_b^2 over the frames of the block.
     """
-    leave = runs.changes()
-    pair = runs.values[leave].astype(np.int64) * n_states + runs.values[leave + 1]
-    counts = np.bincount(pair, minlength=n_states**2)
-    dispersion = np.ones(n_states**2)
     n_blocks = len(edges) - 1
-    if n_blocks > 1 and len(pair):
-        weights = np.diff(edges) / edges[-1]
-        block = np.searchsorted(edges, runs.starts[leave + 1], side="right") - 1
-        cells, in_cell = np.unique(pair * n_blocks + block, return_counts=True)
-        squares = np.zeros(n_states**2)
-        np.add.at(squares, cells // n_blocks, in_cell**2 / weights[cells % n_blocks])
-        spread = (squares / np.maximum(counts, 1) - counts) / (n_blocks - 1)
-        dispersion = np.maximum(spread, 1.0)
-    return counts, dispersion
+    if n_blocks < 2:
+        return np.ones_like(squares)
+    spread = (squares * edges[-1] / np.maximum(counts, 1) - counts) / (n_blocks - 1)
+    dispersion: Floats = np.maximum(spread, 1.0)
+    return dispersion
 
 
 def _visits(states: States, source: int | Sequence[int], target: int | Sequence[int]) -> Runs:

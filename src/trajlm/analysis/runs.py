@@ -70,6 +70,13 @@ def encode_runs(trajectories: Sequence[npt.NDArray[Any]]) -> Runs:
     return Runs(values, starts, np.diff(starts, append=borders[-1]), trajectory, borders)
 
 
+def longest_run(trajectories: Sequence[npt.NDArray[Any]]) -> int:
+    """Return the number of frames of the longest stretch of one state."""
+    from trajlm.kernels.counting import longest_stay
+
+    return max(int(longest_stay(s)) for s in trajectories)
+
+
 def trajectory_borders(trajectories: Sequence[npt.NDArray[Any]]) -> Integers:
     """Return where each trajectory begins in the list, and the number of frames at the end."""
     lengths = np.fromiter((len(s) for s in trajectories), dtype=np.int64)

@@ -22,7 +22,7 @@ from trajlm.analysis import (
     mean_interval,
     populations,
 )
-from trajlm.analysis.runs import encode_runs
+from trajlm.analysis.runs import longest_run
 from trajlm.comparison import cut_alike
 from trajlm.data import IntArray, States
 from trajlm.models.base import SequenceModel
@@ -74,7 +74,7 @@ def yardstick(data: States, view: View, n_segments: int, lag: int = 1) -> Yardst
     )
     grouping = make_grouping(states, view, lag)
     grouped = grouping.apply(states)
-    longest = int(encode_runs(grouped.trajectories).lengths.max())
+    longest = longest_run(grouped.trajectories)
     transitions = committed_transitions(grouped, commit_times(longest), n_segments)
     return Yardstick(states, lag, grouping, transitions, floor(grouped, transitions.commit_times))
 
