@@ -157,7 +157,7 @@ def lane_blocks(
         return [DeviceBlock(model, starts, *own, 1.0 / temperature, first, gpu(device))]
     n_threads = n_threads or usable_cores()
     cuts = [*range(first, last, _block_size(n_own, n_threads)), last]
-    team = min(n_threads, usable_cores()) // max(1, len(cuts) - 1)
+    team = max(1, min(n_threads, usable_cores()) // max(1, len(cuts) - 1))
     return [
         LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, a, team)
         for a, b in pairwise(cuts)

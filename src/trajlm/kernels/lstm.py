@@ -27,10 +27,21 @@ NEVER = np.float32(-1e30)
 
 
 @inlined
-def step(states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: Packed, gates: F32) -> None:
+def step(
+    states: I64,
+    hidden: F32,
+    cell: F32,
+    inputs: F32,
+    recurrent: Packed,
+    gates: F32,
+    backwards: bool = False,
+) -> None:
     """Advance `hidden` and `cell`, both (lanes, L), in place by one input state a lane."""
     lanes, L = hidden.shape
-    add_to_looked_up(gates, 0, 4 * L, hidden, 0, L, L, recurrent, lanes, inputs, states, 0)
+    panels = 4 * L // PANEL
+    add_panels_to_looked_up(
+        0, panels, backwards, gates, 0, 4 * L, hidden, 0, L, L, recurrent, lanes, inputs, states, 0
+    )
     _advance_units(hidden, cell, gates)
 
 
@@ -90,7 +101,7 @@ def generate_lanes(
     gates, z = rows_on_lines(lanes, 4 * L), rows_on_lines(lanes, skip.shape[1])
     cumulative = np.empty(len(inputs))
     for t in range(out.shape[1]):
-        step(states, hidden, cell, inputs, recurrent, gates)
+        step(states, hidden, cell, inputs, recurrent, gates, t % 2 == 1)
         read_out(states, hidden, readout, skip, z)
         _sample(z, inverse_temperature, keys, np.uint64(first + t), cumulative, states)
         for lane in range(lanes):
