@@ -80,13 +80,12 @@ class Streams:
     def __iter__(self) -> Iterator[Window]:
         for step in range(self.n_steps):
             longest = int((self.pieces[step, :, 2] - self.pieces[step, :, 1]).max(initial=0))
-            inputs = np.zeros((longest, self.n_streams), np.int64)
-            targets = np.full((longest, self.n_streams), PADDING, np.int64)
-            for lane, (k, begin, end) in enumerate(self.pieces[step]):
-                s = self.trajectories[k]
-                inputs[: end - begin, lane] = s[begin:end]
-                targets[: end - begin, lane] = s[begin + 1 : end + 1]
-            yield Window(inputs, targets, self.fresh[step])
+            frames = np.full((self.n_streams, longest + 1), PADDING, np.int64)
+            for lane, (k, begin, end) in enumerate(self.pieces[step].tolist()):
+                frames[lane, : end - begin + 1] = self.trajectories[k][begin : end + 1]
+            # What is read behind the end of a piece does not matter, but must be a state.
+            inputs = np.maximum(frames[:, :-1], 0)
+            yield Window(inputs.T, frames[:, 1:].T, self.fresh[step])
 
 
 def choose_n_streams(states: States, window: int, largest: int) -> int:

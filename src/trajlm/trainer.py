@@ -108,8 +108,11 @@ class Trainer:
         self.network = build_network(training, settings, self.window, self.direction.both_ways)
         self.network.to(self.device)
         self.averaged = copy.deepcopy(self.network)
+        # To collect them from the layers anew would take longer than a step of the optimiser.
+        self.parameters = list(self.network.parameters())
+        self.averaged_parameters = list(self.averaged.parameters())
         self.optimizer = torch.optim.Adam(
-            self.network.parameters(),
+            self.parameters,
             lr=settings.learning_rate,
             fused=self.device.type in ("cpu", "cuda"),
         )
@@ -155,8 +158,6 @@ class Trainer:
 
     def _learn(self, streams: Streams, epoch: int) -> float:
         """Take one gradient step a window; return the nats a frame met on the way."""
-        import torch
-
         own = streams.part(self.processes.share(streams.n_streams))
         memory = self.network.initial_memory(own.n_streams)
         frames_a_step = streams.n_targets / streams.n_steps
@@ -166,7 +167,7 @@ class Trainer:
             self._set_learning_rate(steps_done / streams.n_steps)
             loss, memory = self._loss(self.network, window, memory, 1 / frames_a_step)
             loss = self.processes.sum_gradients(self.network, loss)
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+            self._clip()
             self.optimizer.step()
             horizon = 1 + self.settings.averaging * streams.n_steps
             self._average(1 / min(steps_done + 1, horizon))
@@ -188,13 +189,20 @@ class Trainer:
         of_all = self.processes.sum(torch.tensor(total, dtype=torch.float64, device=self.device))
         return float(of_all) / streams.n_targets
 
+    def _clip(self) -> None:
+        """Shorten the gradient to the largest norm."""
+        from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+        norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        if norm > self.settings.clip:
+            clip_grads_with_norm_(self.parameters, self.settings.clip, norm)
+
     def _average(self, weight: float) -> None:
         """Move the averaged weights towards the present ones by the share `weight`."""
         import torch
 
         with torch.no_grad():
-            pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
-            for mean, now in pairs:
+            for mean, now in zip(self.averaged_parameters, self.parameters, strict=True):
                 mean.lerp_(now, weight)
 
     def _loss(
