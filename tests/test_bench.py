@@ -11,7 +11,7 @@ from trajlm.bench.result import GPU, Size
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(work, "OPERATIONS", 1e5)
-    monkeypatch.setattr(work, "PLAIN_TOKENS", 3)
+    monkeypatch.setattr(work, "PLAIN_FRAMES", 3)
     monkeypatch.setattr(work, "WINDOWS", ((10**9, 3),))
     monkeypatch.setattr(work, "MARKOV_FRAMES", 2000)
     monkeypatch.setattr(work, "find_spec", lambda name: None)

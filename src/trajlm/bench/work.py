@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 # Multiplications and additions of one run: some tenths of a second each.
 OPERATIONS = 2e10
-PLAIN_TOKENS = 300
+# The loop that people write is slow: so many operations of one lane, and frames at most.
+PLAIN_OPERATIONS = 1e9
+PLAIN_FRAMES = 3000
 PLAIN_LANES = 512
 LANES = (16, 256, 4096)
 LONGER = 6
@@ -84,7 +86,8 @@ def generation(size: Size, cores: int) -> list[Work]:
 
     def plain(lanes: int, threads: int) -> float:
         torch.set_num_threads(threads)
-        steps = int(min(PLAIN_TOKENS, max(3, tokens / lanes)))
+        wanted = tokens / lanes if lanes > 1 else PLAIN_OPERATIONS / size.operations
+        steps = int(min(PLAIN_FRAMES, max(3, wanted)))
         memory = network.initial_memory(lanes)
         state = torch.zeros(1, lanes, dtype=torch.long)
         with torch.no_grad():
