@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from trajlm.analysis import (
     mean_first_passage_time,
     transition_path_times,
 )
+from trajlm.analysis.uncertainty import block_edges
 from trajlm.data import States
 from trajlm.errors import InputError
 
@@ -107,6 +108,44 @@ def test_dispersion_is_the_variance_over_the_mean_of_blocks(trajectories, n_bloc
         mean = np.maximum(by_block.mean(0), 1e-9)
         expected = np.maximum(by_block.var(0, ddof=1) / mean, 1)
         np.testing.assert_allclose(result.dispersion[0], expected)
+
+
+@given(TRAJECTORIES, st.integers(2, 9), st.integers(1, 4))
+def test_dispersion_over_blocks_that_begin_anywhere(trajectories, n_blocks, tau):
+    states = as_states([(s * 9)[:60] for s in trajectories])
+    result = committed_transitions(states, [1, tau + 1], n_blocks)
+    edges = block_edges(states, n_blocks)
+    by_block = np.zeros((len(edges) - 1, *result.counts[1].shape))
+    first = 0
+    for s in states:
+        for frame, i, j in commits_by_definition(s.tolist(), tau + 1):
+            by_block[np.searchsorted(edges, first + frame, side="right") - 1, i, j] += 1
+        first += len(s)
+    np.testing.assert_array_equal(by_block.sum(0), result.counts[1])
+    expected = by_block.sum(0) * (np.diff(edges) / edges[-1])[:, None, None]
+    squares = (by_block - expected) ** 2 / np.maximum(expected, 1e-9)
+    np.testing.assert_allclose(
+        result.dispersion[1], np.maximum(squares.sum(0) / (len(edges) - 2), 1)
+    )
+
+
+def commits_by_definition(trajectory, tau):
+    """First frame, state before and state of each committed change."""
+    runs, frame = [], 0
+    for state, group in groupby(trajectory):
+        length = len(list(group))
+        if length >= tau:
+            runs.append((frame, state))
+        frame += length
+    return [(t, i, j) for (_, i), (t, j) in pairwise(runs) if i != j]
+
+
+def test_many_states_of_which_few_are_seen():
+    trajectory = np.array([0, 7, 999, 7, 0] * 50)
+    result = committed_transitions(as_states([trajectory], n_states=1000), [1, 2], n_blocks=7)
+    seen = {(i, j): int(result.counts[0, i, j]) for i, j in np.argwhere(result.counts[0])}
+    assert seen == {(0, 7): 50, (7, 999): 50, (999, 7): 50, (7, 0): 50}
+    assert not (result.dispersion < 1).any()
 
 
 def test_rates_and_waiting_times_are_in_units_of_time():

@@ -1,5 +1,4 @@
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from scipy.stats import chi2, chisquare
 from trajlm import generate
 from trajlm.data import States, StateSpace
 from trajlm.errors import InputError
-from trajlm.generate import START_FRAMES, choose_starts
+from trajlm.generate import START_FRAMES, choose_starts, share_out
 from trajlm.kernels import lstm
 from trajlm.models.lstm import LSTMModel, LSTMWeights, step_tables
 from trajlm.models.network import LSTMNetwork, export_weights
@@ -160,26 +159,61 @@ def test_a_lane_is_the_same_whatever_lanes_run_beside_it():
 
 
 @pytest.mark.parametrize("hidden_dim", [192, 300])
-def test_threads_without_lanes_of_their_own_change_nothing(hidden_dim, monkeypatch):
+def test_threads_that_share_lanes_change_nothing(hidden_dim, monkeypatch):
     monkeypatch.setattr(generate, "usable_cores", lambda: 7)
+    # Three chunks, so that what they carry is taken up again.
+    monkeypatch.setattr(generate.LaneBlock, "chunk", 30)
     model = small_model(n_states=5, hidden_dim=hidden_dim)
-    alone = np.array(list(model.generate(70, 3, seed=1, n_threads=1)))
-    for n_lanes, n_threads in ((1, 7), (2, 7), (3, 7), (3, 2)):
+    alone = np.array(list(model.generate(70, 5, seed=1, n_threads=1)))
+    shares = set()
+    for n_lanes, n_threads in ((1, 7), (2, 7), (3, 7), (3, 2), (5, 2)):
+        shares.add(share_out(n_lanes, n_threads, hidden_dim))
         together = np.array(list(model.generate(70, n_lanes, seed=1, n_threads=n_threads)))
         np.testing.assert_array_equal(together, alone[:n_lanes])
+    assert {team for _, team in shares} >= {2, 3}
 
 
 def test_no_thread_waits_for_one_that_failed(monkeypatch):
-    def failing(rank, n_threads, arrivals, *rest):
-        if rank == 1:
+    compiled = lstm.generate_lanes
+
+    def failing(*arguments):
+        if arguments[-2] == 1:
             raise MemoryError
-        while arrivals[0] < n_threads:
-            time.sleep(0.001)
+        compiled(*arguments)
 
     monkeypatch.setattr(generate, "usable_cores", lambda: 3)
-    monkeypatch.setattr(lstm, "generate_together", failing)
-    with pytest.raises(MemoryError):
-        small_model(hidden_dim=192).generate(10, 1, n_threads=3)
+    model = small_model(hidden_dim=192)
+    (block,) = generate.lane_blocks(model, 1, 0, None, 1.0, 3)
+    block.advance(4)
+    before = {name: x.copy() for name, x in block.memory().items()}
+    with monkeypatch.context() as patch:
+        patch.setattr(lstm, "generate_lanes", failing)
+        with pytest.raises(MemoryError):
+            block.advance(10)
+    # As if nothing had been tried.
+    for name, x in block.memory().items():
+        np.testing.assert_array_equal(x, before[name])
+    (again,) = model.generate(14, 1, seed=0)
+    np.testing.assert_array_equal(block.advance(10)[0], again[4:])
+
+
+@pytest.mark.parametrize("hidden_dim", [64, 512])
+@pytest.mark.parametrize("n_threads", [1, 2, 16])
+def test_no_more_threads_work_than_there_are(hidden_dim, n_threads, monkeypatch):
+    monkeypatch.setattr(generate, "usable_cores", lambda: n_threads)
+    for n_lanes in (1, 2, 3, 4, 10, 16, 52, 60, 100, 4096):
+        size, team = share_out(n_lanes, n_threads, hidden_dim)
+        n_blocks = -(-n_lanes // size)
+        assert 1 <= size <= generate.BLOCK
+        assert team == 1 or n_blocks * team <= n_threads
+    assert share_out(4096, n_threads, hidden_dim)[0] >= 24
+
+
+def test_lanes_are_shared_out_evenly_in_whole_tiles_or_to_a_team():
+    assert share_out(10, 2, 64) == (5, 1)
+    assert share_out(4096, 1, 64) == (48, 1)
+    assert share_out(16, 2, 512) == (8, 1)
+    assert share_out(4, 2, 512) == (4, 2)
 
 
 def transitions_as_the_model_says(n_frames, n_lanes):

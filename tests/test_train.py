@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
+from trajlm import trainer
 from trajlm.data import States
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.estimator import LSTMEstimator
@@ -197,6 +199,30 @@ def test_held_out_share_is_of_frames_not_of_trajectories():
         kept, held = hold_out(long_one, 0.1, seed)
         assert held.n_frames == pytest.approx(0.1 * long_one.n_frames, rel=0.01)
         assert kept.n_frames + held.n_frames == long_one.n_frames
+
+
+@pytest.mark.parametrize("largest", [0.01, 1e6])
+def test_gradients_are_clipped_as_pytorch_does(largest, monkeypatch):
+    rng = np.random.default_rng(0)
+    data = States((rng.integers(0, 3, 4000),), 3)
+    clipped = []
+
+    def clip(self):
+        before = [p.grad.clone() for p in self.parameters]
+        found = original(self)
+        after = [p.grad.clone() for p in self.parameters]
+        clipped.append(any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)))
+        for parameter, gradient in zip(self.parameters, before, strict=True):
+            parameter.grad = gradient
+        torch.nn.utils.clip_grad_norm_(self.parameters, largest)
+        for parameter, gradient in zip(self.parameters, after, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient)
+        return found
+
+    original = trainer.Trainer._clip
+    monkeypatch.setattr(trainer.Trainer, "_clip", clip)
+    train(data, TrainingSettings(epochs=1, clip=largest, calibration=False, hidden_dim=8))
+    assert any(clipped) == (largest < 1)
 
 
 def test_a_training_that_diverges_says_so():

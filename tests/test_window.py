@@ -1,9 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numba
 import numpy as np
 import pytest
 import torch
 
-from trajlm.kernels import cell, product, simd
+from trajlm.kernels import cell, product, simd, team, training
 from trajlm.models.network import LSTMNetwork
 from trajlm.models.window import CHUNK, LSTMWindow
 from trajlm.streams import PADDING
@@ -67,6 +69,25 @@ def test_any_number_of_states_and_windows_of_any_length_in_turn(n_states):
         for name, wanted in plain.items():
             largest = wanted.abs().max().item()
             np.testing.assert_allclose(gradients[name], wanted, atol=5e-5 * largest, err_msg=name)
+
+
+def test_one_stream_longer_than_gradients_are_summed_at_once():
+    network = network_of(24)
+    data = window_of(24, 1, frames=training.ROWS_AT_ONCE + 45)
+    _, _, gradients = run(network, *data, LSTMWindow(1))
+    _, _, plain = run(network, *data, None)
+    for name, wanted in plain.items():
+        largest = wanted.abs().max().item()
+        np.testing.assert_allclose(gradients[name], wanted, atol=5e-5 * largest, err_msg=name)
+
+
+def test_an_object_that_served_another_size_begins_anew():
+    loops = LSTMWindow(1)
+    run(network_of(30), *window_of(30, 5), loops)
+    smaller, data = network_of(20), window_of(20, 5)
+    again, _, _ = run(smaller, *data, loops)
+    fresh, _, _ = run(smaller, *data, LSTMWindow(1))
+    assert again == fresh
 
 
 def test_gradients_are_scaled_and_take_the_place_of_those_before():
@@ -144,3 +165,22 @@ def test_outer_products_are_added_up():
     exact = out + a.astype(np.float64).T @ b
     product.add_outer_products(out, a, 0, 32, b, 0, 64, 40)
     np.testing.assert_allclose(out, exact, atol=2e-5)
+
+
+@numba.njit(nogil=True)
+def meet_often(arrivals, meetings):
+    for k in range(meetings):
+        team.wait_for_all(arrivals, 2 * (k + 1))
+
+
+def test_threads_meet_and_are_let_go():
+    arrivals = np.zeros(1, np.int64)
+    meet_often(np.array([team.DISMISSED]), 1)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: meet_often(arrivals, 1000), range(2)))
+        assert arrivals[0] == 2000
+        waiting = pool.submit(meet_often, arrivals, 10_000)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.05)
+        arrivals[0] = team.DISMISSED
+        waiting.result(timeout=60)

@@ -23,13 +23,15 @@ START_FRAMES = 1000
 N_STARTS = 256
 # Outside these, a temperature is a slip: 1/T or the logits over T leave single precision.
 TEMPERATURES = (1e-3, 1e3)
-# Padded L from which on threads that have no lanes of their own help with those of others: below,
-# they would meet more often than it is worth.
-SHARED_FROM = 192
 # Lanes that run as one matrix: enough that weights are read seldom, few enough for the cache.
 BLOCK = 48
-# Multiplications and additions of a block between two looks at the clock.
+# Padded L from which on several threads may share a block, at most one for so many units: they
+# meet once a frame, and the more they are the longer that takes beside the work of each.
+SHARED_FROM, UNITS_A_THREAD = 192, 64
+# Multiplications and additions of all lanes of a block between two looks at the clock.
 CHUNK_OPERATIONS = 20_000_000_000
+# Of a unit's gates and of a state that may be drawn, counted as these.
+UNIT_OPERATIONS, STATE_OPERATIONS = 100, 200
 # Number of a random stream that no frame uses.
 LAST = np.uint64(2**64 - 1)
 # What a lane carries from frame to frame.
@@ -155,32 +157,45 @@ def lane_blocks(
 
         own = chosen[first:last], keys[first:last]
         return [DeviceBlock(model, starts, *own, 1.0 / temperature, first, gpu(device))]
-    n_threads = n_threads or usable_cores()
-    cuts = [*range(first, last, _block_size(n_own, n_threads)), last]
-    team = max(1, min(n_threads, usable_cores()) // max(1, len(cuts) - 1))
+    threads = n_threads or usable_cores()
+    size, team = share_out(n_own, threads, model.tables.hidden_dim)
+    cuts = [*range(first, last, size), last]
     return [
         LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, a, team)
         for a, b in pairwise(cuts)
     ]
 
 
-def _block_size(n_lanes: int, n_threads: int) -> int:
-    """Return how many lanes run as one matrix: as many blocks for each thread, and whole tiles.
+def share_out(n_lanes: int, n_threads: int, hidden_dim: int) -> tuple[int, int]:
+    """Return how many lanes make a block and how many threads share one, for the least time.
 
-    Where both can't be, what takes less time: rows that fill no tile are multiplied alone, in
-    1.7 times the time of others.
+    The time of a frame is counted in lanes of a block that fills its tiles. Lanes left over from
+    the tiles take longer, as measured; and each block reads the weights.
     """
-    from trajlm.kernels.product import WHOLE
+    from trajlm.kernels.product import FEW, ROWS
 
-    rounds = max(1, -(-n_lanes // (BLOCK * n_threads)))
-    even = max(1, -(-n_lanes // (rounds * n_threads)))
-    whole = -(-even // WHOLE) * WHOLE
+    def seconds(size: int, team: int) -> float:
+        few, alone = divmod(size % ROWS, FEW)
+        product = size - size % ROWS + 1.5 * FEW * few + 3 * alone
+        # What threads do not share, each does for all lanes.
+        return 1 + product / team + (0.2 * size if team > 1 else 0)
 
-    def seconds(size: int) -> float:
-        rounds = -(-n_lanes // (size * n_threads))
-        return rounds * (size + 0.7 * (size % WHOLE))
+    def total(share: tuple[int, int]) -> float:
+        size, team = share
+        side_by_side = max(1, n_threads // team)
+        blocks, rest = divmod(n_lanes, size)
+        rounds, more = divmod(blocks, side_by_side)
+        left_over = seconds(rest, team) if rest and not more else 0.0
+        return (rounds + (more > 0)) * seconds(size, team) + left_over
 
-    return min(even, whole, key=seconds)
+    def team(size: int) -> int:
+        if hidden_dim < SHARED_FROM:
+            return 1
+        idle = min(n_threads, usable_cores()) // -(-n_lanes // size)
+        return max(1, min(idle, hidden_dim // UNITS_A_THREAD))
+
+    sizes = range(1, max(1, min(n_lanes, BLOCK)) + 1)
+    return min(((size, team(size)) for size in sizes), key=total)
 
 
 def run_blocks(
@@ -202,9 +217,12 @@ def run_blocks(
     """
     pool = ThreadPoolExecutor(n_threads or usable_cores())
 
+    # As many frames in each block, however many lanes it has: none is ahead after a round.
+    chunk = min((block.chunk for block in blocks), default=0)
+
     def make(block: Block) -> int:
         begin = block.made
-        states = block.advance(min(block.chunk, n_steps - begin))
+        states = block.advance(min(chunk, n_steps - begin))
         write(block.first, begin, states)
         return states.size
 
@@ -220,7 +238,18 @@ def run_blocks(
 
 
 class LaneBlock:
-    """Some neighbouring lanes, with the memory that they carry from chunk to chunk."""
+    """Some neighbouring lanes, with the memory that they carry from chunk to chunk.
+
+    Parameters
+    ----------
+    model, starts, keys, inverse_temperature
+        What is run, the stretch of data that each lane begins from, its random stream, and what
+        the logits are multiplied by.
+    first
+        The number of the first lane.
+    n_threads
+        How many threads work on them together; they need a core each.
+    """
 
     def __init__(
         self,
@@ -231,7 +260,7 @@ class LaneBlock:
         first: int,
         n_threads: int = 1,
     ) -> None:
-        from trajlm.kernels.arrays import on_lines
+        from trajlm.kernels.arrays import cache_aligned
 
         self.tables = model.tables
         self.starts = starts
@@ -239,20 +268,22 @@ class LaneBlock:
         self.inverse_temperature = np.float32(inverse_temperature)
         self.first = first
         self.n_lanes = len(keys)
-        self.n_threads = n_threads if self.tables.hidden_dim >= SHARED_FROM else 1
+        self.n_threads = n_threads
         self.made = 0
         self.dtype = smallest_unsigned(model.n_states)
         self.states = np.array([s[-1] for s in starts], dtype=np.int64)
-        self.hidden, self.cell = on_lines((2, len(starts), self.tables.hidden_dim))
+        self.hidden, self.cell = cache_aligned((2, len(starts), self.tables.hidden_dim))
 
     @property
     def chunk(self) -> int:
         """Frames to make between two looks at the clock: some tenths of a second."""
-        return max(16, CHUNK_OPERATIONS // (8 * self.tables.hidden_dim**2 * self.n_lanes))
+        (n_states, columns), L = self.tables.skip.shape, self.tables.hidden_dim
+        operations = 8 * L**2 + 2 * L * columns + UNIT_OPERATIONS * L + STATE_OPERATIONS * n_states
+        return int(max(16, CHUNK_OPERATIONS // (operations * self.n_lanes)))
 
     def advance(self, n_frames: int) -> IntArray:
         """Return the states of the next frames, shape (lanes, n_frames)."""
-        from trajlm.kernels.lstm import generate_lanes, read_lanes
+        from trajlm.kernels.lstm import read_lanes
 
         t = self.tables
         if self.made == 0:
@@ -263,39 +294,38 @@ class LaneBlock:
                 path[path_begin:] = start
             read_lanes(t.inputs, t.halved, paths, begins, self.hidden, self.cell)
         out = np.empty((len(self.states), n_frames), self.dtype)
-        carried = self.states, self.hidden, self.cell
-        if self.n_threads == 1:
-            generate_lanes(*self._weights(), *carried, *self._draws(), out)
-        else:
-            self._advance_together(carried, out)
+        for mine, carried in zip(self._carried(), self._generate(out), strict=True):
+            mine[:] = carried
         self.made += n_frames
         return out
 
-    def _weights(self) -> tuple[npt.NDArray[Any], ...]:
-        """Return what the compiled loops read."""
-        t = self.tables
-        return t.inputs, t.halved, t.readout, t.skip
+    def _carried(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return what the lanes carry, in the order of `CARRIED`."""
+        return self.states, self.hidden, self.cell
 
-    def _draws(self) -> tuple[np.float32, npt.NDArray[np.uint64], int]:
-        """Return what the compiled loops sample with."""
-        return self.inverse_temperature, self.keys, self.made
-
-    def _advance_together(self, carried: tuple[npt.NDArray[Any], ...], out: IntArray) -> None:
-        """Fill `out` on several threads; the first one carries on in place."""
-        from trajlm.kernels.arrays import on_lines
-        from trajlm.kernels.lstm import generate_together
+    def _generate(self, out: IntArray) -> tuple[npt.NDArray[Any], ...]:
+        """Fill `out`, on all threads of the block; return what the lanes carry then."""
+        from trajlm.kernels import lstm
+        from trajlm.kernels.arrays import cache_aligned
         from trajlm.kernels.team import DISMISSED
 
-        arrivals = np.zeros(1, np.int64)
-        gates = on_lines((2, self.n_lanes, 4 * self.tables.hidden_dim))
+        t = self.tables
+        arrivals = cache_aligned((1,), np.int64)
+        gates = cache_aligned((2, self.n_lanes, 4 * t.hidden_dim))
 
-        def work(rank: int) -> None:
-            own = [x if rank == 0 else x.copy() for x in (*carried, out)]
-            generate_together(
-                rank, self.n_threads, arrivals, gates,
-                *self._weights(), *own[:3], *self._draws(), own[3],
+        def work(rank: int) -> tuple[npt.NDArray[Any], ...]:
+            own = tuple(cache_aligned(x.shape, x.dtype) for x in self._carried())
+            for mine, x in zip(own, self._carried(), strict=True):
+                mine[:] = x
+            lstm.generate_lanes(
+                t.inputs, t.halved, t.readout, t.skip, *own,
+                self.inverse_temperature, self.keys, self.made,
+                out if rank == 0 else np.empty_like(out), gates, arrivals, rank, self.n_threads,
             )  # fmt: skip
+            return own
 
+        if self.n_threads == 1:
+            return work(0)
         with ThreadPoolExecutor(self.n_threads) as team:
             try:
                 works = [team.submit(work, rank) for rank in range(self.n_threads)]
@@ -305,6 +335,7 @@ class LaneBlock:
                 # Where one could not begin or failed, the others must not wait for it.
                 arrivals[0] = DISMISSED
                 raise
+        return works[0].result()
 
     def memory(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the lanes carry."""

@@ -85,13 +85,13 @@ def dwell_times(states: States, state: int) -> DwellTimes:
     """
     if not 0 <= state < states.n_states:
         raise InputError(f"there is no state {state}: the states are 0 to {states.n_states - 1}")
-    from trajlm.kernels.counting import count_stays, write_stays
+    from trajlm.kernels.counting import count_runs, write_runs
 
-    ends = np.cumsum([0, *(count_stays(s, state) for s in states)])
+    ends = np.cumsum([0, *(count_runs(s, state) for s in states)])
     durations = np.empty(ends[-1], np.int64)
     cut_at_start, cut_at_end = np.zeros((2, ends[-1]), np.bool_)
     for s, begin, end in zip(states, ends[:-1], ends[1:], strict=True):
-        write_stays(s, state, durations[begin:end])
+        write_runs(s, state, durations[begin:end])
         if begin < end:
             cut_at_start[begin] = s[0] == state
             cut_at_end[end - 1] = s[-1] == state

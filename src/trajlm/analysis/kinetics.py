@@ -161,9 +161,9 @@ def committed_transitions(
 ) -> CommittedTransitions:
     """Count the transitions between states that are held for at least a commit time.
 
-    Each trajectory is written as runs of equal states; runs shorter than the commit time are
-    dropped, neighbours of equal state merged, and the remaining neighbours i, j counted. At a
-    commit time of one frame these are all changes of state.
+    Of the runs of equal states in a trajectory those shorter than the commit time are dropped,
+    neighbours of equal state merged, and the remaining neighbours i, j counted. At a commit time
+    of one frame these are all changes of state.
 
     Parameters
     ----------
@@ -180,24 +180,24 @@ def committed_transitions(
     InputError
         Commit times that are not increasing whole numbers of at least 1.
     """
-    from trajlm.kernels.counting import close_block, count_committed
+    from trajlm.kernels.counting import close_blocks, count_committed
 
     times = _as_commit_times(commit_times)
     n = states.n_states
     edges = block_edges(states, n_blocks)
-    in_block, counts = np.zeros((2, len(times), n, n), dtype=np.int64)
-    squares = np.zeros((len(times), n, n))
-    block = np.zeros(1, np.int64)
+    counts, in_block, touched = np.zeros((3, len(times) * n * n), dtype=np.int64)
+    squares = np.zeros(len(times) * n * n)
+    block = np.zeros(2, np.int64)
     first = 0
     for s in states:
-        count_committed(s, first, times, edges, block, in_block, counts, squares)
+        count_committed(s, first, times, n, edges, block, in_block, touched, counts, squares)
         first += len(s)
-    while block[0] < len(edges) - 1:
-        close_block(edges, block, in_block, counts, squares)
+    close_blocks(edges, block, in_block, touched, counts, squares)
+    dispersion = _dispersion(counts, squares, edges)
     return CommittedTransitions(
         commit_times=times,
-        counts=counts,
-        dispersion=_dispersion(counts, squares, edges),
+        counts=counts.reshape(-1, n, n),
+        dispersion=dispersion.reshape(-1, n, n),
         time_in_state=states.counts(),
         total_frames=states.n_frames,
         dt=states.dt,

@@ -1,4 +1,4 @@
-"""Runs of equal states: the one encoding behind transitions, dwells and passages."""
+"""Runs of equal states."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Runs:
 def encode_runs(trajectories: Sequence[npt.NDArray[Any]]) -> Runs:
     """Write trajectories of shape (T,) as runs of equal values."""
     borders = trajectory_borders(trajectories)
-    # Trajectory by trajectory: long data is not copied, and may lie in a file.
+    # Trajectory by trajectory, so that long data is not copied.
     begins = [np.append(0, np.flatnonzero(s[1:] != s[:-1]) + 1) for s in trajectories]
     values = np.concatenate([s[b] for s, b in zip(trajectories, begins, strict=True)])
     numbers = np.arange(len(begins), dtype=np.int32)
@@ -72,9 +72,9 @@ def encode_runs(trajectories: Sequence[npt.NDArray[Any]]) -> Runs:
 
 def longest_run(trajectories: Sequence[npt.NDArray[Any]]) -> int:
     """Return the number of frames of the longest stretch of one state."""
-    from trajlm.kernels.counting import longest_stay
+    from trajlm.kernels import counting
 
-    return max(int(longest_stay(s)) for s in trajectories)
+    return max(int(counting.longest_run(s)) for s in trajectories)
 
 
 def trajectory_borders(trajectories: Sequence[npt.NDArray[Any]]) -> Integers:

@@ -1,4 +1,4 @@
-"""Counting stays and transitions in one pass over a trajectory, with no memory of its length."""
+"""Counting runs of equal states and transitions in one pass, with no memory of their number."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.kernels.arrays import I64
+from trajlm.kernels.compiled import inlined
+
 F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 Path = npt.NDArray[np.integer[Any]]
 
 
 @numba.njit(nogil=True, cache=True)
-def longest_stay(path: Path) -> int:
-    """Return the number of frames of the longest stay in one state."""
+def longest_run(path: Path) -> int:
+    """Return the number of frames of the longest run of one state."""
     longest = begin = 0
     for t in range(1, len(path) + 1):
         if t == len(path) or path[t] != path[begin]:
@@ -25,8 +27,8 @@ def longest_stay(path: Path) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def count_stays(path: Path, state: int) -> int:
-    """Return how many stays there are in a state."""
+def count_runs(path: Path, state: int) -> int:
+    """Return how many runs there are of a state."""
     n, inside = 0, False
     for now in path:
         n += now == state and not inside
@@ -35,17 +37,17 @@ def count_stays(path: Path, state: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def write_stays(path: Path, state: int, durations: I64) -> None:
-    """Write the number of frames of each stay in a state to `durations`, shape (stays,)."""
-    n, stay = 0, 0
+def write_runs(path: Path, state: int, durations: I64) -> None:
+    """Write the number of frames of each run of a state to `durations`, shape (runs,)."""
+    n, run = 0, 0
     for now in path:
         if now == state:
-            stay += 1
-        elif stay:
-            durations[n] = stay
-            n, stay = n + 1, 0
-    if stay:
-        durations[n] = stay
+            run += 1
+        elif run:
+            durations[n] = run
+            n, run = n + 1, 0
+    if run:
+        durations[n] = run
 
 
 @numba.njit(nogil=True, cache=True)
@@ -53,9 +55,11 @@ def count_committed(
     path: Path,
     first: int,
     times: I64,
+    n_states: int,
     edges: I64,
     block: I64,
     in_block: I64,
+    touched: I64,
     counts: I64,
     squares: F64,
 ) -> None:
@@ -72,11 +76,15 @@ def count_committed(
     edges
         Frames, counted over all trajectories, where blocks begin and end, shape (n_blocks + 1,).
     block
-        The present block, shape (1,), zero before the first trajectory.
+        The present block, and how many of its counts are above zero; shape (2,), zeros before the
+        first trajectory.
     in_block, counts
-        Transitions i -> j in the present block and in those before, shape (m, n, n).
+        Transitions i -> j in the present block and in those before, shape (m n n,) for all
+        commit times.
+    touched
+        Where `in_block` is above zero, shape (m n n,).
     squares
-        Of the blocks before, the sum of count^2 over frames, shape (m, n, n).
+        Of the blocks before, the sum of count^2 over frames, shape (m n n,).
     """
     kept = np.full(len(times), -1)
     begin = 0
@@ -84,26 +92,40 @@ def count_committed(
         if t < len(path) and path[t] == path[begin]:
             continue
         while first + begin >= edges[block[0] + 1]:
-            close_block(edges, block, in_block, counts, squares)
+            _close(edges, block, in_block, touched, counts, squares)
         state = np.int64(path[begin])
         for m in range(len(times)):
             if times[m] > t - begin:
                 break
             if kept[m] != state:
                 if kept[m] >= 0:
-                    in_block[m, kept[m], state] += 1
+                    cell = (m * n_states + kept[m]) * n_states + state
+                    if in_block[cell] == 0:
+                        touched[block[1]] = cell
+                        block[1] += 1
+                    in_block[cell] += 1
                 kept[m] = state
         begin = t
 
 
 @numba.njit(nogil=True, cache=True)
-def close_block(edges: I64, block: I64, in_block: I64, counts: I64, squares: F64) -> None:
+def close_blocks(
+    edges: I64, block: I64, in_block: I64, touched: I64, counts: I64, squares: F64
+) -> None:
+    """Add up what `count_committed` left of the last blocks."""
+    while block[0] < len(edges) - 1:
+        _close(edges, block, in_block, touched, counts, squares)
+
+
+@inlined
+def _close(edges: I64, block: I64, in_block: I64, touched: I64, counts: I64, squares: F64) -> None:
     """Add the counts of the present block to those of all, and go on to the next."""
     frames = edges[block[0] + 1] - edges[block[0]]
-    now, total, square = in_block.reshape(-1), counts.reshape(-1), squares.reshape(-1)
-    for k in range(len(now)):
-        if now[k]:
-            total[k] += now[k]
-            square[k] += now[k] ** 2 / frames
-            now[k] = 0
+    # Not all cells: with many states few of them are ever above zero.
+    for k in range(block[1]):
+        cell = touched[k]
+        counts[cell] += in_block[cell]
+        squares[cell] += in_block[cell] ** 2 / frames
+        in_block[cell] = 0
     block[0] += 1
+    block[1] = 0

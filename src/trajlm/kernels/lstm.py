@@ -15,44 +15,35 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.kernels.arrays import F32, I64, inlined, rows_on_lines
+from trajlm.kernels.arrays import F32, I64, aligned_rows
 from trajlm.kernels.cell import exp, tanh, unit
-from trajlm.kernels.product import PANEL, Packed, add_panels_to_looked_up, add_to_looked_up
+from trajlm.kernels.compiled import inlined
+from trajlm.kernels.product import Packed, add_panels_to_looked_up, add_to_looked_up
 from trajlm.kernels.random import uniform
 from trajlm.kernels.simd import WIDTH, largest, load, maximum, splat, store
-from trajlm.kernels.team import meet
+from trajlm.kernels.team import wait_for_all
+from trajlm.kernels.tile import PANEL
 
 # Logit of the states that only fill a panel.
 NEVER = np.float32(-1e30)
 
 
 @inlined
-def step(
-    states: I64,
-    hidden: F32,
-    cell: F32,
-    inputs: F32,
-    recurrent: Packed,
-    gates: F32,
-    backwards: bool = False,
-) -> None:
+def step(states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: Packed, gates: F32) -> None:
     """Advance `hidden` and `cell`, both (lanes, L), in place by one input state a lane."""
     lanes, L = hidden.shape
-    panels = 4 * L // PANEL
-    add_panels_to_looked_up(
-        0, panels, backwards, gates, 0, 4 * L, hidden, 0, L, L, recurrent, lanes, inputs, states, 0
-    )
-    _advance_units(hidden, cell, gates)
+    add_to_looked_up(gates, 0, 4 * L, hidden, 0, L, L, recurrent, lanes, inputs, states, 0)
+    _advance_units(hidden, cell, gates, 0)
 
 
 @inlined
-def _advance_units(hidden: F32, cell: F32, gates: F32) -> None:
-    """Advance `hidden` and `cell` by what the gates are before their nonlinearity."""
+def _advance_units(hidden: F32, cell: F32, gates: F32, first: int) -> None:
+    """Advance `hidden` and `cell` by the gates before their nonlinearity, from `first` on."""
     lanes, L = hidden.shape
     for lane in range(lanes):
         for k in range(0, L, WIDTH):
             at = lane * L + k
-            _, _, _, o, c = unit(gates, lane * 4 * L + k, L, load(cell, at))
+            _, _, _, o, c = unit(gates, first + lane * 4 * L + k, L, load(cell, at))
             store(cell, at, c)
             store(hidden, at, o * tanh(c))
 
@@ -91,72 +82,47 @@ def generate_lanes(
     keys: npt.NDArray[np.uint64],
     first: int,
     out: npt.NDArray[Any],
+    gates: F32,
+    arrivals: I64,
+    rank: int,
+    n_threads: int,
 ) -> None:
     """Write sampled states of some lanes to `out` (lanes, frames).
 
-    `states`, `hidden` and `cell` are carried in place; `first` is the number of states that these
-    lanes have made before, which is also the position in their random streams `keys`.
-    """
-    lanes, L = hidden.shape
-    gates, z = rows_on_lines(lanes, 4 * L), rows_on_lines(lanes, skip.shape[1])
-    cumulative = np.empty(len(inputs))
-    for t in range(out.shape[1]):
-        step(states, hidden, cell, inputs, recurrent, gates, t % 2 == 1)
-        read_out(states, hidden, readout, skip, z)
-        _sample(z, inverse_temperature, keys, np.uint64(first + t), cumulative, states)
-        for lane in range(lanes):
-            out[lane, t] = states[lane]
-
-
-@numba.njit(nogil=True, cache=True)
-def generate_together(
-    rank: int,
-    n_threads: int,
-    arrivals: I64,
-    gates: F32,
-    inputs: F32,
-    recurrent: Packed,
-    readout: F32,
-    skip: F32,
-    states: I64,
-    hidden: F32,
-    cell: F32,
-    inverse_temperature: np.float32,
-    keys: npt.NDArray[np.uint64],
-    first: int,
-    out: npt.NDArray[Any],
-) -> None:
-    """Do what `generate_lanes` does on some threads, each of which calls this.
-
-    They share the recurrent product; all else takes less time than a second meeting would, so
-    that each does it for itself and comes to the same.
+    Several threads may do so together, each of which calls this. They share the recurrent
+    product; all else takes less time than a second meeting would, so that each does it for itself
+    and comes to the same.
 
     Parameters
     ----------
+    states, hidden, cell
+        Carried in place; each thread has its own, and its own `out`.
+    first
+        States that these lanes have made before, which is also the position in their random
+        streams `keys`.
+    gates
+        Memory for all threads, shape (2, lanes, 4L): of this frame, and of the next, which the
+        fastest may fill while others still read. One thread uses the first half.
+    arrivals
+        The counter of the threads' meetings, zero at the beginning, shape (1,).
     rank, n_threads
         The number of this thread, from 0 on, and how many there are.
-    arrivals
-        The counter of their meetings, zero at the beginning, shape (1,).
-    gates
-        Shape (2, lanes, 4L), of all threads: one for this frame, and one for the next, that the
-        fastest may fill while others still read.
-    inputs, ..., out
-        As for `generate_lanes`; `states`, `hidden`, `cell` and `out` are this thread's own.
     """
     lanes, L = hidden.shape
-    n_panels = 4 * L // PANEL
-    begin, end = n_panels * rank // n_threads, n_panels * (rank + 1) // n_threads
-    z = rows_on_lines(lanes, skip.shape[1])
+    panels = 4 * L // PANEL
+    begin, end = panels * rank // n_threads, panels * (rank + 1) // n_threads
+    z = aligned_rows(lanes, skip.shape[1])
     cumulative = np.empty(len(inputs))
     for t in range(out.shape[1]):
-        now = gates[t % 2]
-        backwards = t % 2 == 1
+        odd = t % 2 == 1
+        now = lanes * 4 * L if odd and n_threads > 1 else 0
         add_panels_to_looked_up(
-            begin, end, backwards, now, 0, 4 * L, hidden, 0, L, L, recurrent, lanes,
+            begin, end, odd, gates, now, 4 * L, hidden, 0, L, L, recurrent, lanes,
             inputs, states, 0,
         )  # fmt: skip
-        meet(arrivals, (t + 1) * n_threads)
-        _advance_units(hidden, cell, now)
+        if n_threads > 1:
+            wait_for_all(arrivals, (t + 1) * n_threads)
+        _advance_units(hidden, cell, gates, now)
         read_out(states, hidden, readout, skip, z)
         _sample(z, inverse_temperature, keys, np.uint64(first + t), cumulative, states)
         for lane in range(lanes):
@@ -201,7 +167,7 @@ def read_lanes(
     Lane k begins, with cleared memory, at frame ``begins[k]``.
     """
     lanes, frames = paths.shape
-    gates = rows_on_lines(lanes, inputs.shape[1])
+    gates = aligned_rows(lanes, inputs.shape[1])
     states = np.empty(lanes, np.int64)
     for t in range(frames - 1):
         for lane in range(lanes):
@@ -228,9 +194,9 @@ def score_path(
     """Write ``ln Q(path[t+1] | path[0..t])`` for each t of one trajectory."""
     L = inputs.shape[1] // 4
     n_states = inputs.shape[0]
-    hidden, cell = rows_on_lines(1, L), rows_on_lines(1, L)
-    gates = rows_on_lines(1, 4 * L)
-    z = rows_on_lines(1, skip.shape[1])
+    hidden, cell = aligned_rows(1, L), aligned_rows(1, L)
+    gates = aligned_rows(1, 4 * L)
+    z = aligned_rows(1, skip.shape[1])
     states = np.empty(1, np.int64)
     for t in range(path.shape[0] - 1):
         states[0] = path[t]

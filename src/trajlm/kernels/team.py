@@ -15,7 +15,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from trajlm.kernels.arrays import I64, inlined
+from trajlm.kernels.arrays import I64
+from trajlm.kernels.compiled import inlined
 from trajlm.kernels.simd import address
 
 # What gives the core away is the system's, by name, so that compiled code can be kept on disk.
@@ -27,8 +28,8 @@ DISMISSED = 2**62
 
 
 @inlined
-def meet(arrivals: I64, expected: int) -> None:
-    """Wait until `expected` arrivals were counted, this one among them, since the first meeting."""
+def wait_for_all(arrivals: I64, expected: int) -> None:
+    """Wait until `expected` arrivals were counted since the first meeting, this one among them."""
     _count_in(arrivals)
     looks = 0
     while _counted(arrivals) < expected:

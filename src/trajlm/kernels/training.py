@@ -11,15 +11,16 @@ import math
 import numba
 import numpy as np
 
-from trajlm.kernels.arrays import F32, I64, inlined, rows_on_lines
+from trajlm.kernels.arrays import F32, I64, aligned_rows
 from trajlm.kernels.cell import SMALLEST, tanh, unit
+from trajlm.kernels.compiled import inlined
 from trajlm.kernels.lstm import exponentials
 from trajlm.kernels.product import add_outer_products, add_packed_product, add_to_looked_up
 from trajlm.kernels.simd import WIDTH, fma, load, prefetch, splat, store, total
 
 ZERO, ONE = np.float32(0), np.float32(1)
 # Rows that the weights' gradients sum at a time, while they are in the nearest cache.
-BLOCK = 128
+ROWS_AT_ONCE = 128
 
 
 @numba.njit(nogil=True, cache=True)
@@ -63,7 +64,7 @@ def forward(
     window, streams = states.shape
     n_states, (L, columns) = len(skip), (hidden.shape[2], len(bias))
     nats = 0.0
-    after, which = logits.reshape(-1, columns), states.reshape(-1)
+    logit_rows, row_numbers = logits.reshape(-1, columns), states.reshape(-1)
     flat_logits, flat_skip = logits.reshape(-1), skip.reshape(-1)
     for t in range(window):
         first = t * streams
@@ -74,7 +75,7 @@ def forward(
             add_row(flat_logits, row, flat_skip, states[t, s] * n_states, n_states)
         add_to_looked_up(
             gates, first * 4 * L, 4 * L, hidden, first * L, L, L, recurrent, streams,
-            inputs, which, first,
+            inputs, row_numbers, first,
         )  # fmt: skip
         for row in range(first, first + streams):
             for k in range(0, L, WIDTH):
@@ -93,7 +94,7 @@ def forward(
             logits, first * columns, columns, hidden, (first + streams) * L, L, L, readout, streams
         )
         for s in range(streams):
-            nats += _nats(after, first + s, targets[t, s], scale)
+            nats += _nats(logit_rows, first + s, targets[t, s], scale)
     return nats
 
 
@@ -128,9 +129,9 @@ def backward(
     cell: F32,
     gates: F32,
     logits: F32,
-    by_inputs: F32,
-    by_recurrent: F32,
-    by_readout: F32,
+    grad_inputs: F32,
+    grad_recurrent: F32,
+    grad_readout: F32,
 ) -> None:
     """Turn `gates` into the gradient by the gates before their nonlinearity, and add up others.
 
@@ -142,19 +143,19 @@ def backward(
         The transposed weights (4L, L) and (n_states, L), packed.
     hidden, cell, gates, logits
         As `forward` left them.
-    by_inputs
+    grad_inputs
         The gradient by what the states add to the gates, shape (n_states, 4L).
-    by_recurrent, by_readout
+    grad_recurrent, grad_readout
         Those by the recurrent weights (L, 4L) and the read-out (L, padded n_states). Without
         rows, they are left to the library, which is faster for large matrices.
     """
     window, streams, columns = logits.shape
-    n_states, L = len(by_inputs), cell.shape[2]
-    dh, dc = rows_on_lines(streams, L), rows_on_lines(streams, L)
-    flat_inputs, flat_gates = by_inputs.reshape(-1), gates.reshape(-1)
+    n_states, L = len(grad_inputs), cell.shape[2]
+    dh, dc = aligned_rows(streams, L), aligned_rows(streams, L)
+    flat_inputs, flat_gates = grad_inputs.reshape(-1), gates.reshape(-1)
     end = window
     while end > 0:
-        begin = max(0, end - max(1, BLOCK // streams))
+        begin = max(0, end - max(1, ROWS_AT_ONCE // streams))
         for t in range(end - 1, begin - 1, -1):
             first = t * streams
             add_packed_product(
@@ -164,11 +165,11 @@ def backward(
             for s in range(streams):
                 add_row(flat_inputs, states[t, s] * 4 * L, flat_gates, (first + s) * 4 * L, 4 * L)
             add_packed_product(dh, 0, L, gates, first * 4 * L, 4 * L, 4 * L, recurrent, streams)
-        if len(by_recurrent):
+        if len(grad_recurrent):
             now, after, rows = begin * streams, (begin + 1) * streams, (end - begin) * streams
-            add_outer_products(by_recurrent, hidden, now * L, L, gates, now * 4 * L, 4 * L, rows)
+            add_outer_products(grad_recurrent, hidden, now * L, L, gates, now * 4 * L, 4 * L, rows)
             add_outer_products(
-                by_readout, hidden, after * L, L, logits, now * columns, columns, rows
+                grad_readout, hidden, after * L, L, logits, now * columns, columns, rows
             )
         end = begin
 
@@ -196,14 +197,14 @@ def _gate_gradients(first: int, dh: F32, dc: F32, cell: F32, gates: F32) -> None
 
 
 @numba.njit(nogil=True, cache=True)
-def add_by_state(states: I64, logits: F32, by_skip: F32) -> None:
-    """Add each row of `logits` (window, streams, columns) to the row of `by_skip` of its state.
+def add_by_state(states: I64, logits: F32, grad_skip: F32) -> None:
+    """Add each row of `logits` (window, streams, columns) to the row of `grad_skip` of its state.
 
     The last columns, which only fill a panel, are left out.
     """
     window, streams, columns = logits.shape
-    wanted = by_skip.shape[1]
-    flat_skip, flat_logits = by_skip.reshape(-1), logits.reshape(-1)
+    wanted = grad_skip.shape[1]
+    flat_skip, flat_logits = grad_skip.reshape(-1), logits.reshape(-1)
     for t in range(window):
         for s in range(streams):
             row = (t * streams + s) * columns

@@ -103,16 +103,17 @@ HALF_FROM = 384
 
 def step_tables(weights: LSTMWeights, half_from: int = HALF_FROM) -> StepTables:
     """Fold embedding, input weights and biases into tables of n_states rows."""
-    from trajlm.kernels.arrays import on_lines
+    from trajlm.kernels.arrays import cache_aligned
     from trajlm.kernels.lstm import NEVER
-    from trajlm.kernels.product import PANEL, halved, packed
+    from trajlm.kernels.product import halved, packed
     from trajlm.kernels.simd import HAS_HALF, WIDTH
+    from trajlm.kernels.tile import PANEL
 
     n, L = weights.readout.shape
     padded, columns = -(-L // WIDTH) * WIDTH, -(-n // PANEL) * PANEL
 
     def pad_gates(x: F32) -> F32:
-        out = on_lines((len(x), 4, padded))
+        out = cache_aligned((len(x), 4, padded))
         out[:, :, :L] = x.reshape(len(x), 4, L)
         return out.reshape(len(x), 4 * padded)
 
@@ -120,7 +121,7 @@ def step_tables(weights: LSTMWeights, half_from: int = HALF_FROM) -> StepTables:
     square[:L] = pad_gates(weights.recurrent_weights.T)
     readout = np.zeros((padded, columns), np.float32)
     readout[:L, :n] = weights.readout.T
-    skip = on_lines((n, columns))
+    skip = cache_aligned((n, columns))
     skip[:, n:] = NEVER
     skip[:, :n] = weights.skip + weights.readout_bias
     recurrent = packed(square)

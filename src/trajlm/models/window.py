@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from trajlm.kernels import training
-from trajlm.kernels.arrays import F32, I64, on_lines
+from trajlm.kernels.arrays import F32, I64, cache_aligned
 from trajlm.kernels.lstm import NEVER
-from trajlm.kernels.product import PANEL, packed
+from trajlm.kernels.product import packed
+from trajlm.kernels.tile import PANEL
 
 GATES = 4
 # Streams that go forward and backward together, so that what they leave is still in the cache.
@@ -77,9 +78,10 @@ class _Tables:
     """
 
     def __init__(self, n_states: int, L: int) -> None:
+        self.sizes = n_states, L
         self.units, self.columns = -(-L // PANEL) * PANEL, -(-n_states // PANEL) * PANEL
-        self.inputs = on_lines((n_states, GATES * self.units))
-        self.bias = on_lines((self.columns,))
+        self.inputs = cache_aligned((n_states, GATES * self.units))
+        self.bias = cache_aligned((self.columns,))
         self.bias[n_states:] = NEVER
         self._square = np.zeros((GATES * self.units, self.units), np.float32)
         self._out = np.zeros((self.columns, self.units), np.float32)
@@ -99,15 +101,15 @@ class _Tables:
         packed(self._out[:n_states], self.readout_back)
 
 
-class _Room:
+class _Workspace:
     """Memory that a part works in; fresh one each time would cost a tenth."""
 
     def __init__(self, frames: int, streams: int, tables: _Tables) -> None:
         self.frames = frames
         # Units that only fill a panel stay zero before the first frame.
-        self.hidden, self.cell = on_lines((2, frames + 1, streams, tables.units))
-        self.gates = on_lines((frames, streams, GATES * tables.units))
-        self.logits = on_lines((frames, streams, tables.columns))
+        self.hidden, self.cell = cache_aligned((2, frames + 1, streams, tables.units))
+        self.gates = cache_aligned((frames, streams, GATES * tables.units))
+        self.logits = cache_aligned((frames, streams, tables.columns))
 
     def first(self, frames: int) -> tuple[F32, F32, F32, F32]:
         """Return the arrays for a window: hidden, cell, gates and logits."""
@@ -133,7 +135,7 @@ class _Part:
         What the streams read, shape (window, streams).
     logits
         Gradient by the logits, shape (window, streams, padded n_states).
-    room
+    workspace
         The memory that `logits` lie in.
     """
 
@@ -141,11 +143,11 @@ class _Part:
     gradients: tuple[F32, ...]
     states: I64
     logits: F32
-    room: _Room
+    workspace: _Workspace
 
 
 class LSTMWindow:
-    """Runs a language model over windows of states; one object serves one size of network.
+    """Runs a language model over windows of states, with memory kept for networks of one size.
 
     Parameters
     ----------
@@ -158,7 +160,7 @@ class LSTMWindow:
         self._n_threads = n_threads
         self._pool = ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,))
         self._tables: _Tables | None = None
-        self._spare: dict[int, list[_Room]] = {}
+        self._spare: dict[int, list[_Workspace]] = {}
 
     def __call__(
         self,
@@ -181,7 +183,9 @@ class LSTMWindow:
         scale
             The gradients are those of the nats times this; None: nothing is learned.
         """
-        tables = self._tables = self._tables or _Tables(*weights.readout.shape)
+        if self._tables is None or self._tables.sizes != weights.readout.shape:
+            self._tables, self._spare = _Tables(*weights.readout.shape), {}
+        tables = self._tables
         tables.read(weights)
         after = np.empty_like(memory)
 
@@ -194,19 +198,21 @@ class LSTMWindow:
         nats = 0.0
         sums: tuple[F32, ...] = ()
         # With many states the skip is the largest by far: it has one sum, and no part its own.
-        by_skip = None if scale is None else np.zeros_like(weights.skip)
+        grad_skip = None if scale is None else np.zeros_like(weights.skip)
         # As many at a time as threads run, so that no more gradients are kept; and summed in
         # their order, so that the sums are the same for any number of threads.
         for first in range(0, len(cuts), self._n_threads):
             for found in self._map(part, cuts[first : first + self._n_threads]):
                 nats += found.nats
-                for total, more in zip(sums, found.gradients, strict=False):
-                    total += more
-                sums = sums or found.gradients
-                if by_skip is not None:
-                    training.add_by_state(found.states, found.logits, by_skip)
-                self._spare.setdefault(found.logits.shape[1], []).append(found.room)
-        gradients = None if by_skip is None else _unpadded(sums, by_skip, weights.readout.shape[1])
+                if sums:
+                    for total, more in zip(sums, found.gradients, strict=True):
+                        total += more
+                else:
+                    sums = found.gradients
+                if grad_skip is not None:
+                    training.add_by_state(found.states, found.logits, grad_skip)
+                self._spare.setdefault(found.logits.shape[1], []).append(found.workspace)
+        gradients = None if grad_skip is None else _unpadded(sums, grad_skip, memory.shape[2])
         return WindowResult(nats, after, gradients)
 
     def _part(
@@ -220,9 +226,10 @@ class LSTMWindow:
         scale: float | None,
     ) -> _Part:
         """Return what some streams give, and write their memory `after` the window."""
-        (frames, streams), L, t = states.shape, memory.shape[2], tables
-        room = self._room(frames, streams, tables)
-        hidden, cell, gates, logits = room.first(frames)
+        (frames, streams), L = states.shape, memory.shape[2]
+        t = tables
+        workspace = self._workspace(frames, streams, tables)
+        hidden, cell, gates, logits = workspace.first(frames)
         hidden[0, :, :L], cell[0, :, :L] = memory
         nats = training.forward(
             states, targets, t.inputs, t.recurrent, t.readout, t.bias, skip,
@@ -230,27 +237,27 @@ class LSTMWindow:
         )  # fmt: skip
         after[0], after[1] = hidden[-1, :, :L], cell[-1, :, :L]
         if scale is None:
-            return _Part(nats, (), states, logits, room)
+            return _Part(nats, (), states, logits, workspace)
         small = t.units if t.units <= SMALL else 0
-        by_inputs = on_lines(t.inputs.shape)
-        by_recurrent = on_lines((small, GATES * t.units))
-        by_readout = on_lines((small, t.columns))
+        grad_inputs = cache_aligned(t.inputs.shape)
+        grad_recurrent = cache_aligned((small, GATES * t.units))
+        grad_readout = cache_aligned((small, t.columns))
         training.backward(
             states, t.recurrent_back, t.readout_back, hidden, cell, gates, logits,
-            by_inputs, by_recurrent, by_readout,
+            grad_inputs, grad_recurrent, grad_readout,
         )  # fmt: skip
-        if small:
-            return _Part(nats, (by_inputs, by_recurrent.T, by_readout.T), states, logits, room)
-        products = _product(gates, hidden[:-1]), _product(logits, hidden[1:])
-        return _Part(nats, (by_inputs, *products), states, logits, room)
+        products = grad_recurrent.T, grad_readout.T
+        if not small:
+            products = _product(gates, hidden[:-1]), _product(logits, hidden[1:])
+        return _Part(nats, (grad_inputs, *products), states, logits, workspace)
 
-    def _room(self, frames: int, streams: int, tables: _Tables) -> _Room:
+    def _workspace(self, frames: int, streams: int, tables: _Tables) -> _Workspace:
         """Return memory for so many frames, of a part that is done if there is one."""
         try:
-            room = self._spare[streams].pop()
+            workspace = self._spare[streams].pop()
         except (KeyError, IndexError):
-            return _Room(frames, streams, tables)
-        return room if frames <= room.frames else _Room(frames, streams, tables)
+            return _Workspace(frames, streams, tables)
+        return workspace if frames <= workspace.frames else _Workspace(frames, streams, tables)
 
     def _map(
         self, part: Callable[[tuple[int, int]], _Part], cuts: list[tuple[int, int]]
@@ -265,10 +272,10 @@ def _product(rows: F32, hidden: F32) -> F32:
     return product
 
 
-def _unpadded(sums: tuple[F32, ...], by_skip: F32, L: int) -> WindowWeights:
+def _unpadded(sums: tuple[F32, ...], grad_skip: F32, L: int) -> WindowWeights:
     """Return the gradients without units and states that only fill panels."""
     table, recurrent, readout = sums
-    n_states, units = len(by_skip), recurrent.shape[1]
+    n_states, units = len(grad_skip), recurrent.shape[1]
     return WindowWeights(
         table.reshape(n_states, GATES, units)[:, :, :L].reshape(n_states, GATES * L),
         np.ascontiguousarray(
@@ -276,6 +283,6 @@ def _unpadded(sums: tuple[F32, ...], by_skip: F32, L: int) -> WindowWeights:
         ),
         np.ascontiguousarray(readout[:n_states, :L]),
         # The bias is added to the logits whatever the state is.
-        by_skip.sum(axis=0),
-        by_skip,
+        grad_skip.sum(axis=0),
+        grad_skip,
     )

@@ -1,0 +1,151 @@
+"""The tile of a matrix product that stays in registers, written as the compiler's vector code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from trajlm.kernels.simd import (
+    VECTOR,
+    WIDTH,
+    address,
+    load_half_vector,
+    load_vector,
+    multiply_add,
+    splat_vector,
+    store_vector,
+)
+
+# Columns that are packed together.
+PANEL = 32
+
+
+def tile(rows: int, panels: int = 1) -> Any:
+    """Return the compiled product of `rows` rows of a and neighbouring panels of b.
+
+    The function takes, each with the element where its memory is read from and the steps in it:
+    ``out, first, to the next row; a, first, to the next row, in depth; b, first, in depth, to the
+    next panel; depth; table, row length, column, row_numbers, first``. The type of b tells its
+    precision: float32, or half in a uint16. The product is added to what is in `out`; or where
+    there is a table, to its rows from `column` on, row r to row ``row_numbers[first + r]``. Those
+    are read last, since a lane that is alone does not know its state earlier.
+    """
+
+    @intrinsic
+    def multiply(
+        typingctx: Any, out: Any, out0: Any, out_row: Any, a: Any, a0: Any, a_row: Any, a_step: Any,
+        b: Any, b0: Any, b_step: Any, b_panel: Any, depth: Any,
+        table: Any, table_row: Any, column: Any, row_numbers: Any, first: Any,
+    ) -> Any:  # fmt: skip
+        looked_up = isinstance(table, types.Array)
+        load_b = load_vector if b.dtype == types.float32 else load_half_vector
+
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            out, out0, out_row, a, a0, a_row, a_step, b, b0, b_step, b_panel, depth = args[:12]
+            n_columns = panels * PANEL
+            out = address(context, builder, sig.args[0], out, out0)
+            places = _places(builder, out, _multiples(builder, out_row, rows), n_columns)
+            a = address(context, builder, sig.args[3], a, a0)
+            a_rows = [builder.gep(a, [step]) for step in _multiples(builder, a_row, rows)]
+            b = address(context, builder, sig.args[7], b, b0)
+            if looked_up:
+                zero = ir.Constant(VECTOR, [0.0] * WIDTH)
+                sums = [[zero for _ in row] for row in places]
+            else:
+                sums = [[load_vector(builder, p) for p in row] for row in places]
+            sums = _over_depth(builder, sums, depth, a_rows, a_step, b, b_step, b_panel, load_b)
+            if looked_up:
+                table, table_row, column, row_numbers, first = args[12:]
+                table = address(context, builder, sig.args[12], table, column)
+                numbers = address(context, builder, sig.args[15], row_numbers, first)
+                steps = [
+                    builder.mul(table_row, builder.load(builder.gep(numbers, [depth.type(r)])))
+                    for r in range(rows)
+                ]
+                starts = _places(builder, table, steps, n_columns)
+                for row, start_row in zip(sums, starts, strict=True):
+                    for v, start in enumerate(start_row):
+                        row[v] = builder.fadd(row[v], load_vector(builder, start))
+            for place_row, row in zip(places, sums, strict=True):
+                for place, value in zip(place_row, row, strict=True):
+                    store_vector(builder, value, place)
+            return context.get_dummy_value()
+
+        n = types.intp
+        kinds = out, n, n, a, n, n, n, b, n, n, n, n, table, n, n, row_numbers, n
+        return types.void(*kinds), codegen
+
+    return multiply
+
+
+def _over_depth(
+    builder: Any,
+    sums: list[list[Any]],
+    depth: Any,
+    a_rows: list[Any],
+    a_step: Any,
+    b: Any,
+    b_step: Any,
+    b_panel: Any,
+    load_b: Callable[[Any, Any], Any],
+) -> list[list[Any]]:
+    """Emit the loop over the depth of the product; return the sums after it."""
+    before = builder.block
+    loop, done = builder.append_basic_block("depth"), builder.append_basic_block("done")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k = _carried(builder, depth.type(0), before)
+    held = [[_carried(builder, x, before) for x in row] for row in sums]
+    a_depth, b_row = builder.mul(k, a_step), builder.gep(b, [builder.mul(k, b_step)])
+
+    @cache
+    def factor(r: int) -> Any:
+        return splat_vector(builder, builder.load(builder.gep(a_rows[r], [a_depth]), align=4))
+
+    @cache
+    def column(v: int) -> Any:
+        panel, first = divmod(v * WIDTH, PANEL)
+        at = builder.add(builder.mul(b_panel, depth.type(panel)), depth.type(first))
+        return load_b(builder, builder.gep(b_row, [at]))
+
+    # Each is loaded when it is first used, and of the larger number of them only one is held at
+    # a time: with all loaded at once, sums would leave the registers.
+    n_rows, n_vectors = len(sums), len(sums[0])
+    order = [(r, v) for r in range(n_rows) for v in range(n_vectors)]
+    if n_rows < n_vectors:
+        order.sort(key=lambda pair: pair[1])
+    after: list[list[Any]] = [[None] * n_vectors for _ in sums]
+    for r, v in order:
+        after[r][v] = multiply_add(builder, factor(r), column(v), held[r][v])
+        held[r][v].add_incoming(after[r][v], loop)
+    k_next = builder.add(k, depth.type(1))
+    k.add_incoming(k_next, loop)
+    builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, done)
+    builder.position_at_end(done)
+    return after
+
+
+def _multiples(builder: Any, step: Any, n: int) -> list[Any]:
+    """Return 0, 1, ... times a step."""
+    return [builder.mul(step, step.type(k)) for k in range(n)]
+
+
+def _places(builder: Any, first: Any, steps: list[Any], columns: int) -> list[list[Any]]:
+    """Return the pointers to the vectors of rows that begin some steps after `first`."""
+    starts = [builder.gep(first, [step]) for step in steps]
+    return [
+        [builder.gep(p, [step.type(v)]) for v in range(0, columns, WIDTH)]
+        for p, step in zip(starts, steps, strict=True)
+    ]
+
+
+def _carried(builder: Any, value: ir.Value, block: Any) -> Any:
+    """Return the value that a loop carries, `value` when it comes from `block`."""
+    phi = builder.phi(value.type)
+    phi.add_incoming(value, block)
+    return phi
