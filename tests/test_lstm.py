@@ -214,6 +214,8 @@ def test_lanes_are_shared_out_evenly_in_whole_tiles_or_to_a_team():
     assert share_out(4096, 1, 64) == (48, 1)
     assert share_out(16, 2, 512) == (8, 1)
     assert share_out(4, 2, 512) == (4, 2)
+    # One of several processes may have no lane.
+    assert share_out(0, 2, 512)[0] == 1
 
 
 def transitions_as_the_model_says(n_frames, n_lanes):

@@ -191,7 +191,7 @@ def share_out(n_lanes: int, n_threads: int, hidden_dim: int) -> tuple[int, int]:
     def team(size: int) -> int:
         if hidden_dim < SHARED_FROM:
             return 1
-        idle = min(n_threads, usable_cores()) // -(-n_lanes // size)
+        idle = min(n_threads, usable_cores()) // max(1, -(-n_lanes // size))
         return max(1, min(idle, hidden_dim // UNITS_A_THREAD))
 
     sizes = range(1, max(1, min(n_lanes, BLOCK)) + 1)

@@ -191,11 +191,13 @@ class Trainer:
 
     def _clip(self) -> None:
         """Shorten the gradient to the largest norm."""
-        from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+        import torch
 
-        norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = float(torch.cat([g.flatten() for g in gradients]).norm())
         if norm > self.settings.clip:
-            clip_grads_with_norm_(self.parameters, self.settings.clip, norm)
+            for gradient in gradients:
+                gradient.mul_(self.settings.clip / norm)
 
     def _average(self, weight: float) -> None:
         """Move the averaged weights towards the present ones by the share `weight`."""

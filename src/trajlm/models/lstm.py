@@ -225,7 +225,8 @@ class LSTMModel(SequenceModel):
         temperature
             Divides the logits; 1 is the learned distribution.
         n_threads
-            Threads that share the lanes; all cores when None. Of the processor only.
+            Threads that share the lanes, or where lanes are few the product of each (from L = 192
+            on); all cores when None. Of the processor only.
         device
             ``cpu``, or a GPU such as ``cuda``: worth it for thousands of lanes. A GPU gives the
             lanes of the processor but for rounding, after which two lanes go their own ways.

@@ -158,7 +158,9 @@ class LSTMWindow:
 
     def __init__(self, n_threads: int) -> None:
         self._n_threads = n_threads
-        self._pool = ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,))
+        self._pool = ThreadPoolExecutor(
+            max(1, n_threads - 1), initializer=torch.set_num_threads, initargs=(1,)
+        )
         self._tables: _Tables | None = None
         self._spare: dict[int, list[_Workspace]] = {}
 
@@ -262,7 +264,9 @@ class LSTMWindow:
     def _map(
         self, part: Callable[[tuple[int, int]], _Part], cuts: list[tuple[int, int]]
     ) -> Iterable[_Part]:
-        return map(part, cuts) if len(cuts) == 1 else self._pool.map(part, cuts)
+        """Run some parts side by side, the first one on this thread."""
+        others = [self._pool.submit(part, ends) for ends in cuts[1:]]
+        return [part(cuts[0]), *(other.result() for other in others)]
 
 
 def _product(rows: F32, hidden: F32) -> F32:
