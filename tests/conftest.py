@@ -1,8 +1,11 @@
 """Shared set-up of the tests."""
 
 import os
+from pathlib import Path
 
 from hypothesis import settings
+
+import trajlm
 
 # Several test processes run side by side: more threads each would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -10,3 +13,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A property is right or wrong, however busy the machine and whatever is compiled on first use.
 settings.register_profile("trajlm", deadline=None)
 settings.load_profile("trajlm")
+
+
+def pytest_configure(config):
+    """Clear compiled kernels that are older than a kernel: numba looks at one file only."""
+    if hasattr(config, "workerinput"):
+        return
+    kernels = Path(trajlm.__file__).parent / "kernels"
+    compiled = list((kernels / "__pycache__").glob("*.nb[ic]"))
+    changed = max(path.stat().st_mtime for path in kernels.glob("*.py"))
+    if any(path.stat().st_mtime < changed for path in compiled):
+        for path in compiled:
+            path.unlink()
