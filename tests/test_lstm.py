@@ -9,7 +9,7 @@ from trajlm import generate
 from trajlm.data import States, StateSpace
 from trajlm.errors import InputError
 from trajlm.generate import START_FRAMES, choose_starts, share_out
-from trajlm.kernels import lstm
+from trajlm.kernels import lstm, simd
 from trajlm.models.lstm import LSTMModel, LSTMWeights, step_tables
 from trajlm.models.network import LSTMNetwork, export_weights
 
@@ -170,7 +170,7 @@ def test_threads_that_share_lanes_change_nothing(hidden_dim, monkeypatch):
         shares.add(share_out(n_lanes, n_threads, hidden_dim))
         together = np.array(list(model.generate(70, n_lanes, seed=1, n_threads=n_threads)))
         np.testing.assert_array_equal(together, alone[:n_lanes])
-    assert {team for _, team in shares} >= {2, 3}
+    assert max(team for _, team in shares) > 1
 
 
 def test_no_thread_waits_for_one_that_failed(monkeypatch):
@@ -206,16 +206,17 @@ def test_no_more_threads_work_than_there_are(hidden_dim, n_threads, monkeypatch)
         n_blocks = -(-n_lanes // size)
         assert 1 <= size <= generate.BLOCK
         assert team == 1 or n_blocks * team <= n_threads
-    assert share_out(4096, n_threads, hidden_dim)[0] >= 24
+    assert share_out(4096, n_threads, hidden_dim)[0] >= 12
+    # One of several processes may have no lane.
+    assert share_out(0, n_threads, hidden_dim)[0] == 1
 
 
+@pytest.mark.skipif(not simd.WIDE, reason="of tiles as AVX-512 has them")
 def test_lanes_are_shared_out_evenly_in_whole_tiles_or_to_a_team():
     assert share_out(10, 2, 64) == (5, 1)
     assert share_out(4096, 1, 64) == (48, 1)
     assert share_out(16, 2, 512) == (8, 1)
     assert share_out(4, 2, 512) == (4, 2)
-    # One of several processes may have no lane.
-    assert share_out(0, 2, 512)[0] == 1
 
 
 def transitions_as_the_model_says(n_frames, n_lanes):
