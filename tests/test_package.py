@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import trajlm
+from trajlm import devices
 
 
 def run(code):
@@ -51,3 +52,17 @@ def test_public_functions_are_not_hidden_by_modules_of_their_name():
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="nonsense"):
         trajlm.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"),
+    [("max 100000", 8), ("150000 100000", 2), ("5000 100000", 1), ("9900000 100000", 8), ("", 8)],
+)
+def test_cores_are_those_that_a_container_may_use(text, cores, tmp_path, monkeypatch):
+    quota = tmp_path / "cpu.max"
+    quota.write_text(text)
+    monkeypatch.setattr(devices, "QUOTA", quota)
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: range(8), raising=False)
+    assert devices.usable_cores() == cores
+    quota.unlink()
+    assert devices.usable_cores() == 8

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trajlm.errors import InputError
@@ -13,11 +15,23 @@ if TYPE_CHECKING:
     import torch
 
 
+# Time of processors that a container may use in a period, and the period, in microseconds.
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return how many cores this process may use, by its affinity and its container's quota."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    try:
+        time, period = QUOTA.read_text(encoding="ascii").split()
+        # Threads beyond it would be stopped in turn while the others wait for them.
+        return max(1, min(cores, math.ceil(int(time) / int(period))))
+    except (OSError, ValueError):
+        # No container, or one without a limit ("max").
+        return cores
 
 
 @contextmanager

@@ -174,6 +174,8 @@ def share_out(n_lanes: int, n_threads: int, hidden_dim: int) -> tuple[int, int]:
     """
     from trajlm.kernels.product import FEW, ROWS
 
+    cores = min(n_threads, usable_cores())
+
     def seconds(size: int, team: int) -> float:
         few, alone = divmod(size % ROWS, FEW)
         product = size - size % ROWS + 1.5 * FEW * few + 3 * alone
@@ -191,7 +193,7 @@ def share_out(n_lanes: int, n_threads: int, hidden_dim: int) -> tuple[int, int]:
     def team(size: int) -> int:
         if hidden_dim < SHARED_FROM:
             return 1
-        idle = min(n_threads, usable_cores()) // max(1, -(-n_lanes // size))
+        idle = cores // max(1, -(-n_lanes // size))
         return max(1, min(idle, hidden_dim // UNITS_A_THREAD))
 
     sizes = range(1, max(1, min(n_lanes, BLOCK)) + 1)
