@@ -34,19 +34,20 @@ def as_states(trajectories, n_states=4, **kwargs):
 def count_by_definition(trajectories, tau, n_states=4):
     counts = np.zeros((n_states, n_states), dtype=int)
     for trajectory in trajectories:
-        runs = []
-        for s in trajectory:
-            if runs and runs[-1][0] == s:
-                runs[-1][1] += 1
-            else:
-                runs.append([s, 1])
-        merged = []
-        for s, length in runs:
-            if length >= tau and (not merged or merged[-1] != s):
-                merged.append(s)
-        for i, j in pairwise(merged):
+        for _, i, j in commits_by_definition(trajectory, tau):
             counts[i, j] += 1
     return counts
+
+
+def commits_by_definition(trajectory, tau):
+    """First frame, state before and state of each committed change."""
+    runs, frame = [], 0
+    for state, group in groupby(trajectory):
+        length = len(list(group))
+        if length >= tau:
+            runs.append((frame, state))
+        frame += length
+    return [(t, i, j) for (_, i), (t, j) in pairwise(runs) if i != j]
 
 
 def markov_chain(T, n_frames, seed, start=0):
@@ -127,17 +128,6 @@ def test_dispersion_over_blocks_that_begin_anywhere(trajectories, n_blocks, tau)
     np.testing.assert_allclose(
         result.dispersion[1], np.maximum(squares.sum(0) / (len(edges) - 2), 1)
     )
-
-
-def commits_by_definition(trajectory, tau):
-    """First frame, state before and state of each committed change."""
-    runs, frame = [], 0
-    for state, group in groupby(trajectory):
-        length = len(list(group))
-        if length >= tau:
-            runs.append((frame, state))
-        frame += length
-    return [(t, i, j) for (_, i), (t, j) in pairwise(runs) if i != j]
 
 
 def test_many_states_of_which_few_are_seen():

@@ -34,7 +34,7 @@ CHUNK_OPERATIONS = 20_000_000_000
 UNIT_OPERATIONS, STATE_OPERATIONS = 100, 200
 # Number of a random stream that no frame uses.
 LAST = np.uint64(2**64 - 1)
-# What a lane carries from frame to frame.
+# What a lane carries from frame to frame, in the order that the compiled loops take it.
 CARRIED = ("states", "hidden", "cell")
 
 
@@ -176,28 +176,28 @@ def share_out(n_lanes: int, n_threads: int, hidden_dim: int) -> tuple[int, int]:
 
     cores = min(n_threads, usable_cores())
 
-    def seconds(size: int, team: int) -> float:
+    def frame_time(size: int, team: int) -> float:
         few, alone = divmod(size % ROWS, FEW)
         product = size - size % ROWS + 1.5 * FEW * few + 3 * alone
         # What threads do not share, each does for all lanes.
         return 1 + product / team + (0.2 * size if team > 1 else 0)
 
-    def total(share: tuple[int, int]) -> float:
+    def round_time(share: tuple[int, int]) -> float:
         size, team = share
         side_by_side = max(1, n_threads // team)
         blocks, rest = divmod(n_lanes, size)
         rounds, more = divmod(blocks, side_by_side)
-        left_over = seconds(rest, team) if rest and not more else 0.0
-        return (rounds + (more > 0)) * seconds(size, team) + left_over
+        left_over = frame_time(rest, team) if rest and not more else 0.0
+        return (rounds + (more > 0)) * frame_time(size, team) + left_over
 
-    def team(size: int) -> int:
+    def team_of(size: int) -> int:
         if hidden_dim < SHARED_FROM:
             return 1
         idle = cores // max(1, -(-n_lanes // size))
         return max(1, min(idle, hidden_dim // UNITS_A_THREAD))
 
     sizes = range(1, max(1, min(n_lanes, BLOCK)) + 1)
-    return min(((size, team(size)) for size in sizes), key=total)
+    return min(((size, team_of(size)) for size in sizes), key=round_time)
 
 
 def run_blocks(
@@ -296,16 +296,10 @@ class LaneBlock:
                 path[path_begin:] = start
             read_lanes(t.inputs, t.halved, paths, begins, self.hidden, self.cell)
         out = np.empty((len(self.states), n_frames), self.dtype)
-        for mine, carried in zip(self._carried(), self._generate(out), strict=True):
-            mine[:] = carried
-        self.made += n_frames
+        self.remember(self.made + n_frames, self._generate(out))
         return out
 
-    def _carried(self) -> tuple[npt.NDArray[Any], ...]:
-        """Return what the lanes carry, in the order of `CARRIED`."""
-        return self.states, self.hidden, self.cell
-
-    def _generate(self, out: IntArray) -> tuple[npt.NDArray[Any], ...]:
+    def _generate(self, out: IntArray) -> dict[str, npt.NDArray[Any]]:
         """Fill `out`, on all threads of the block; return what the lanes carry then."""
         from trajlm.kernels import lstm
         from trajlm.kernels.arrays import cache_aligned
@@ -315,12 +309,13 @@ class LaneBlock:
         arrivals = cache_aligned((1,), np.int64)
         gates = cache_aligned((2, self.n_lanes, 4 * t.hidden_dim))
 
-        def work(rank: int) -> tuple[npt.NDArray[Any], ...]:
-            own = tuple(cache_aligned(x.shape, x.dtype) for x in self._carried())
-            for mine, x in zip(own, self._carried(), strict=True):
-                mine[:] = x
+        def work(rank: int) -> dict[str, npt.NDArray[Any]]:
+            own = {}
+            for name, x in self.memory().items():
+                own[name] = cache_aligned(x.shape, x.dtype)
+                own[name][:] = x
             lstm.generate_lanes(
-                t.inputs, t.halved, t.readout, t.skip, *own,
+                t.inputs, t.halved, t.readout, t.skip, *own.values(),
                 self.inverse_temperature, self.keys, self.made,
                 out if rank == 0 else np.empty_like(out), gates, arrivals, rank, self.n_threads,
             )  # fmt: skip
