@@ -10,8 +10,11 @@ from trajlm.data import States, StateSpace
 from trajlm.errors import InputError
 from trajlm.generate import START_FRAMES, choose_starts, share_out
 from trajlm.kernels import lstm, simd
+from trajlm.kernels.product import FEW, ROWS
 from trajlm.models.lstm import LSTMModel, LSTMWeights, step_tables
 from trajlm.models.network import LSTMNetwork, export_weights
+from trajlm.models.precision import byte_precision, half_precision, single_precision
+from trajlm.models.rounded import nearest
 
 
 def small_network(n_states=3, embedding_dim=4, hidden_dim=6, skip=True, seed=0):
@@ -75,13 +78,29 @@ def test_kernel_agrees_with_equations_and_pytorch(n_states, hidden_dim):
     np.testing.assert_allclose(found, torch_values.numpy(), atol=1e-4)
 
 
-@pytest.mark.parametrize(("half_from", "tolerance"), [(10_000, 1e-4), (1, 2e-3)])
+def in_bytes(weights):
+    return byte_precision(nearest(weights))
+
+
+# Lanes of the larger and smaller tiles in single precision.
+TILES = ROWS, FEW
+BYTES = pytest.mark.skipif(not simd.HAS_BYTES, reason="this machine multiplies no bytes")
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"),
+    [
+        (single_precision, 1e-4),
+        (half_precision, 2e-3),
+        pytest.param(in_bytes, 2e-3, marks=BYTES),
+    ],
+)
 @pytest.mark.parametrize(("n_states", "hidden_dim"), [(20, 64), (34, 200)])
 def test_lanes_forced_along_a_path_agree_with_the_equations(
-    n_states, hidden_dim, half_from, tolerance
+    n_states, hidden_dim, precision, tolerance
 ):
     weights = export_weights(small_network(n_states, 5, hidden_dim))
-    tables = step_tables(weights, half_from)
+    tables, recurrent = step_tables(weights), precision(weights.recurrent_weights)
     path = np.random.default_rng(2).integers(n_states, size=300)
     wanted = by_definition(weights, path)
     # Thirteen lanes begin at different frames of the path; each is asked for the last state.
@@ -90,11 +109,12 @@ def test_lanes_forced_along_a_path_agree_with_the_equations(
     for lane, end in enumerate(ends):
         paths[lane, 300 - end :] = path[:end]
     hidden, cell = np.zeros((2, 13, tables.hidden_dim), np.float32)
-    lstm.read_lanes(tables.inputs, tables.halved, paths, 300 - ends, hidden, cell)
+    parts = np.zeros((13, recurrent.row_bytes), np.uint8)
+    lstm.read_lanes(tables.inputs, recurrent, paths, 300 - ends, hidden, cell, parts)
     states = path[ends - 1]
     gates = np.empty((13, 4 * tables.hidden_dim), np.float32)
     z = np.empty((13, tables.skip.shape[1]), np.float32)
-    lstm.step(states, hidden, cell, tables.inputs, tables.halved, gates)
+    lstm.step(states, hidden, cell, tables.inputs, recurrent, gates, parts)
     lstm.read_out(states, hidden, tables.readout, tables.skip, z)
     found = z[range(13), path[ends]] - np.logaddexp.reduce(z.astype(np.float64), axis=1)
     np.testing.assert_allclose(found, wanted[ends - 1], atol=tolerance)
@@ -167,7 +187,7 @@ def test_threads_that_share_lanes_change_nothing(hidden_dim, monkeypatch):
     alone = np.array(list(model.generate(70, 5, seed=1, n_threads=1)))
     shares = set()
     for n_lanes, n_threads in ((1, 7), (2, 7), (3, 7), (3, 2), (5, 2)):
-        shares.add(share_out(n_lanes, n_threads, hidden_dim))
+        shares.add(share_out(n_lanes, n_threads, hidden_dim, TILES))
         together = np.array(list(model.generate(70, n_lanes, seed=1, n_threads=n_threads)))
         np.testing.assert_array_equal(together, alone[:n_lanes])
     assert max(team for _, team in shares) > 1
@@ -202,21 +222,21 @@ def test_no_thread_waits_for_one_that_failed(monkeypatch):
 def test_no_more_threads_work_than_there_are(hidden_dim, n_threads, monkeypatch):
     monkeypatch.setattr(generate, "usable_cores", lambda: n_threads)
     for n_lanes in (1, 2, 3, 4, 10, 16, 52, 60, 100, 4096):
-        size, team = share_out(n_lanes, n_threads, hidden_dim)
+        size, team = share_out(n_lanes, n_threads, hidden_dim, TILES)
         n_blocks = -(-n_lanes // size)
         assert 1 <= size <= generate.BLOCK
         assert team == 1 or n_blocks * team <= n_threads
-    assert share_out(4096, n_threads, hidden_dim)[0] >= 12
+    assert share_out(4096, n_threads, hidden_dim, TILES)[0] >= 12
     # One of several processes may have no lane.
-    assert share_out(0, n_threads, hidden_dim)[0] == 1
+    assert share_out(0, n_threads, hidden_dim, TILES)[0] == 1
 
 
 @pytest.mark.skipif(not simd.WIDE, reason="of tiles as AVX-512 has them")
 def test_lanes_are_shared_out_evenly_in_whole_tiles_or_to_a_team():
-    assert share_out(10, 2, 64) == (5, 1)
-    assert share_out(4096, 1, 64) == (48, 1)
-    assert share_out(16, 2, 512) == (8, 1)
-    assert share_out(4, 2, 512) == (4, 2)
+    assert share_out(10, 2, 64, TILES) == (5, 1)
+    assert share_out(4096, 1, 64, TILES) == (48, 1)
+    assert share_out(16, 2, 512, TILES) == (8, 1)
+    assert share_out(4, 2, 512, TILES) == (4, 2)
 
 
 def transitions_as_the_model_says(n_frames, n_lanes):

@@ -368,7 +368,8 @@ def logit_shift(sets: SlowSets, tilt: F64, mobility: F64) -> F64:
 def _shifted(model: LSTMModel, shift: F64) -> LSTMModel:
     """Return the model with `shift` added to its bigram skip."""
     skip = (model.weights.skip + shift).astype(np.float32)
-    return LSTMModel(replace(model.weights, skip=skip), model.space, model.starts, model.record)
+    weights = replace(model.weights, skip=skip)
+    return LSTMModel(weights, model.space, model.starts, model.record, model.rounded)
 
 
 def _frames_a_lane(target: Target) -> int:

@@ -158,7 +158,8 @@ def lane_blocks(
         own = chosen[first:last], keys[first:last]
         return [DeviceBlock(model, starts, *own, 1.0 / temperature, first, gpu(device))]
     threads = n_threads or usable_cores()
-    size, team = share_out(n_own, threads, model.tables.hidden_dim)
+    tiles = model.generating.tile_rows
+    size, team = share_out(n_own, threads, model.tables.hidden_dim, tiles)
     cuts = [*range(first, last, size), last]
     return [
         LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, a, team)
@@ -166,19 +167,21 @@ def lane_blocks(
     ]
 
 
-def share_out(n_lanes: int, n_threads: int, hidden_dim: int) -> tuple[int, int]:
+def share_out(
+    n_lanes: int, n_threads: int, hidden_dim: int, tiles: tuple[int, int]
+) -> tuple[int, int]:
     """Return how many lanes make a block and how many threads share one, for the least time.
 
-    The time of a frame is counted in lanes of a block that fills its tiles. Lanes left over from
-    the tiles take longer, as measured; and each block reads the weights.
+    The time of a frame is counted in lanes of a block that fills its tiles, whose lanes are the
+    larger of `tiles`. Lanes left over from them take longer, as measured: where they fill the
+    smaller tiles, and where they are alone; and each block reads the weights.
     """
-    from trajlm.kernels.product import FEW, ROWS
-
     cores = min(n_threads, usable_cores())
+    whole, part = tiles
 
     def frame_time(size: int, team: int) -> float:
-        few, alone = divmod(size % ROWS, FEW)
-        product = size - size % ROWS + 1.5 * FEW * few + 3 * alone
+        few, alone = divmod(size % whole, part)
+        product = size - size % whole + 1.5 * part * few + 3 * alone
         # What threads do not share, each does for all lanes.
         return 1 + product / team + (0.2 * size if team > 1 else 0)
 
@@ -265,6 +268,7 @@ class LaneBlock:
         from trajlm.kernels.arrays import cache_aligned
 
         self.tables = model.tables
+        self.recurrent = model.generating
         self.starts = starts
         self.keys = keys
         self.inverse_temperature = np.float32(inverse_temperature)
@@ -294,7 +298,8 @@ class LaneBlock:
             begins = np.array([longest - len(s) for s in self.starts])
             for path, path_begin, start in zip(paths, begins, self.starts, strict=True):
                 path[path_begin:] = start
-            read_lanes(t.inputs, t.halved, paths, begins, self.hidden, self.cell)
+            parts = self._parts()
+            read_lanes(t.inputs, self.recurrent, paths, begins, self.hidden, self.cell, parts)
         out = np.empty((len(self.states), n_frames), self.dtype)
         self.remember(self.made + n_frames, self._generate(out))
         return out
@@ -315,9 +320,10 @@ class LaneBlock:
                 own[name] = cache_aligned(x.shape, x.dtype)
                 own[name][:] = x
             lstm.generate_lanes(
-                t.inputs, t.halved, t.readout, t.skip, *own.values(),
+                t.inputs, self.recurrent, t.readout, t.skip, *own.values(),
                 self.inverse_temperature, self.keys, self.made,
-                out if rank == 0 else np.empty_like(out), gates, arrivals, rank, self.n_threads,
+                out if rank == 0 else np.empty_like(out), gates, self._parts(), arrivals,
+                rank, self.n_threads,
             )  # fmt: skip
             return own
 
@@ -333,6 +339,12 @@ class LaneBlock:
                 arrivals[0] = DISMISSED
                 raise
         return works[0].result()
+
+    def _parts(self) -> npt.NDArray[np.uint8]:
+        """Return memory for the hidden states of the lanes in bytes."""
+        from trajlm.kernels.arrays import cache_aligned
+
+        return cache_aligned((self.n_lanes, self.recurrent.row_bytes), np.uint8)
 
     def memory(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the lanes carry."""

@@ -20,6 +20,7 @@ from trajlm.holdout import hold_out
 from trajlm.models.files import CHECKPOINT, load_model
 from trajlm.models.lstm import LSTMModel
 from trajlm.parallel import ALONE, Processes
+from trajlm.rounding import round_for_generation
 from trajlm.settings import TrainingSettings
 from trajlm.trainer import Baselines, EpochRecord, Trainer
 
@@ -98,8 +99,8 @@ def train(
             processes.check_same((data_sha256, settings, len(trainer.history)))
             _run_epochs(trainer, path, data_sha256, report)
             model = trainer.model(data, data_sha256)
-            if settings.calibration and settings.bigram_skip and processes.is_first:
-                model = _calibrated(model, trainer, bool(path), report_calibration, n_threads)
+            if processes.is_first:
+                model = _completed(model, trainer, bool(path), report_calibration, n_threads)
             return processes.tell(model)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
@@ -179,21 +180,32 @@ def _run_epochs(
         raise Interrupted(f"training stopped, {where}") from None
 
 
-def _calibrated(
+def _completed(
     model: LSTMModel,
     trainer: Trainer,
     saved: bool,
     report: ReportRound | None,
     n_threads: int | None,
 ) -> LSTMModel:
-    """Match the slow rates to those of the training stretch; the checkpoint is whole by now."""
+    """Round the weights for generation and match the slow rates to those of the training stretch.
+
+    The checkpoint is whole by now.
+    """
+    settings = trainer.settings
     try:
-        model, done = calibrate(
-            model, trainer.training, trainer.window, trainer.settings.seed, report, n_threads
-        )
+        model, rounding = round_for_generation(model, settings.seed, n_threads)
+        if rounding:
+            model.record["rounding"] = {**asdict(rounding), "summary": rounding.describe()}
+        if settings.calibration and settings.bigram_skip:
+            model, calibration = calibrate(
+                model, trainer.training, trainer.window, settings.seed, report, n_threads
+            )
+            if calibration:
+                model.record["calibration"] = {
+                    **asdict(calibration),
+                    "summary": calibration.describe(),
+                }
     except KeyboardInterrupt:
         where = "go on with --resume" if saved else "nothing was saved"
         raise Interrupted(f"the calibration after the last epoch was stopped; {where}") from None
-    if done:
-        model.record["calibration"] = {**asdict(done), "summary": done.describe()}
     return model

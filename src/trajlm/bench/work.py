@@ -79,9 +79,12 @@ def generation(size: Size, cores: int) -> list[Work]:
 
     from trajlm.models.lstm import LSTMModel
     from trajlm.models.network import export_weights
+    from trajlm.rounding import round_for_generation
 
     network = empty_network(size)
     model = LSTMModel(export_weights(network), StateSpace(size.n_states), (np.array([0]),))
+    # As training does it at its end.
+    model, _ = round_for_generation(model)
     tokens = OPERATIONS / size.operations
 
     def plain(lanes: int, threads: int) -> float:

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from trajlm.kernels.arrays import F32, I64, aligned_rows
 from trajlm.kernels.cell import exp, tanh, unit
 from trajlm.kernels.compiled import inlined
-from trajlm.kernels.product import Packed, add_panels_to_looked_up, add_to_looked_up
+from trajlm.kernels.product import add_to_looked_up
 from trajlm.kernels.random import uniform
+from trajlm.kernels.recurrent import U8, Recurrent, add_recurrent
 from trajlm.kernels.simd import WIDTH, largest, load, maximum, splat, store
 from trajlm.kernels.team import wait_for_all
 from trajlm.kernels.tile import PANEL
@@ -29,10 +30,12 @@ NEVER = np.float32(-1e30)
 
 
 @inlined
-def step(states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: Packed, gates: F32) -> None:
+def step(
+    states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: Recurrent, gates: F32, parts: U8
+) -> None:
     """Advance `hidden` and `cell`, both (lanes, L), in place by one input state a lane."""
-    lanes, L = hidden.shape
-    add_to_looked_up(gates, 0, 4 * L, hidden, 0, L, L, recurrent, lanes, inputs, states, 0)
+    panels = inputs.shape[1] // PANEL
+    add_recurrent(0, panels, False, gates, 0, hidden, parts, recurrent, inputs, states)
     _advance_units(hidden, cell, gates, 0)
 
 
@@ -72,7 +75,7 @@ def exponentials(z: F32, lane: int, inverse_temperature: np.float32) -> Any:
 @numba.njit(nogil=True, cache=True)
 def generate_lanes(
     inputs: F32,
-    recurrent: Packed,
+    recurrent: Recurrent,
     readout: F32,
     skip: F32,
     states: I64,
@@ -83,6 +86,7 @@ def generate_lanes(
     first: int,
     out: npt.NDArray[Any],
     gates: F32,
+    parts: U8,
     arrivals: I64,
     rank: int,
     n_threads: int,
@@ -103,6 +107,8 @@ def generate_lanes(
     gates
         Memory for all threads, shape (2, lanes, 4L): of this frame, and of the next, which the
         fastest may fill while others still read. One thread uses the first half.
+    parts
+        Memory of each thread's own for hidden states in bytes, shape (lanes, `row_bytes`).
     arrivals
         The counter of the threads' meetings, zero at the beginning, shape (1,).
     rank, n_threads
@@ -116,10 +122,7 @@ def generate_lanes(
     for t in range(out.shape[1]):
         odd = t % 2 == 1
         now = lanes * 4 * L if odd and n_threads > 1 else 0
-        add_panels_to_looked_up(
-            begin, end, odd, gates, now, 4 * L, hidden, 0, L, L, recurrent, lanes,
-            inputs, states, 0,
-        )  # fmt: skip
+        add_recurrent(begin, end, odd, gates, now, hidden, parts, recurrent, inputs, states)
         if n_threads > 1:
             wait_for_all(arrivals, (t + 1) * n_threads)
         _advance_units(hidden, cell, gates, now)
@@ -156,11 +159,12 @@ def _sample(
 @numba.njit(nogil=True, cache=True)
 def read_lanes(
     inputs: F32,
-    recurrent: Packed,
+    recurrent: Recurrent,
     paths: npt.NDArray[Any],
     begins: I64,
     hidden: F32,
     cell: F32,
+    parts: U8,
 ) -> None:
     """Advance the memory of lanes over all but the last frame of `paths` (lanes, frames).
 
@@ -175,7 +179,7 @@ def read_lanes(
             if t <= begins[lane]:
                 hidden[lane] = 0.0
                 cell[lane] = 0.0
-        step(states, hidden, cell, inputs, recurrent, gates)
+        step(states, hidden, cell, inputs, recurrent, gates, parts)
     for lane in range(lanes):
         if frames - 1 <= begins[lane]:
             hidden[lane] = 0.0
@@ -185,7 +189,7 @@ def read_lanes(
 @numba.njit(nogil=True, cache=True)
 def score_path(
     inputs: F32,
-    recurrent: Packed,
+    recurrent: Recurrent,
     readout: F32,
     skip: F32,
     path: npt.NDArray[Any],
@@ -197,10 +201,11 @@ def score_path(
     hidden, cell = aligned_rows(1, L), aligned_rows(1, L)
     gates = aligned_rows(1, 4 * L)
     z = aligned_rows(1, skip.shape[1])
+    parts = np.empty((1, 0), np.uint8)
     states = np.empty(1, np.int64)
     for t in range(path.shape[0] - 1):
         states[0] = path[t]
-        step(states, hidden, cell, inputs, recurrent, gates)
+        step(states, hidden, cell, inputs, recurrent, gates, parts)
         read_out(states, hidden, readout, skip, z)
         logit = z[0, path[t + 1]]
         highest = exponentials(z, 0, np.float32(1.0))

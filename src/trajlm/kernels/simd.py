@@ -28,6 +28,8 @@ _FEATURES = llvm.get_host_cpu_features()
 WIDE = bool(_FEATURES.get("avx512f"))
 # Whether the machine widens half precision itself.
 HAS_HALF = any(_FEATURES.get(name) for name in ("f16c", "avx512f", "fullfp16", "neon"))
+# Whether it multiplies vectors of bytes and sums four products at a time.
+HAS_BYTES = bool(_FEATURES.get("avx512vnni" if WIDE else "avxvnni"))
 WIDTH = 16 if WIDE else 8
 
 F32 = ir.FloatType()

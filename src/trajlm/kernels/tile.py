@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -25,6 +26,33 @@ from trajlm.kernels.simd import (
 PANEL = 32
 
 
+@dataclass(frozen=True)
+class Arithmetic:
+    """What a product is made of, each as a function that emits it.
+
+    Parameters
+    ----------
+    factor, column
+        From the builder and a pointer, a vector filled with one number of a row of a, and the
+        numbers of a row of b.
+    multiply_add
+        From the builder and a, b, c, the vector a b + c.
+    """
+
+    factor: Callable[[Any, Any], Any]
+    column: Callable[[Any, Any], Any]
+    multiply_add: Callable[[Any, Any, Any, Any], Any]
+
+
+def _single(builder: Any, pointer: Any) -> Any:
+    """Emit a vector filled with the number at a pointer."""
+    return splat_vector(builder, builder.load(pointer, align=4))
+
+
+SINGLE = Arithmetic(_single, load_vector, multiply_add)
+HALF = Arithmetic(_single, load_half_vector, multiply_add)
+
+
 def tile(rows: int, panels: int = 1) -> Any:
     """Return the compiled product of `rows` rows of a and neighbouring panels of b.
 
@@ -43,31 +71,27 @@ def tile(rows: int, panels: int = 1) -> Any:
         table: Any, table_row: Any, column: Any, row_numbers: Any, first: Any,
     ) -> Any:  # fmt: skip
         looked_up = isinstance(table, types.Array)
-        load_b = load_vector if b.dtype == types.float32 else load_half_vector
+        arithmetic = SINGLE if b.dtype == types.float32 else HALF
 
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             out, out0, out_row, a, a0, a_row, a_step, b, b0, b_step, b_panel, depth = args[:12]
             n_columns = panels * PANEL
             out = address(context, builder, sig.args[0], out, out0)
-            places = _places(builder, out, _multiples(builder, out_row, rows), n_columns)
+            places = vectors_of_rows(builder, out, multiples(builder, out_row, rows), n_columns)
             a = address(context, builder, sig.args[3], a, a0)
-            a_rows = [builder.gep(a, [step]) for step in _multiples(builder, a_row, rows)]
+            a_rows = [builder.gep(a, [step]) for step in multiples(builder, a_row, rows)]
             b = address(context, builder, sig.args[7], b, b0)
             if looked_up:
                 zero = ir.Constant(VECTOR, [0.0] * WIDTH)
                 sums = [[zero for _ in row] for row in places]
             else:
                 sums = [[load_vector(builder, p) for p in row] for row in places]
-            sums = _over_depth(builder, sums, depth, a_rows, a_step, b, b_step, b_panel, load_b)
+            sums = over_depth(builder, arithmetic, sums, depth, a_rows, a_step, b, b_step, b_panel)
             if looked_up:
                 table, table_row, column, row_numbers, first = args[12:]
                 table = address(context, builder, sig.args[12], table, column)
                 numbers = address(context, builder, sig.args[15], row_numbers, first)
-                steps = [
-                    builder.mul(table_row, builder.load(builder.gep(numbers, [depth.type(r)])))
-                    for r in range(rows)
-                ]
-                starts = _places(builder, table, steps, n_columns)
+                starts = looked_up_rows(builder, table, table_row, numbers, rows, n_columns)
                 for row, start_row in zip(sums, starts, strict=True):
                     for v, start in enumerate(start_row):
                         row[v] = builder.fadd(row[v], load_vector(builder, start))
@@ -83,8 +107,9 @@ def tile(rows: int, panels: int = 1) -> Any:
     return multiply
 
 
-def _over_depth(
+def over_depth(
     builder: Any,
+    arithmetic: Arithmetic,
     sums: list[list[Any]],
     depth: Any,
     a_rows: list[Any],
@@ -92,9 +117,8 @@ def _over_depth(
     b: Any,
     b_step: Any,
     b_panel: Any,
-    load_b: Callable[[Any, Any], Any],
 ) -> list[list[Any]]:
-    """Emit the loop over the depth of the product; return the sums after it."""
+    """Emit the loop over the depth of a product, one at least; return the sums after it."""
     before = builder.block
     loop, done = builder.append_basic_block("depth"), builder.append_basic_block("done")
     builder.branch(loop)
@@ -105,13 +129,13 @@ def _over_depth(
 
     @cache
     def factor(r: int) -> Any:
-        return splat_vector(builder, builder.load(builder.gep(a_rows[r], [a_depth]), align=4))
+        return arithmetic.factor(builder, builder.gep(a_rows[r], [a_depth]))
 
     @cache
     def column(v: int) -> Any:
         panel, first = divmod(v * WIDTH, PANEL)
         at = builder.add(builder.mul(b_panel, depth.type(panel)), depth.type(first))
-        return load_b(builder, builder.gep(b_row, [at]))
+        return arithmetic.column(builder, builder.gep(b_row, [at]))
 
     # Each is loaded when it is first used, and of the larger number of them only one is held at
     # a time: with all loaded at once, sums would leave the registers.
@@ -121,7 +145,7 @@ def _over_depth(
         order.sort(key=lambda pair: pair[1])
     after: list[list[Any]] = [[None] * n_vectors for _ in sums]
     for r, v in order:
-        after[r][v] = multiply_add(builder, factor(r), column(v), held[r][v])
+        after[r][v] = arithmetic.multiply_add(builder, factor(r), column(v), held[r][v])
         held[r][v].add_incoming(after[r][v], loop)
     k_next = builder.add(k, depth.type(1))
     k.add_incoming(k_next, loop)
@@ -130,12 +154,23 @@ def _over_depth(
     return after
 
 
-def _multiples(builder: Any, step: Any, n: int) -> list[Any]:
+def multiples(builder: Any, step: Any, n: int) -> list[Any]:
     """Return 0, 1, ... times a step."""
     return [builder.mul(step, step.type(k)) for k in range(n)]
 
 
-def _places(builder: Any, first: Any, steps: list[Any], columns: int) -> list[list[Any]]:
+def looked_up_rows(
+    builder: Any, table: Any, table_row: Any, numbers: Any, rows: int, columns: int
+) -> list[list[Any]]:
+    """Return the pointers to the vectors of the rows of a table that the `numbers` name."""
+    n = table_row.type
+    steps = [
+        builder.mul(table_row, builder.load(builder.gep(numbers, [n(r)]))) for r in range(rows)
+    ]
+    return vectors_of_rows(builder, table, steps, columns)
+
+
+def vectors_of_rows(builder: Any, first: Any, steps: list[Any], columns: int) -> list[list[Any]]:
     """Return the pointers to the vectors of rows that begin some steps after `first`."""
     starts = [builder.gep(first, [step]) for step in steps]
     return [

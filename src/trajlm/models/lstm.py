@@ -11,13 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, States, StateSpace
+from trajlm.models import precision
 from trajlm.models.base import Progress, SequenceModel, Tensors
+from trajlm.models.rounded import RoundedWeights, read_rounded, rounded_arrays
+
+if TYPE_CHECKING:
+    from trajlm.kernels.recurrent import Recurrent
 
 F32 = npt.NDArray[np.float32]
 
@@ -76,18 +81,16 @@ class StepTables:
     ----------
     inputs
         What each state adds to the gates, shape (n_states, 4L).
-    recurrent, readout
-        Packed matrices (L, 4L) and (L, n_states), float32.
-    halved
-        `recurrent` as generation reads it: in half precision (in a uint16) from `HALF_FROM`
-        units on, where the machine widens such numbers itself; else the same.
+    recurrent
+        In single precision, packed, (L, 4L).
+    readout
+        Packed matrix (L, n_states), float32.
     skip
         Shape (n_states, n_states padded).
     """
 
     inputs: F32
-    recurrent: F32
-    halved: npt.NDArray[np.float32 | np.uint16]
+    recurrent: Recurrent
     readout: F32
     skip: F32
 
@@ -97,41 +100,25 @@ class StepTables:
         return int(self.inputs.shape[1]) // 4
 
 
-# L from which on generation waits for the weights: 16 L^2 bytes leave the second cache.
-HALF_FROM = 384
-
-
-def step_tables(weights: LSTMWeights, half_from: int = HALF_FROM) -> StepTables:
+def step_tables(weights: LSTMWeights) -> StepTables:
     """Fold embedding, input weights and biases into tables of n_states rows."""
     from trajlm.kernels.arrays import cache_aligned
     from trajlm.kernels.lstm import NEVER
-    from trajlm.kernels.product import halved, packed
-    from trajlm.kernels.simd import HAS_HALF, WIDTH
+    from trajlm.kernels.product import packed
     from trajlm.kernels.tile import PANEL
 
     n, L = weights.readout.shape
-    padded, columns = -(-L // WIDTH) * WIDTH, -(-n // PANEL) * PANEL
-
-    def pad_gates(x: F32) -> F32:
-        out = cache_aligned((len(x), 4, padded))
-        out[:, :, :L] = x.reshape(len(x), 4, L)
-        return out.reshape(len(x), 4 * padded)
-
-    square = np.zeros((padded, 4 * padded), np.float32)
-    square[:L] = pad_gates(weights.recurrent_weights.T)
+    padded, columns = precision.padded_units(L), -(-n // PANEL) * PANEL
+    inputs = cache_aligned((n, 4, padded))
+    folded = weights.embedding @ weights.input_weights.T + weights.gate_bias
+    inputs[:, :, :L] = folded.reshape(n, 4, L)
     readout = np.zeros((padded, columns), np.float32)
     readout[:L, :n] = weights.readout.T
     skip = cache_aligned((n, columns))
     skip[:, n:] = NEVER
     skip[:, :n] = weights.skip + weights.readout_bias
-    recurrent = packed(square)
-    return StepTables(
-        pad_gates(weights.embedding @ weights.input_weights.T + weights.gate_bias),
-        recurrent,
-        halved(recurrent) if HAS_HALF and half_from <= L else recurrent,
-        packed(readout),
-        skip,
-    )
+    recurrent = precision.single_precision(weights.recurrent_weights)
+    return StepTables(inputs.reshape(n, 4 * padded), recurrent, packed(readout), skip)
 
 
 def _checked_starts(arrays: Tensors, n_states: int) -> tuple[IntArray, ...]:
@@ -159,6 +146,8 @@ class LSTMModel(SequenceModel):
         Stretches of training data, each (frames,), that generated lanes begin from.
     record
         How it was trained.
+    rounded
+        Its recurrent weights as bytes, for generation; see `trajlm.rounding`.
     """
 
     kind = "lstm"
@@ -169,15 +158,24 @@ class LSTMModel(SequenceModel):
         space: StateSpace,
         starts: tuple[IntArray, ...],
         record: Mapping[str, Any] | None = None,
+        rounded: RoundedWeights | None = None,
     ) -> None:
         super().__init__(space, record)
         self.weights = weights
         self.starts = starts
+        self.rounded = rounded
 
     @cached_property
     def tables(self) -> StepTables:
         """The weights as the compiled step reads them."""
         return step_tables(self.weights)
+
+    @cached_property
+    def generating(self) -> Recurrent:
+        """The recurrent weights as generation reads them, see `trajlm.models.precision`."""
+        if self.hidden_dim < precision.REDUCED_FROM:
+            return self.tables.recurrent
+        return precision.reduced_precision(self.weights.recurrent_weights, self.rounded)
 
     @property
     def hidden_dim(self) -> int:
@@ -250,6 +248,7 @@ class LSTMModel(SequenceModel):
             "start_states": np.concatenate(self.starts),
             "start_lengths": np.array([len(s) for s in self.starts], dtype=np.int64),
             **{f"weights.{k}": v for k, v in vars(self.weights).items()},
+            **(rounded_arrays(self.rounded) if self.rounded else {}),
         }
         sizes = {
             "n_states": self.n_states,
@@ -275,4 +274,7 @@ class LSTMModel(SequenceModel):
             raise ValueError("the embedding has another number of states than the model")
         if not all(np.isfinite(w).all() for w in vars(weights).values()):
             raise ValueError("a weight is not a finite number")
-        return cls(weights, space, _checked_starts(arrays, space.n_states), record)
+        rounded = read_rounded(arrays)
+        if rounded is not None and rounded.high.shape != weights.recurrent_weights.shape:
+            raise ValueError("the rounded weights are those of another network")
+        return cls(weights, space, _checked_starts(arrays, space.n_states), record, rounded)

@@ -1,0 +1,202 @@
+"""The recurrent product of generation, with weights in single precision, in half, or in bytes.
+
+In bytes, a weight is an integer times the scale of its gate. The integer has one signed byte; that
+of a fine unit has a second one, worth 1/256 of the first. Hidden states, between -1 and 1, become
+16-bit integers above `MIDDLE`, and each product of two bytes is summed but the smallest, of the
+two lower ones, of which the mean is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.kernels.arrays import F32, I64, cache_aligned
+from trajlm.kernels.byte_tile import FOUR, byte_tile
+from trajlm.kernels.compiled import inlined
+from trajlm.kernels.product import Packed, add_panels_to_looked_up
+from trajlm.kernels.simd import WIDE
+from trajlm.kernels.tile import PANEL
+
+I8 = npt.NDArray[np.int8]
+I32 = npt.NDArray[np.int32]
+U8 = npt.NDArray[np.uint8]
+
+# Two sums for each number of the result, so half the rows of other tiles.
+ROWS = 6 if WIDE else 1
+FEW = 2 if WIDE else 1
+# Panels that a row which is alone multiplies at a time.
+LONG = 4 if WIDE else 1
+
+# A hidden state of 1, and the integer of a hidden state of 0.
+UNITY, MIDDLE = np.float32(32767), np.float32(32768)
+
+_many_rows = byte_tile(ROWS)
+_few_rows = byte_tile(FEW)
+_one_row = byte_tile(1)
+_one_long_row = byte_tile(1, LONG)
+
+
+class Recurrent(NamedTuple):
+    """A recurrent matrix (L, 4L), packed.
+
+    Parameters
+    ----------
+    weights
+        Flat: float32, half precision in a uint16, or bytes in an int8.
+    offsets
+        Where the sums of bytes begin, of those worth 256 and of those worth 1, shape (2, 4L).
+    scales
+        What the sums are multiplied by, shape (4L,).
+    units
+        The fine units, a multiple of four; where the weights are no bytes, None as the two before.
+    """
+
+    weights: Packed | I8
+    offsets: I32 | None = None
+    scales: F32 | None = None
+    units: I64 | None = None
+
+    @property
+    def tile_rows(self) -> tuple[int, int]:
+        """Lanes of the larger and of the smaller tile."""
+        from trajlm.kernels import product
+
+        return (product.ROWS, product.FEW) if self.units is None else (ROWS, FEW)
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory for the bytes of a lane's hidden state."""
+        if self.units is None or self.scales is None:
+            return 0
+        return len(self.scales) // 2 + len(self.units)
+
+
+@inlined
+def add_recurrent(
+    begin: int, end: int, backwards: bool, out: F32, out0: int, hidden: F32, parts: U8,
+    recurrent: Recurrent, table: F32, row_numbers: I64,
+) -> None:  # fmt: skip
+    """Write the panels from `begin` to `end` of hidden times recurrent, plus rows of a table.
+
+    Parameters
+    ----------
+    backwards
+        As for `add_panels_to_looked_up`.
+    out, out0
+        Where the result (lanes, 4L) goes, from element `out0` of the memory on.
+    parts
+        Memory for bytes, shape (lanes, `row_bytes`).
+    """
+    _add_either(
+        begin, end, backwards, out, out0, hidden, parts, table, row_numbers, recurrent.weights,
+        recurrent.offsets, recurrent.scales, recurrent.units,
+    )  # fmt: skip
+
+
+@inlined
+def _add_either(
+    begin: int, end: int, backwards: bool, out: F32, out0: int, hidden: F32, parts: U8,
+    table: F32, row_numbers: I64, weights: Packed | I8,
+    offsets: I32 | None, scales: F32 | None, units: I64 | None,
+) -> None:  # fmt: skip
+    """Do what `add_recurrent` does; what is None decides when this is compiled."""
+    lanes, L = hidden.shape
+    if units is None:
+        add_panels_to_looked_up(
+            begin, end, backwards, out, out0, 4 * L, hidden, 0, L, L, weights, lanes,
+            table, row_numbers, 0,
+        )  # fmt: skip
+    else:
+        _split(hidden, units, parts)
+        _add_byte_panels(
+            begin, end, backwards, out, out0, L, parts, weights, lanes, offsets, scales,
+            len(units), table, row_numbers,
+        )  # fmt: skip
+
+
+@inlined
+def _split(hidden: F32, units: I64, parts: U8) -> None:
+    """Write hidden states (lanes, L) as bytes: the higher, the lower, the higher of fine units."""
+    lanes, L = hidden.shape
+    for lane in range(lanes):
+        for k in range(L):
+            # Half more, since the conversion cuts off what is behind the point.
+            value = np.int32(hidden[lane, k] * UNITY + (MIDDLE + np.float32(0.5)))
+            parts[lane, k] = value >> 8
+            parts[lane, L + k] = value & 255
+        for k in range(len(units)):
+            parts[lane, 2 * L + k] = parts[lane, units[k]]
+
+
+@inlined
+def _add_byte_panels(
+    begin: int, end: int, backwards: bool, out: F32, out0: int, L: int, parts: U8, weights: I8,
+    lanes: int, offsets: I32, scales: F32, fine: int, table: F32, row_numbers: I64,
+) -> None:  # fmt: skip
+    """Write panels of the product in bytes."""
+    stride, row, columns = (L + fine) * PANEL, 2 * L + fine, 4 * L
+    n_long = (end - begin) // LONG if lanes == 1 else 0
+    for i in range(n_long):
+        p = begin + LONG * (n_long - 1 - i if backwards else i)
+        _one_long_row(
+            out, out0 + p * PANEL, columns, parts, 0, weights, p * stride, stride, L, fine,
+            offsets, scales, columns, table, columns, p * PANEL, row_numbers, 0,
+        )  # fmt: skip
+    others = begin + n_long * LONG
+    for i in range(end - others):
+        p = end - 1 - i if backwards else others + i
+        r = 0
+        while r + ROWS <= lanes:
+            _many_rows(
+                out, out0 + r * columns + p * PANEL, columns, parts, r * row, weights, p * stride,
+                stride, L, fine, offsets, scales, columns,
+                table, columns, p * PANEL, row_numbers, r,
+            )  # fmt: skip
+            r += ROWS
+        while r + FEW <= lanes:
+            _few_rows(
+                out, out0 + r * columns + p * PANEL, columns, parts, r * row, weights, p * stride,
+                stride, L, fine, offsets, scales, columns,
+                table, columns, p * PANEL, row_numbers, r,
+            )  # fmt: skip
+            r += FEW
+        while r < lanes:
+            _one_row(
+                out, out0 + r * columns + p * PANEL, columns, parts, r * row, weights, p * stride,
+                stride, L, fine, offsets, scales, columns,
+                table, columns, p * PANEL, row_numbers, r,
+            )  # fmt: skip
+            r += 1
+
+
+def in_bytes(high: I8, low: I8, units: I64, scales: F32) -> Recurrent:
+    """Return a recurrent matrix of bytes, packed.
+
+    Parameters
+    ----------
+    high, low
+        The first byte of each weight (4L, L), the second of those of the fine units (4L, fine).
+    units, scales
+        Of the fine columns, a multiple of four, and of the rows; see `Recurrent`.
+    """
+    offsets = cache_aligned((2, len(high)), np.int32)
+    # Hidden states are 128 too large in their higher bytes. Of a product of two lower bytes,
+    # worth 1/256, the mean is half a weight.
+    offsets[0] = -128 * high.sum(axis=1, dtype=np.int64)
+    offsets[1] = -255 * low.sum(axis=1, dtype=np.int64) // 2
+    factors = cache_aligned(scales.shape)
+    factors[:] = scales / UNITY
+    panels = np.concatenate([_in_fours(high), _in_fours(low)], axis=1)
+    weights = cache_aligned((panels.size,), np.int8)
+    weights[:] = panels.ravel()
+    return Recurrent(weights, offsets, factors, units)
+
+
+def _in_fours(matrix: I8) -> I8:
+    """Return a matrix (columns, depth) by panels: (panels, bytes), four of the depth together."""
+    columns, depth = matrix.shape
+    panels = matrix.reshape(columns // PANEL, PANEL, depth // FOUR, FOUR)
+    return panels.swapaxes(1, 2).reshape(columns // PANEL, -1)

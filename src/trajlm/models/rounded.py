@@ -1,0 +1,90 @@
+"""The recurrent weights as bytes: what generation reads where the machine multiplies bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RoundedWeights:
+    """Recurrent weights as integers times the scale of their gate.
+
+    Parameters
+    ----------
+    high
+        The first byte of each weight, int8, shape (4L, L).
+    low
+        The second byte of the weights of the fine units, worth 1/256 of the first, int8, shape
+        (4L, n_fine).
+    units
+        The fine units, int64, shape (n_fine,).
+    scales
+        float32, shape (4L,).
+    """
+
+    high: npt.NDArray[np.int8]
+    low: npt.NDArray[np.int8]
+    units: npt.NDArray[np.int64]
+    scales: F32
+
+    def __post_init__(self) -> None:
+        rows, L = self.high.shape
+        shapes = {"low": (rows, len(self.units)), "units": (len(self.units),), "scales": (rows,)}
+        kinds = {"high": np.int8, "low": np.int8, "units": np.int64, "scales": np.float32}
+        for name, kind in kinds.items():
+            array = getattr(self, name)
+            if array.dtype != kind or array.shape != shapes.get(name, (4 * L, L)):
+                raise ValueError(f"rounded {name} has shape {array.shape} of {array.dtype}")
+        if np.any((self.units < 0) | (self.units >= L)):
+            raise ValueError("the rounded weights name a unit that is not there")
+        if not (np.isfinite(self.scales).all() and (self.scales > 0).all()):
+            raise ValueError("a scale of the rounded weights is no positive number")
+
+    @property
+    def weights(self) -> F32:
+        """The weights that these stand for, shape (4L, L)."""
+        integers = self.high.astype(np.float32)
+        integers[:, self.units] += self.low.astype(np.float32) / 256
+        return integers * self.scales[:, None]
+
+    def describe(self) -> str:
+        """Say how many bits the weights have."""
+        L = self.high.shape[1]
+        if len(self.units) == L:
+            return "16 bits"
+        return f"8 bits, 16 for {len(self.units)} of {L} units"
+
+
+def scales_of(weights: F32) -> F32:
+    """Return for each row of weights what an integer of one byte is worth."""
+    largest = np.abs(weights).max(axis=1)
+    return np.where(largest > 0, largest / 127, 1).astype(np.float32)
+
+
+def nearest(weights: F32) -> RoundedWeights:
+    """Return the nearest integers, two bytes for each weight."""
+    scales = scales_of(weights)
+    integers = np.rint(weights / scales[:, None] * 256).astype(np.int64)
+    integers = np.clip(integers, -127 * 256, 127 * 256 + 127)
+    high = (integers + 128) // 256
+    low = integers - 256 * high
+    units = np.arange(weights.shape[1])
+    return RoundedWeights(high.astype(np.int8), low.astype(np.int8), units, scales)
+
+
+def rounded_arrays(rounded: RoundedWeights) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays for the model file."""
+    return {f"rounded.{name}": array for name, array in vars(rounded).items()}
+
+
+def read_rounded(arrays: Mapping[str, npt.NDArray[Any]]) -> RoundedWeights | None:
+    """Return what the arrays of a model file hold, None where they hold none."""
+    own = {k.removeprefix("rounded."): v for k, v in arrays.items() if k.startswith("rounded.")}
+    return RoundedWeights(**own) if own else None

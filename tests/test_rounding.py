@@ -1,0 +1,260 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from test_lstm import small_model
+from trajlm import rounding
+from trajlm.data import States
+from trajlm.errors import ModelFileError
+from trajlm.kernels import recurrent, simd
+from trajlm.kernels.rounding import pivoted_cholesky, round_rows
+from trajlm.models import precision
+from trajlm.models.files import describe_model, load_model, save_model
+from trajlm.models.lstm import LSTMModel
+from trajlm.models.rounded import RoundedWeights, nearest, scales_of
+from trajlm.rounding import round_for_generation
+from trajlm.settings import TrainingSettings
+from trajlm.train import train
+
+STARTS = (np.array([0, 1], np.uint8),)
+BYTES = pytest.mark.skipif(not simd.HAS_BYTES, reason="this machine multiplies no bytes")
+
+
+@pytest.fixture
+def rounded_from_one(monkeypatch):
+    """Small networks are rounded like large ones, on few trajectories."""
+    monkeypatch.setattr(precision, "REDUCED_FROM", 1)
+    monkeypatch.setattr(rounding, "N_LANES", 4)
+
+
+def random_bytes(rng, L, n_fine):
+    return RoundedWeights(
+        rng.integers(-127, 128, (4 * L, L)).astype(np.int8),
+        rng.integers(-128, 128, (4 * L, n_fine)).astype(np.int8),
+        rng.permutation(L)[:n_fine],
+        rng.uniform(0.5, 2, 4 * L).astype(np.float32),
+    )
+
+
+@BYTES
+@pytest.mark.parametrize(("L", "n_fine"), [(16, 4), (48, 48), (400, 101), (1024, 256)])
+@pytest.mark.parametrize("lanes", [1, 2, 5, 13])
+def test_products_of_bytes_are_those_of_the_integers(L, n_fine, lanes):
+    rng = np.random.default_rng(L + lanes)
+    rounded = random_bytes(rng, L, n_fine)
+    packed = precision.byte_precision(rounded)
+    hidden = rng.uniform(-1, 1, (lanes, L)).astype(np.float32)
+    hidden[:, :3] = 1, -1, 0
+    table = rng.normal(size=(7, 4 * L)).astype(np.float32)
+    states = rng.integers(7, size=lanes)
+    out = np.full((lanes, 4 * L), np.nan, np.float32)
+    parts = np.zeros((lanes, packed.row_bytes), np.uint8)
+    panels = 4 * L // 32
+    for begin, end, backwards in ((0, panels // 3, False), (panels // 3, panels, True)):
+        recurrent.add_recurrent(begin, end, backwards, out, 0, hidden, parts, packed, table, states)
+    integers = np.floor(hidden * np.float32(32767) + np.float32(32768.5)).astype(np.int64)
+    high, low = integers // 256 - 128, integers % 256
+    first, second = rounded.high.astype(np.int64), rounded.low.astype(np.int64)
+    sums = 256 * high @ first.T + low @ first.T + high[:, rounded.units] @ second.T
+    sums += second.sum(axis=1) // 2
+    wanted = table[states] + sums * (rounded.scales / 32767.0)
+    # The integers are exact; their conversion is to 24 bits.
+    np.testing.assert_allclose(out, wanted, rtol=1e-6, atol=2e-7 * np.abs(sums).max() / 32767)
+    exact = table[states] + hidden @ rounded.weights.T
+    spread = 2e-5 * np.abs(rounded.weights).max() * np.sqrt(L)
+    np.testing.assert_allclose(out, exact, atol=6 * spread)
+
+
+def test_nearest_bytes_are_the_nearest():
+    weights = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    weights[4] = 0.0
+    rounded = nearest(weights)
+    steps = scales_of(weights)[:, None] / 256
+    assert (np.abs(rounded.weights - weights) <= 0.51 * steps).all()
+    assert (rounded.weights[4] == 0).all()
+
+
+def test_cholesky_has_the_largest_pivots_first():
+    x = np.random.default_rng(1).normal(size=(40, 25)) * np.linspace(0.1, 3, 25)
+    gram = x.T @ x
+    factor, order = gram.copy(), np.empty(25, np.int64)
+    pivoted_cholesky(factor, order)
+    factor = np.tril(factor)
+    np.testing.assert_allclose(factor @ factor.T, gram[np.ix_(order, order)], atol=1e-10)
+    assert sorted(order) == list(range(25))
+    pivots = np.diag(factor)
+    assert (np.diff(pivots) <= 1e-12).all()
+
+
+def rounded_rows(weights, factor, order, n_fine):
+    high = np.empty(weights.shape, np.int8)
+    low = np.empty((len(weights), n_fine), np.int8)
+    round_rows(weights, scales_of(weights), factor.astype(np.float32), order, high, low)
+    return RoundedWeights(high, low, order[:n_fine].copy(), scales_of(weights)).weights
+
+
+def test_without_correlations_each_weight_is_rounded_by_itself():
+    weights = np.random.default_rng(2).normal(size=(8, 2)).astype(np.float32)
+    found = rounded_rows(weights, np.eye(2), np.array([1, 0]), 0)
+    steps = scales_of(weights)[:, None]
+    np.testing.assert_allclose(found, np.rint(weights / steps) * steps, rtol=1e-6)
+
+
+def test_errors_make_up_for_each_other_in_the_hidden_states_that_occur():
+    rng = np.random.default_rng(3)
+    L = 64
+    # Hidden states of few dimensions, and some noise in all.
+    hidden = np.tanh(rng.normal(size=(2000, 6)) @ rng.normal(size=(6, L))) + 0.02 * rng.normal(
+        size=(2000, L)
+    )
+    weights = rng.normal(size=(4 * L, L)).astype(np.float32)
+    gram = hidden.T @ hidden
+    factor, order = gram.copy(), np.empty(L, np.int64)
+    pivoted_cholesky(factor, order)
+    factor = np.tril(factor)
+
+    def error(approximate):
+        return np.sqrt((((weights - approximate) @ hidden.T) ** 2).mean())
+
+    def expected(n_fine):
+        # Each term is off by at most half a step, evenly, times its pivot.
+        steps = np.where(np.arange(L) < n_fine, 1 / 256, 1)
+        terms = (steps * np.diag(factor)) ** 2 / 12
+        return np.sqrt((scales_of(weights) ** 2).mean() * terms.sum() / len(hidden))
+
+    steps = scales_of(weights)[:, None]
+    by_itself = error(np.rint(weights / steps) * steps)
+    for n_fine in (0, 16, 48):
+        found = error(rounded_rows(weights, factor, order, n_fine))
+        assert found == pytest.approx(expected(n_fine), rel=0.05)
+        assert found < by_itself / 2
+
+
+def test_nothing_rounds_better_than_the_best_of_all_neighbours():
+    # Of two weights in a row, against all integers near them: close to the best of all pairs.
+    rng = np.random.default_rng(4)
+    gram = np.array([[1.0, 0.9], [0.9, 1.0]])
+    factor, order = gram.copy(), np.empty(2, np.int64)
+    pivoted_cholesky(factor, order)
+    weights = rng.normal(size=(8, 2)).astype(np.float32)
+    found = rounded_rows(weights, np.tril(factor), order, 0)
+    steps = scales_of(weights)
+    for row, step, rounded in zip(weights, steps, found, strict=True):
+        center = np.rint(row / step)
+        errors = [
+            (row - (center + shift) * step) @ gram @ (row - (center + shift) * step)
+            for shift in itertools.product((-2, -1, 0, 1, 2), repeat=2)
+        ]
+        mine = (row - rounded) @ gram @ (row - rounded)
+        assert min(errors) - 1e-9 <= mine
+        # Babai's bound: within the box of the orthogonalised steps.
+        assert mine <= (step / 2) ** 2 * (np.diag(np.tril(factor)) ** 2).sum() + 1e-9
+
+
+@BYTES
+def test_rounded_lanes_are_the_same_for_any_lanes_and_threads(rounded_from_one):
+    model, done = round_for_generation(small_model(n_states=5, hidden_dim=200))
+    assert done is not None
+    many = np.array(list(model.generate(300, 31, seed=1, n_threads=2)))
+    few = np.array(list(model.generate(300, 7, seed=1, n_threads=3)))
+    one = np.array(list(model.generate(300, 1, seed=1, n_threads=2)))
+    np.testing.assert_array_equal(few, many[:7])
+    np.testing.assert_array_equal(one, many[:1])
+
+
+def test_rounding_is_the_same_for_any_threads(rounded_from_one):
+    model = small_model(n_states=5, hidden_dim=40)
+    one, two = (round_for_generation(model, seed=3, n_threads=n)[0].rounded for n in (1, 2))
+    assert one is not None
+    for name, array in vars(one).items():
+        np.testing.assert_array_equal(array, getattr(two, name))
+
+
+def test_log_probabilities_change_no_more_than_is_said(rounded_from_one):
+    model, done = round_for_generation(small_model(n_states=6, hidden_dim=96))
+    assert done is not None
+    assert done.largest_change <= rounding.TOLERANCE
+    weights = {**vars(model.weights), "recurrent_weights": model.rounded.weights}
+    other = LSTMModel(type(model.weights)(**weights), model.space, model.starts)
+    lanes = model.generate(1000, 20, seed=9)
+    changes = [
+        np.abs(a - b).max()
+        for a, b in zip(model.log_probs(lanes), other.log_probs(lanes), strict=True)
+    ]
+    assert 0 < max(changes) <= rounding.TOLERANCE
+    # On other trajectories, and more of them.
+    assert 1 / 3 < max(changes) / done.largest_change < 3
+
+
+def test_what_changes_too_much_is_left_alone(rounded_from_one, monkeypatch):
+    monkeypatch.setattr(rounding, "TOLERANCE", 1e-9)
+    model = small_model(n_states=5, hidden_dim=40)
+    assert round_for_generation(model) == (model, None)
+
+
+def test_more_units_keep_two_bytes_where_few_do_not_suffice(rounded_from_one, monkeypatch):
+    model = small_model(n_states=5, hidden_dim=64)
+    few = round_for_generation(model)[1]
+    monkeypatch.setattr(rounding, "TOLERANCE", 0.9 * few.largest_change)
+    more = round_for_generation(model)[1]
+    assert (few.n_fine, more.n_fine) == (16, 32)
+    assert more.largest_change < few.largest_change
+
+
+def test_small_networks_are_not_rounded():
+    model = small_model(n_states=5, hidden_dim=40)
+    assert round_for_generation(model) == (model, None)
+    assert model.generating is model.tables.recurrent
+
+
+def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path):
+    states = States((np.random.default_rng(5).integers(3, size=4000),), 3)
+    torch.manual_seed(0)
+    settings = TrainingSettings(epochs=1, hidden_dim=24, embedding_dim=4, calibration=False)
+    model = train(states, settings)
+    assert model.record["rounding"]["n_fine"] == 6
+    save_model(model, tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    for name, array in vars(model.rounded).items():
+        np.testing.assert_array_equal(array, getattr(again.rounded, name))
+    np.testing.assert_array_equal(
+        list(model.generate(500, 3, seed=1)), list(again.generate(500, 3, seed=1))
+    )
+    assert "8 bits, those of 6 of 24 units of 16" in describe_model(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda r: {"units": np.array([99] * len(r.units))},
+        lambda r: {"units": r.units[:-1]},
+        lambda r: {"units": r.units.astype(np.int32)},
+        lambda r: {"scales": -r.scales},
+        lambda r: {"scales": r.scales * np.nan},
+        lambda r: {"high": r.high[:, :-1]},
+        lambda r: {"high": r.high.astype(np.int16)},
+        lambda r: {"low": r.low[:-4]},
+    ],
+)
+def test_damaged_bytes_are_refused(damage, tmp_path):
+    model = small_model(n_states=3, hidden_dim=8)
+    rounded = nearest(model.weights.recurrent_weights)
+    with_bytes = LSTMModel(model.weights, model.space, STARTS, {}, rounded)
+    save_model(with_bytes, tmp_path / "m")
+    load_model(tmp_path / "m")
+    sizes, arrays = with_bytes.to_arrays()
+    arrays |= {f"rounded.{name}": x for name, x in damage(rounded).items()}
+    with_bytes.to_arrays = lambda: (sizes, arrays)
+    save_model(with_bytes, tmp_path / "m")
+    with pytest.raises(ModelFileError, match="rounded"):
+        load_model(tmp_path / "m")
+
+
+def test_bytes_of_another_network_are_refused(tmp_path):
+    model = small_model(n_states=3, hidden_dim=8)
+    rounded = nearest(small_model(n_states=3, hidden_dim=12).weights.recurrent_weights)
+    save_model(LSTMModel(model.weights, model.space, STARTS, {}, rounded), tmp_path / "m")
+    with pytest.raises(ModelFileError, match="another network"):
+        load_model(tmp_path / "m")
