@@ -32,6 +32,10 @@ def test_bench_prints_the_table_and_writes_the_same_numbers(quick, tmp_path, cap
     ratio = result["ratios"]["one lane over the plain loop"]["3/16"]
     lanes = by_name["generate, 1 lane", 1] / by_name["plain nn.LSTM loop, 1 lane", 1]
     assert ratio == pytest.approx(lanes)
+    precisions = {r["what"]: r["precision"] for r in result["rates"]}
+    assert precisions["generate, 16 lanes"] == "single precision"
+    assert precisions["plain nn.LSTM loop, 1 lane"] == ""
+    assert "generate, 16 lanes (single precision)" in table
     assert "model" in result["ratios"]["ns of alanine dipeptide a second"]
 
 

@@ -39,7 +39,7 @@ def random_bytes(rng, L, n_fine):
 
 
 @BYTES
-@pytest.mark.parametrize(("L", "n_fine"), [(16, 4), (48, 48), (400, 101), (1024, 256)])
+@pytest.mark.parametrize(("L", "n_fine"), [(16, 4), (48, 48), (64, 0), (400, 101), (1024, 256)])
 @pytest.mark.parametrize("lanes", [1, 2, 5, 13])
 def test_products_of_bytes_are_those_of_the_integers(L, n_fine, lanes):
     rng = np.random.default_rng(L + lanes)
@@ -157,6 +157,7 @@ def test_nothing_rounds_better_than_the_best_of_all_neighbours():
 def test_rounded_lanes_are_the_same_for_any_lanes_and_threads(rounded_from_one):
     model, done = round_for_generation(small_model(n_states=5, hidden_dim=200))
     assert done is not None
+    assert model.generating.precision == "8 bits"
     many = np.array(list(model.generate(300, 31, seed=1, n_threads=2)))
     few = np.array(list(model.generate(300, 7, seed=1, n_threads=3)))
     one = np.array(list(model.generate(300, 1, seed=1, n_threads=2)))
@@ -199,15 +200,35 @@ def test_more_units_keep_two_bytes_where_few_do_not_suffice(rounded_from_one, mo
     model = small_model(n_states=5, hidden_dim=64)
     few = round_for_generation(model)[1]
     monkeypatch.setitem(rounding.ALLOWED, 1.0, 0.9 * few.changes[0])
-    more = round_for_generation(model)[1]
-    assert (few.n_fine, more.n_fine) == (8, 16)
+    better, more = round_for_generation(model)
+    assert (few.n_fine, more.n_fine) == (0, 8)
     assert more.changes[0] < few.changes[0]
+    assert "those of 8 of 64 units of 16" in more.describe()
+    assert better.generating.precision == ("8 and 16 bits" if simd.HAS_BYTES else "half precision")
 
 
 def test_small_networks_are_not_rounded():
     model = small_model(n_states=5, hidden_dim=40)
     assert round_for_generation(model) == (model, None)
     assert model.generating is model.tables.recurrent
+    assert model.generating.precision == "single precision"
+
+
+@BYTES
+@pytest.mark.parametrize("hidden_dim", [40, 44])
+def test_what_is_not_rounded_is_read_in_two_bytes(hidden_dim, monkeypatch):
+    monkeypatch.setattr(precision, "REDUCED_FROM", 1)
+    model = small_model(n_states=5, hidden_dim=hidden_dim)
+    assert model.generating.precision == "16 bits"
+
+
+def test_machines_that_multiply_no_bytes_read_half_precision(rounded_from_one, monkeypatch):
+    monkeypatch.setattr(simd, "HAS_BYTES", False)
+    model, done = round_for_generation(small_model(n_states=5, hidden_dim=40))
+    assert done is not None
+    assert model.generating.precision == "half precision"
+    monkeypatch.setattr(simd, "HAS_HALF", False)
+    assert round_for_generation(model)[0].generating.precision == "single precision"
 
 
 def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path):
@@ -215,7 +236,7 @@ def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path)
     torch.manual_seed(0)
     settings = TrainingSettings(epochs=1, hidden_dim=24, embedding_dim=4, calibration=False)
     model = train(states, settings)
-    assert model.record["rounding"]["n_fine"] == 3
+    assert model.record["rounding"]["n_fine"] == 0
     save_model(model, tmp_path / "m")
     again = load_model(tmp_path / "m")
     for name, array in vars(model.rounded).items():
@@ -223,7 +244,7 @@ def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path)
     np.testing.assert_array_equal(
         list(model.generate(500, 3, seed=1)), list(again.generate(500, 3, seed=1))
     )
-    assert "8 bits, those of 3 of 24 units of 16" in describe_model(tmp_path / "m")
+    assert "recurrent weights of 8 bits: log" in describe_model(tmp_path / "m")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from trajlm.models.rounded import RoundedWeights, scales_of
 # some thousand frames, many of which do when it is hot.
 ALLOWED = {1.0: 1e-3, 2.0: 2e-3}
 # Shares of the units that may keep two bytes, the first that suffices.
-SHARES = (0.125, 0.25, 0.5)
+SHARES = (0.0, 0.125, 0.25, 0.5)
 # Trajectories at each temperature, and their frames: to learn from, and to look at.
 N_LANES, FRAMES, FRAMES_CHECKED = 48, 200, 100
 # Added to the mean squares of the units, in parts of their mean.
@@ -57,9 +57,10 @@ class Rounding:
     def describe(self) -> str:
         """Say in a line what was done and what it changes."""
         own, hot = self.changes
+        fine = f", those of {self.n_fine} of {self.hidden_dim} units of 16" if self.n_fine else ""
         return (
-            f"recurrent weights of 8 bits, those of {self.n_fine} of {self.hidden_dim} units of "
-            f"16: log probabilities within {own:.1e} of those of the trained weights on "
+            f"where the machine multiplies bytes, with recurrent weights of 8 bits{fine}: log "
+            f"probabilities within {own:.1e} of those of the trained weights on "
             f"{self.n_frames:,} frames of its own, {hot:.1e} on hotter ones"
         )
 

@@ -90,6 +90,7 @@ def _rate(work: Work, seconds: list[float], peak: float | None) -> Rate:
         work.size,
         gflops,
         gflops / peak if gflops and peak else None,
+        work.precision,
     )
 
 

@@ -38,7 +38,8 @@ class Work:
     """Something to measure: `run` does it once and returns how many of `unit` it did.
 
     `threads` may be `GPU`. `operations` are the multiplications and additions a unit. `took`
-    tells the seconds of the last run, where they are not those of this process.
+    tells the seconds of the last run, where they are not those of this process. `precision` is
+    that of the recurrent weights, where they are rounded for generation.
     """
 
     what: str
@@ -48,6 +49,7 @@ class Work:
     operations: float = 0.0
     size: Size | None = None
     took: Callable[[], float] | None = None
+    precision: str = ""
 
 
 def matrix_products(cores: int) -> list[Work]:
@@ -126,6 +128,7 @@ def generation(size: Size, cores: int) -> list[Work]:
             lambda k=k, n=n: ours(k, n),  # type: ignore[misc]
             size.operations,
             size,
+            precision=model.generating.precision,
         )
         for k, n in [*alone, *((k, cores) for k in LANES)]
     ]

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.kernels import product
 from trajlm.kernels.arrays import F32, I64, cache_aligned
 from trajlm.kernels.byte_tile import FOUR, byte_tile
 from trajlm.kernels.compiled import inlined
 from trajlm.kernels.product import Packed, add_panels_to_looked_up
-from trajlm.kernels.simd import WIDE
+from trajlm.kernels.simd import WIDE, WIDTH
 from trajlm.kernels.tile import PANEL
 
 I8 = npt.NDArray[np.int8]
@@ -51,7 +52,8 @@ class Recurrent(NamedTuple):
     scales
         What the sums are multiplied by, shape (4L,).
     units
-        The fine units, a multiple of four; where the weights are no bytes, None as the two before.
+        The fine units, a multiple of four, of which four have zeros as second bytes where there
+        should be none; where the weights are no bytes, None as the two before.
     """
 
     weights: Packed | I8
@@ -62,9 +64,18 @@ class Recurrent(NamedTuple):
     @property
     def tile_rows(self) -> tuple[int, int]:
         """Lanes of the larger and of the smaller tile."""
-        from trajlm.kernels import product
-
         return (product.ROWS, product.FEW) if self.units is None else (ROWS, FEW)
+
+    @property
+    def precision(self) -> str:
+        """What the weights are, for people."""
+        if self.units is None or self.scales is None:
+            return "single precision" if self.weights.dtype == np.float32 else "half precision"
+        if len(self.units) == FOUR:
+            return "8 bits"
+        # Units that only fill up a vector are in no need of a second byte.
+        missing = len(self.scales) // 4 - len(self.units)
+        return "16 bits" if missing < WIDTH else "8 and 16 bits"
 
     @property
     def row_bytes(self) -> int:

@@ -46,7 +46,8 @@ def byte_precision(rounded: RoundedWeights) -> Recurrent:
     from trajlm.kernels.recurrent import in_bytes
 
     (_, L), n_fine = rounded.high.shape, len(rounded.units)
-    columns = -(-n_fine // FOUR) * FOUR
+    # Compiled code takes four at least.
+    columns = max(FOUR, -(-n_fine // FOUR) * FOUR)
     return in_bytes(
         _padded_gates(rounded.high, padded_units(L)),
         _padded_gates(rounded.low, columns),

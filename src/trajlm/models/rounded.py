@@ -54,13 +54,6 @@ class RoundedWeights:
         integers[:, self.units] += self.low.astype(np.float32) / 256
         return integers * self.scales[:, None]
 
-    def describe(self) -> str:
-        """Say how many bits the weights have."""
-        L = self.high.shape[1]
-        if len(self.units) == L:
-            return "16 bits"
-        return f"8 bits, 16 for {len(self.units)} of {L} units"
-
 
 def scales_of(weights: F32) -> F32:
     """Return for each row of weights what an integer of one byte is worth."""
