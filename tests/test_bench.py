@@ -3,9 +3,11 @@ import json
 import pytest
 import torch
 
-from trajlm import cli
+from trajlm import cli, rounding
 from trajlm.bench import gpu, run, work
 from trajlm.bench.result import GPU, Size
+from trajlm.kernels import simd
+from trajlm.models import precision
 
 
 @pytest.fixture
@@ -52,6 +54,16 @@ def test_a_gpu_is_measured_too(quick, monkeypatch):
     assert found["training step"].share > 0
     assert len(found) == 4
     assert "GPU" in result.table()
+
+
+def test_large_networks_are_measured_as_trained_and_rounded(quick, monkeypatch):
+    monkeypatch.setattr(precision, "REDUCED_FROM", 1)
+    monkeypatch.setattr(rounding, "N_LANES", 2)
+    result = run.run_bench(run.SIZES, repeats=1)
+    found = {r.what: r.precision for r in result.rates if r.threads == 1}
+    once, after = found["generate, 1 lane, not rounded"], found["generate, 1 lane"]
+    expected = ("16 bits", "8 bits") if simd.HAS_BYTES else ("half precision",) * 2
+    assert (once, after) == expected
 
 
 def operations(rate):

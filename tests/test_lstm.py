@@ -11,6 +11,7 @@ from trajlm.errors import InputError
 from trajlm.generate import START_FRAMES, choose_starts, share_out
 from trajlm.kernels import lstm, simd
 from trajlm.kernels.product import FEW, ROWS
+from trajlm.kernels.recurrent import memory_for_bytes
 from trajlm.models.lstm import LSTMModel, LSTMWeights, step_tables
 from trajlm.models.network import LSTMNetwork, export_weights
 from trajlm.models.precision import byte_precision, half_precision, single_precision
@@ -109,8 +110,8 @@ def test_lanes_forced_along_a_path_agree_with_the_equations(
     for lane, end in enumerate(ends):
         paths[lane, 300 - end :] = path[:end]
     hidden, cell = np.zeros((2, 13, tables.hidden_dim), np.float32)
-    parts = np.zeros((13, recurrent.row_bytes), np.uint8)
-    lstm.read_lanes(tables.inputs, recurrent, paths, 300 - ends, hidden, cell, parts)
+    parts = memory_for_bytes(13, recurrent)
+    lstm.read_lanes(tables.inputs, recurrent, paths, 300 - ends, hidden, cell)
     states = path[ends - 1]
     gates = np.empty((13, 4 * tables.hidden_dim), np.float32)
     z = np.empty((13, tables.skip.shape[1]), np.float32)

@@ -1,32 +1,44 @@
 import itertools
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from test_lstm import small_model
-from trajlm import rounding
+from trajlm import generate, rounding
+from trajlm.calibrate import calibrate
 from trajlm.data import States
-from trajlm.errors import ModelFileError
+from trajlm.errors import InputError, Interrupted, ModelFileError
+from trajlm.generate import share_out
+from trajlm.generate_file import generate_to_file
 from trajlm.kernels import recurrent, simd
-from trajlm.kernels.rounding import pivoted_cholesky, round_rows
+from trajlm.kernels.rounding import pivoted_cholesky
 from trajlm.models import precision
 from trajlm.models.files import describe_model, load_model, save_model
 from trajlm.models.lstm import LSTMModel
-from trajlm.models.rounded import RoundedWeights, nearest, scales_of
+from trajlm.models.rounded import RoundedWeights, nearest, worth_of_one
 from trajlm.rounding import round_for_generation
 from trajlm.settings import TrainingSettings
 from trajlm.train import train
 
-STARTS = (np.array([0, 1], np.uint8),)
 BYTES = pytest.mark.skipif(not simd.HAS_BYTES, reason="this machine multiplies no bytes")
 
 
 @pytest.fixture
 def rounded_from_one(monkeypatch):
-    """Small networks are rounded like large ones, on few trajectories."""
+    """Small networks are rounded like large ones, on few trajectories, to one byte if they can."""
     monkeypatch.setattr(precision, "REDUCED_FROM", 1)
     monkeypatch.setattr(rounding, "N_LANES", 4)
+    monkeypatch.setattr(rounding, "ALLOWED", {1.0: 5e-3, 2.0: 5e-3})
+
+
+def model_for_files(hidden_dim):
+    """A model whose states are as small as files have them."""
+    model = small_model(n_states=3, hidden_dim=hidden_dim)
+    return LSTMModel(model.weights, model.space, (np.array([0, 1], np.uint8),))
 
 
 def random_bytes(rng, L, n_fine):
@@ -50,7 +62,7 @@ def test_products_of_bytes_are_those_of_the_integers(L, n_fine, lanes):
     table = rng.normal(size=(7, 4 * L)).astype(np.float32)
     states = rng.integers(7, size=lanes)
     out = np.full((lanes, 4 * L), np.nan, np.float32)
-    parts = np.zeros((lanes, packed.row_bytes), np.uint8)
+    parts = recurrent.memory_for_bytes(lanes, packed)
     panels = 4 * L // 32
     for begin, end, backwards in ((0, panels // 3, False), (panels // 3, panels, True)):
         recurrent.add_recurrent(begin, end, backwards, out, 0, hidden, parts, packed, table, states)
@@ -71,7 +83,7 @@ def test_nearest_bytes_are_the_nearest():
     weights = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
     weights[4] = 0.0
     rounded = nearest(weights)
-    steps = scales_of(weights)[:, None] / 256
+    steps = worth_of_one(weights)[:, None]
     assert (np.abs(rounded.weights - weights) <= 0.51 * steps).all()
     assert (rounded.weights[4] == 0).all()
 
@@ -89,16 +101,20 @@ def test_cholesky_has_the_largest_pivots_first():
 
 
 def rounded_rows(weights, factor, order, n_fine):
-    high = np.empty(weights.shape, np.int8)
-    low = np.empty((len(weights), n_fine), np.int8)
-    round_rows(weights, scales_of(weights), factor.astype(np.float32), order, high, low)
-    return RoundedWeights(high, low, order[:n_fine].copy(), scales_of(weights)).weights
+    with ThreadPoolExecutor(2) as pool:
+        found = rounding._round(weights, factor.astype(np.float32), order, n_fine, pool)
+    return found.weights
+
+
+def byte_steps(weights):
+    """What the first byte of a row counts in."""
+    return 256 * worth_of_one(weights)
 
 
 def test_without_correlations_each_weight_is_rounded_by_itself():
     weights = np.random.default_rng(2).normal(size=(8, 2)).astype(np.float32)
     found = rounded_rows(weights, np.eye(2), np.array([1, 0]), 0)
-    steps = scales_of(weights)[:, None]
+    steps = byte_steps(weights)[:, None]
     np.testing.assert_allclose(found, np.rint(weights / steps) * steps, rtol=1e-6)
 
 
@@ -122,9 +138,9 @@ def test_errors_make_up_for_each_other_in_the_hidden_states_that_occur():
         # Each term is off by at most half a step, evenly, times its pivot.
         steps = np.where(np.arange(L) < n_fine, 1 / 256, 1)
         terms = (steps * np.diag(factor)) ** 2 / 12
-        return np.sqrt((scales_of(weights) ** 2).mean() * terms.sum() / len(hidden))
+        return np.sqrt((byte_steps(weights) ** 2).mean() * terms.sum() / len(hidden))
 
-    steps = scales_of(weights)[:, None]
+    steps = byte_steps(weights)[:, None]
     by_itself = error(np.rint(weights / steps) * steps)
     for n_fine in (0, 16, 48):
         found = error(rounded_rows(weights, factor, order, n_fine))
@@ -140,7 +156,7 @@ def test_nothing_rounds_better_than_the_best_of_all_neighbours():
     pivoted_cholesky(factor, order)
     weights = rng.normal(size=(8, 2)).astype(np.float32)
     found = rounded_rows(weights, np.tril(factor), order, 0)
-    steps = scales_of(weights)
+    steps = byte_steps(weights)
     for row, step, rounded in zip(weights, steps, found, strict=True):
         center = np.rint(row / step)
         errors = [
@@ -154,10 +170,11 @@ def test_nothing_rounds_better_than_the_best_of_all_neighbours():
 
 
 @BYTES
-def test_rounded_lanes_are_the_same_for_any_lanes_and_threads(rounded_from_one):
+def test_rounded_lanes_are_the_same_for_any_lanes_and_threads(rounded_from_one, monkeypatch):
+    monkeypatch.setattr(generate, "usable_cores", lambda: 3)
     model, done = round_for_generation(small_model(n_states=5, hidden_dim=200))
     assert done is not None
-    assert model.generating.precision == "8 bits"
+    assert share_out(1, 2, model.tables.hidden_dim, model.generating.tile_rows) == (1, 2)
     many = np.array(list(model.generate(300, 31, seed=1, n_threads=2)))
     few = np.array(list(model.generate(300, 7, seed=1, n_threads=3)))
     one = np.array(list(model.generate(300, 1, seed=1, n_threads=2)))
@@ -177,8 +194,7 @@ def test_log_probabilities_change_no_more_than_is_said(rounded_from_one):
     model, done = round_for_generation(small_model(n_states=6, hidden_dim=96))
     assert done is not None
     own, hot = done.changes
-    assert own <= rounding.ALLOWED[1.0]
-    assert hot <= rounding.ALLOWED[2.0]
+    assert max(own, hot) <= 5e-3
     weights = {**vars(model.weights), "recurrent_weights": model.rounded.weights}
     other = LSTMModel(type(model.weights)(**weights), model.space, model.starts)
     lanes = model.generate(1000, 20, seed=9)
@@ -201,9 +217,10 @@ def test_more_units_keep_two_bytes_where_few_do_not_suffice(rounded_from_one, mo
     few = round_for_generation(model)[1]
     monkeypatch.setitem(rounding.ALLOWED, 1.0, 0.9 * few.changes[0])
     better, more = round_for_generation(model)
-    assert (few.n_fine, more.n_fine) == (0, 8)
+    assert few.n_fine == 0
+    assert more.n_fine > 0
     assert more.changes[0] < few.changes[0]
-    assert "those of 8 of 64 units of 16" in more.describe()
+    assert f"those of {more.n_fine} of 64 units of 16" in more.describe()
     assert better.generating.precision == ("8 and 16 bits" if simd.HAS_BYTES else "half precision")
 
 
@@ -244,7 +261,7 @@ def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path)
     np.testing.assert_array_equal(
         list(model.generate(500, 3, seed=1)), list(again.generate(500, 3, seed=1))
     )
-    assert "recurrent weights of 8 bits: log" in describe_model(tmp_path / "m")
+    assert "recurrent weights of 8 bits, where" in describe_model(tmp_path / "m")
 
 
 @pytest.mark.parametrize(
@@ -252,6 +269,7 @@ def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path)
     [
         lambda r: {"units": np.array([99] * len(r.units))},
         lambda r: {"units": r.units[:-1]},
+        lambda r: {"units": np.zeros_like(r.units)},
         lambda r: {"units": r.units.astype(np.int32)},
         lambda r: {"scales": -r.scales},
         lambda r: {"scales": r.scales * np.nan},
@@ -261,22 +279,81 @@ def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path)
     ],
 )
 def test_damaged_bytes_are_refused(damage, tmp_path):
-    model = small_model(n_states=3, hidden_dim=8)
+    model = model_for_files(8)
     rounded = nearest(model.weights.recurrent_weights)
-    with_bytes = LSTMModel(model.weights, model.space, STARTS, {}, rounded)
-    save_model(with_bytes, tmp_path / "m")
+    damaged = with_bytes(model, rounded)
+    save_model(damaged, tmp_path / "m")
     load_model(tmp_path / "m")
-    sizes, arrays = with_bytes.to_arrays()
+    sizes, arrays = damaged.to_arrays()
     arrays |= {f"rounded.{name}": x for name, x in damage(rounded).items()}
-    with_bytes.to_arrays = lambda: (sizes, arrays)
-    save_model(with_bytes, tmp_path / "m")
+    damaged.to_arrays = lambda: (sizes, arrays)
+    save_model(damaged, tmp_path / "m")
     with pytest.raises(ModelFileError, match="rounded"):
         load_model(tmp_path / "m")
 
 
 def test_bytes_of_another_network_are_refused(tmp_path):
-    model = small_model(n_states=3, hidden_dim=8)
-    rounded = nearest(small_model(n_states=3, hidden_dim=12).weights.recurrent_weights)
-    save_model(LSTMModel(model.weights, model.space, STARTS, {}, rounded), tmp_path / "m")
+    model = model_for_files(8)
+    rounded = nearest(model_for_files(12).weights.recurrent_weights)
+    save_model(with_bytes(model, rounded), tmp_path / "m")
     with pytest.raises(ModelFileError, match="another network"):
         load_model(tmp_path / "m")
+
+
+def test_rows_of_next_to_nothing_become_zero():
+    weights = np.random.default_rng(6).normal(size=(8, 2)).astype(np.float32)
+    weights[3] = 1e-44
+    rounded = nearest(weights)
+    assert (rounded.weights[3] == 0).all()
+    np.testing.assert_allclose(rounded.weights, weights, atol=1e-4)
+
+
+def test_calibration_keeps_the_rounded_weights(rounded_from_one):
+    # Two pairs of states, seldom left for each other.
+    rng = np.random.default_rng(7)
+    side = np.cumsum(rng.random(60_000) < 0.002) % 2
+    states = States((2 * side + rng.integers(2, size=60_000),), 4)
+    model, _ = round_for_generation(small_model(n_states=4, hidden_dim=16))
+    calibrated, done = calibrate(model, states, 20)
+    assert done is not None
+    assert calibrated is not model
+    assert calibrated.rounded is model.rounded
+
+
+def test_a_model_travels_without_what_a_machine_makes_of_it(rounded_from_one):
+    model, _ = round_for_generation(small_model(n_states=5, hidden_dim=40))
+    first = model.generate(200, 2, seed=1)
+    again = pickle.loads(pickle.dumps(model))
+    assert not {"tables", "generating"} & vars(again).keys()
+    np.testing.assert_array_equal(list(first), list(again.generate(200, 2, seed=1)))
+
+
+@BYTES
+def test_lanes_of_another_precision_are_not_gone_on_with(rounded_from_one, tmp_path, monkeypatch):
+    monkeypatch.setattr(generate.LaneBlock, "chunk", 30)
+    model, _ = round_for_generation(small_model(n_states=5, hidden_dim=40))
+
+    def stop(made):
+        raise KeyboardInterrupt
+
+    arguments = tmp_path / "x.npy", 300, 2, 1
+    with pytest.raises(Interrupted):
+        generate_to_file(model, *arguments, progress=stop)
+    other = model.rounded.high.copy()
+    other[0, 0] ^= 1
+    changed = replace(model.rounded, high=other)
+    with pytest.raises(InputError, match="another model"):
+        generate_to_file(with_bytes(model, changed), *arguments, resume=True)
+    monkeypatch.setattr(simd, "HAS_BYTES", False)
+    with pytest.raises(InputError, match="another precision of the weights"):
+        generate_to_file(with_bytes(model, model.rounded), *arguments, resume=True)
+    monkeypatch.undo()
+    monkeypatch.setattr(precision, "REDUCED_FROM", 1)
+    generate_to_file(model, *arguments, resume=True)
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "x.npy"), np.array(model.generate(300, 2, seed=1).trajectories)
+    )
+
+
+def with_bytes(model, rounded):
+    return LSTMModel(model.weights, model.space, model.starts, model.record, rounded)

@@ -298,8 +298,7 @@ class LaneBlock:
             begins = np.array([longest - len(s) for s in self.starts])
             for path, path_begin, start in zip(paths, begins, self.starts, strict=True):
                 path[path_begin:] = start
-            parts = self._parts()
-            read_lanes(t.inputs, self.recurrent, paths, begins, self.hidden, self.cell, parts)
+            read_lanes(t.inputs, self.recurrent, paths, begins, self.hidden, self.cell)
         out = np.empty((len(self.states), n_frames), self.dtype)
         self.remember(self.made + n_frames, self._generate(out))
         return out
@@ -322,8 +321,7 @@ class LaneBlock:
             lstm.generate_lanes(
                 t.inputs, self.recurrent, t.readout, t.skip, *own.values(),
                 self.inverse_temperature, self.keys, self.made,
-                out if rank == 0 else np.empty_like(out), gates, self._parts(), arrivals,
-                rank, self.n_threads,
+                out if rank == 0 else np.empty_like(out), gates, arrivals, rank, self.n_threads,
             )  # fmt: skip
             return own
 
@@ -339,12 +337,6 @@ class LaneBlock:
                 arrivals[0] = DISMISSED
                 raise
         return works[0].result()
-
-    def _parts(self) -> npt.NDArray[np.uint8]:
-        """Return memory for the hidden states of the lanes in bytes."""
-        from trajlm.kernels.arrays import cache_aligned
-
-        return cache_aligned((self.n_lanes, self.recurrent.row_bytes), np.uint8)
 
     def memory(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the lanes carry."""

@@ -60,8 +60,8 @@ def generate_to_file(
         Go on where an interrupted call with the same arguments stopped; the file is
         bit-identical to one written in one go. Without, what it left is replaced.
     processes
-        Those that share the lanes, as `trajlm.parallel.join` returns them. The file is
-        bit-identical for any number; one is gone on with by as many as began it.
+        Those that share the lanes, as `trajlm.parallel.join` returns them. On processors of one
+        kind the file is bit-identical for any number; one is gone on with by as many as began it.
 
     For the others see `LSTMModel.generate`.
 
@@ -85,6 +85,7 @@ def generate_to_file(
         "start": start,
         "temperature": temperature,
         "device": device,
+        "precision of the weights": model.generating.precision if device == "cpu" else "",
     }
     share = processes.share(n_lanes)
     blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads, device, share)
@@ -242,9 +243,10 @@ class _Sink:
 
 
 def _digest(model: LSTMModel) -> str:
-    """Return a digest of the weights and of the stretches that lanes begin from."""
+    """Return a digest of the weights, also as rounded, and of the stretches lanes begin from."""
     digest = hashlib.sha256()
-    for array in (*vars(model.weights).values(), *model.starts):
+    rounded = vars(model.rounded).values() if model.rounded else ()
+    for array in (*vars(model.weights).values(), *rounded, *model.starts):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 

@@ -207,5 +207,5 @@ def _completed(
                 }
     except KeyboardInterrupt:
         where = "go on with --resume" if saved else "nothing was saved"
-        raise Interrupted(f"the calibration after the last epoch was stopped; {where}") from None
+        raise Interrupted(f"the work after the last epoch was stopped; {where}") from None
     return model

@@ -77,22 +77,18 @@ def matrix_products(cores: int) -> list[Work]:
 
 def generation(size: Size, cores: int) -> list[Work]:
     """Return sampling as it is done today, and ours."""
-    import torch
-
-    from trajlm.models.lstm import LSTMModel
-    from trajlm.models.network import export_weights
-    from trajlm.rounding import round_for_generation
-
     network = empty_network(size)
-    model = LSTMModel(export_weights(network), StateSpace(size.n_states), (np.array([0]),))
-    # As training does it at its end.
-    model, _ = round_for_generation(model)
-    tokens = OPERATIONS / size.operations
+    return [*_plain_loops(network, size, cores), *_lanes(network, size, cores)]
+
+
+def _plain_loops(network: LSTMNetwork, size: Size, cores: int) -> list[Work]:
+    """Return sampling through ``nn.LSTM``, step by step."""
+    import torch
 
     def plain(lanes: int, threads: int) -> float:
         torch.set_num_threads(threads)
-        wanted = tokens / lanes if lanes > 1 else PLAIN_OPERATIONS / size.operations
-        steps = int(min(PLAIN_FRAMES, max(3, wanted)))
+        operations = PLAIN_OPERATIONS if lanes == 1 else OPERATIONS / lanes
+        steps = int(min(PLAIN_FRAMES, max(3, operations / size.operations)))
         memory = network.initial_memory(lanes)
         state = torch.zeros(1, lanes, dtype=torch.long)
         with torch.no_grad():
@@ -101,37 +97,60 @@ def generation(size: Size, cores: int) -> list[Work]:
                 state = torch.multinomial(torch.softmax(logits[0], -1), 1).T
         return float(steps * lanes)
 
-    def ours(lanes: int, threads: int) -> float:
-        # Long enough that what a lane costs to set up does not count.
-        longer = threads * (LONGER if lanes == LANES[-1] else 1)
-        steps = int(max(3, tokens / lanes * longer))
-        model.generate(steps, lanes, start=0, n_threads=threads)
-        return float(steps * lanes)
-
-    alone = [(1, threads) for threads in sorted({1, cores})]
-    baselines = [*alone, (PLAIN_LANES, cores)]
     return [
         Work(
-            f"plain nn.LSTM loop, {k} lane{'s' * (k > 1)}",
+            f"plain nn.LSTM loop, {_lanes_in_words(k)}",
             "token",
             n,
             lambda k=k, n=n: plain(k, n),  # type: ignore[misc]
             size.operations,
             size,
         )
-        for k, n in baselines
-    ] + [
+        for k, n in [*_alone(cores), (PLAIN_LANES, cores)]
+    ]
+
+
+def _lanes(network: LSTMNetwork, size: Size, cores: int) -> list[Work]:
+    """Return our sampling, of large networks as trained and with weights rounded after."""
+    from trajlm.models.lstm import LSTMModel
+    from trajlm.models.network import export_weights
+    from trajlm.rounding import round_for_generation
+
+    as_trained = LSTMModel(export_weights(network), StateSpace(size.n_states), (np.array([0]),))
+    model, rounding = round_for_generation(as_trained)
+    tokens = OPERATIONS / size.operations
+
+    def ours(model: LSTMModel, lanes: int, threads: int) -> float:
+        # Long enough that what a lane costs to set up does not count.
+        longer = threads * (LONGER if lanes == LANES[-1] else 1)
+        steps = int(max(3, tokens / lanes * longer))
+        model.generate(steps, lanes, start=0, n_threads=threads)
+        return float(steps * lanes)
+
+    runs = [(model, k, n, "") for k, n in [*_alone(cores), *((k, cores) for k in LANES)]]
+    if rounding:
+        runs += [(as_trained, k, n, ", not rounded") for k, n in _alone(cores)]
+    return [
         Work(
-            f"generate, {k} lane{'s' * (k > 1)}",
+            f"generate, {_lanes_in_words(k)}{how}",
             "token",
             n,
-            lambda k=k, n=n: ours(k, n),  # type: ignore[misc]
+            lambda one=one, k=k, n=n: ours(one, k, n),  # type: ignore[misc]
             size.operations,
             size,
-            precision=model.generating.precision,
+            precision=one.generating.precision,
         )
-        for k, n in [*alone, *((k, cores) for k in LANES)]
+        for one, k, n, how in runs
     ]
+
+
+def _alone(cores: int) -> list[tuple[int, int]]:
+    """Return one lane, on one thread and on all."""
+    return [(1, threads) for threads in sorted({1, cores})]
+
+
+def _lanes_in_words(n: int) -> str:
+    return f"{n} lane{'s' * (n > 1)}"
 
 
 def training(size: Size, cores: int) -> list[Work]:

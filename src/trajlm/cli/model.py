@@ -126,8 +126,9 @@ def train(
         report_calibration=lambda done: say(done.describe()),
     )
     say(model.record["direction"]["summary"])
-    if "calibration" in model.record:
-        say(model.record["calibration"]["summary"])
+    for after in ("rounding", "calibration"):
+        if after in model.record:
+            say(model.record[after]["summary"])
     history, best = model.record["history"], model.record["best_epoch"]
     if history[best - 1]["validation"] >= model.record["baselines"]["msm"]:
         say(

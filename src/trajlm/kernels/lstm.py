@@ -20,7 +20,7 @@ from trajlm.kernels.cell import exp, tanh, unit
 from trajlm.kernels.compiled import inlined
 from trajlm.kernels.product import add_to_looked_up
 from trajlm.kernels.random import uniform
-from trajlm.kernels.recurrent import U8, Recurrent, add_recurrent
+from trajlm.kernels.recurrent import U8, Recurrent, add_recurrent, memory_for_bytes
 from trajlm.kernels.simd import WIDTH, largest, load, maximum, splat, store
 from trajlm.kernels.team import wait_for_all
 from trajlm.kernels.tile import PANEL
@@ -72,6 +72,17 @@ def exponentials(z: F32, lane: int, inverse_temperature: np.float32) -> Any:
     return highest
 
 
+@inlined
+def log_prob(z: F32, lane: int, state: int, n_states: int) -> float:
+    """Return the log probability of a state from a row of logits, which are lost."""
+    logit = z[lane, state]
+    highest = exponentials(z, lane, np.float32(1.0))
+    total = 0.0
+    for k in range(n_states):
+        total += z[lane, k]
+    return np.float64(logit) - np.float64(highest) - math.log(total)
+
+
 @numba.njit(nogil=True, cache=True)
 def generate_lanes(
     inputs: F32,
@@ -86,7 +97,6 @@ def generate_lanes(
     first: int,
     out: npt.NDArray[Any],
     gates: F32,
-    parts: U8,
     arrivals: I64,
     rank: int,
     n_threads: int,
@@ -107,8 +117,6 @@ def generate_lanes(
     gates
         Memory for all threads, shape (2, lanes, 4L): of this frame, and of the next, which the
         fastest may fill while others still read. One thread uses the first half.
-    parts
-        Memory of each thread's own for hidden states in bytes, shape (lanes, `row_bytes`).
     arrivals
         The counter of the threads' meetings, zero at the beginning, shape (1,).
     rank, n_threads
@@ -117,6 +125,7 @@ def generate_lanes(
     lanes, L = hidden.shape
     panels = 4 * L // PANEL
     begin, end = panels * rank // n_threads, panels * (rank + 1) // n_threads
+    parts = memory_for_bytes(lanes, recurrent)
     z = aligned_rows(lanes, skip.shape[1])
     cumulative = np.empty(len(inputs))
     for t in range(out.shape[1]):
@@ -164,7 +173,6 @@ def read_lanes(
     begins: I64,
     hidden: F32,
     cell: F32,
-    parts: U8,
 ) -> None:
     """Advance the memory of lanes over all but the last frame of `paths` (lanes, frames).
 
@@ -172,6 +180,7 @@ def read_lanes(
     """
     lanes, frames = paths.shape
     gates = aligned_rows(lanes, inputs.shape[1])
+    parts = memory_for_bytes(lanes, recurrent)
     states = np.empty(lanes, np.int64)
     for t in range(frames - 1):
         for lane in range(lanes):
@@ -201,15 +210,10 @@ def score_path(
     hidden, cell = aligned_rows(1, L), aligned_rows(1, L)
     gates = aligned_rows(1, 4 * L)
     z = aligned_rows(1, skip.shape[1])
-    parts = np.empty((1, 0), np.uint8)
+    parts = memory_for_bytes(1, recurrent)
     states = np.empty(1, np.int64)
     for t in range(path.shape[0] - 1):
         states[0] = path[t]
         step(states, hidden, cell, inputs, recurrent, gates, parts)
         read_out(states, hidden, readout, skip, z)
-        logit = z[0, path[t + 1]]
-        highest = exponentials(z, 0, np.float32(1.0))
-        total = 0.0
-        for k in range(n_states):
-            total += z[0, k]
-        out[t] = np.float64(logit) - np.float64(highest) - math.log(total)
+        out[t] = log_prob(z, 0, path[t + 1], n_states)

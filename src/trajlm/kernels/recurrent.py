@@ -1,15 +1,16 @@
 """The recurrent product of generation, with weights in single precision, in half, or in bytes.
 
-In bytes, a weight is an integer times the scale of its gate. The integer has one signed byte; that
-of a fine unit has a second one, worth 1/256 of the first. Hidden states, between -1 and 1, become
-16-bit integers above `MIDDLE`, and each product of two bytes is summed but the smallest, of the
-two lower ones, of which the mean is.
+In bytes, a weight is an integer times the scale of its row: one signed byte, and for a fine unit a
+second one, worth 1/256 of the first. A hidden state h, between -1 and 1, is the integer 32767 h
++ 32768, of two bytes. Of the four products of their bytes that of the two lower ones, worth
+1/65536 of that of the two higher ones, is replaced by its mean.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -52,14 +53,16 @@ class Recurrent(NamedTuple):
     scales
         What the sums are multiplied by, shape (4L,).
     units
-        The fine units, a multiple of four, of which four have zeros as second bytes where there
-        should be none; where the weights are no bytes, None as the two before.
+        The fine units, a multiple of four; where the weights are no bytes, None as the two before.
+    n_fine
+        How many of them are not there to make up the four.
     """
 
     weights: Packed | I8
     offsets: I32 | None = None
     scales: F32 | None = None
     units: I64 | None = None
+    n_fine: int = 0
 
     @property
     def tile_rows(self) -> tuple[int, int]:
@@ -69,20 +72,26 @@ class Recurrent(NamedTuple):
     @property
     def precision(self) -> str:
         """What the weights are, for people."""
-        if self.units is None or self.scales is None:
+        if self.scales is None:
             return "single precision" if self.weights.dtype == np.float32 else "half precision"
-        if len(self.units) == FOUR:
-            return "8 bits"
         # Units that only fill up a vector are in no need of a second byte.
-        missing = len(self.scales) // 4 - len(self.units)
-        return "16 bits" if missing < WIDTH else "8 and 16 bits"
+        all_fine = len(self.scales) // 4 - self.n_fine < WIDTH
+        return "16 bits" if all_fine else "8 and 16 bits" if self.n_fine else "8 bits"
 
-    @property
-    def row_bytes(self) -> int:
-        """Memory for the bytes of a lane's hidden state."""
-        if self.units is None or self.scales is None:
-            return 0
-        return len(self.scales) // 2 + len(self.units)
+
+@numba.njit(nogil=True)
+def memory_for_bytes(lanes: int, recurrent: Recurrent) -> U8:
+    """Return memory for the hidden states of some lanes in bytes, empty where there are none."""
+    memory: U8 = _bytes_of(lanes, recurrent.scales, recurrent.units)
+    return memory
+
+
+@numba.njit(nogil=True)
+def _bytes_of(lanes: int, scales: F32 | None, units: I64 | None) -> U8:
+    """Do what `memory_for_bytes` does; what is None decides when this is compiled."""
+    if scales is None or units is None:
+        return np.empty((lanes, 0), np.uint8)
+    return np.empty((lanes, len(scales) // 2 + len(units)), np.uint8)
 
 
 @inlined
@@ -99,7 +108,7 @@ def add_recurrent(
     out, out0
         Where the result (lanes, 4L) goes, from element `out0` of the memory on.
     parts
-        Memory for bytes, shape (lanes, `row_bytes`).
+        What `memory_for_bytes` returned.
     """
     _add_either(
         begin, end, backwards, out, out0, hidden, parts, table, row_numbers, recurrent.weights,
@@ -183,15 +192,15 @@ def _add_byte_panels(
             r += 1
 
 
-def in_bytes(high: I8, low: I8, units: I64, scales: F32) -> Recurrent:
+def in_bytes(high: I8, low: I8, units: I64, scales: F32, n_fine: int) -> Recurrent:
     """Return a recurrent matrix of bytes, packed.
 
     Parameters
     ----------
     high, low
         The first byte of each weight (4L, L), the second of those of the fine units (4L, fine).
-    units, scales
-        Of the fine columns, a multiple of four, and of the rows; see `Recurrent`.
+    units, scales, n_fine
+        Of the fine columns, of the rows, and of how many columns; see `Recurrent`.
     """
     offsets = cache_aligned((2, len(high)), np.int32)
     # Hidden states are 128 too large in their higher bytes. Of a product of two lower bytes,
@@ -203,7 +212,7 @@ def in_bytes(high: I8, low: I8, units: I64, scales: F32) -> Recurrent:
     panels = np.concatenate([_in_fours(high), _in_fours(low)], axis=1)
     weights = cache_aligned((panels.size,), np.int8)
     weights[:] = panels.ravel()
-    return Recurrent(weights, offsets, factors, units)
+    return Recurrent(weights, offsets, factors, units, n_fine)
 
 
 def _in_fours(matrix: I8) -> I8:

@@ -10,7 +10,6 @@ those that say most about all others.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numba
@@ -18,14 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.kernels.arrays import F32, I64, aligned_rows
-from trajlm.kernels.lstm import exponentials, read_out, step
+from trajlm.kernels.lstm import log_prob, read_out, step
 from trajlm.kernels.product import add_outer_products
-from trajlm.kernels.recurrent import I8, Recurrent
+from trajlm.kernels.recurrent import I32, Recurrent, memory_for_bytes
 
 F64 = npt.NDArray[np.float64]
-# Of the finer integers in one of the coarser.
-FINER = 256
-LARGEST = 127
 
 
 @numba.njit(nogil=True, cache=True)
@@ -38,7 +34,7 @@ def add_gram(inputs: F32, recurrent: Recurrent, paths: npt.NDArray[Any], gram: F
     L, columns = inputs.shape[1] // 4, len(gram)
     hidden, cell = aligned_rows(lanes, L), aligned_rows(lanes, L)
     padded = aligned_rows(lanes, columns)
-    gates, parts = aligned_rows(lanes, 4 * L), np.empty((lanes, 0), np.uint8)
+    gates, parts = aligned_rows(lanes, 4 * L), memory_for_bytes(lanes, recurrent)
     states = np.empty(lanes, np.int64)
     for t in range(frames):
         for lane in range(lanes):
@@ -49,52 +45,28 @@ def add_gram(inputs: F32, recurrent: Recurrent, paths: npt.NDArray[Any], gram: F
 
 
 @numba.njit(nogil=True, cache=True)
-def largest_change(
+def score_lanes(
     inputs: F32,
     recurrent: Recurrent,
-    other: Recurrent,
     readout: F32,
     skip: F32,
     paths: npt.NDArray[Any],
-    first: int,
-) -> float:
-    """Return the largest change of ln Q(s(t+1) | s(0..t)), from frame `first` of `paths` on.
-
-    Both recurrent matrices are read along the whole of the paths, each with its own memory.
-    """
+    out: F64,
+) -> None:
+    """Write ``ln Q(path[t+1] | path[0..t])`` of lanes to `out` (lanes, frames - 1)."""
     lanes, frames = paths.shape
     L, n_states = inputs.shape[1] // 4, len(inputs)
     hidden, cell = aligned_rows(lanes, L), aligned_rows(lanes, L)
-    hidden_other, cell_other = aligned_rows(lanes, L), aligned_rows(lanes, L)
-    gates, parts = aligned_rows(lanes, 4 * L), np.empty((lanes, 0), np.uint8)
-    z, z_other = aligned_rows(lanes, skip.shape[1]), aligned_rows(lanes, skip.shape[1])
+    gates, parts = aligned_rows(lanes, 4 * L), memory_for_bytes(lanes, recurrent)
+    z = aligned_rows(lanes, skip.shape[1])
     states = np.empty(lanes, np.int64)
-    largest = 0.0
     for t in range(frames - 1):
         for lane in range(lanes):
             states[lane] = paths[lane, t]
         step(states, hidden, cell, inputs, recurrent, gates, parts)
-        step(states, hidden_other, cell_other, inputs, other, gates, parts)
-        if t < first:
-            continue
         read_out(states, hidden, readout, skip, z)
-        read_out(states, hidden_other, readout, skip, z_other)
         for lane in range(lanes):
-            then = paths[lane, t + 1]
-            change = _log_prob(z_other, lane, then, n_states) - _log_prob(z, lane, then, n_states)
-            largest = max(largest, abs(change))
-    return largest
-
-
-@numba.njit(nogil=True)
-def _log_prob(z: F32, lane: int, state: int, n_states: int) -> float:
-    """Return the log probability of a state from a row of logits, which are lost."""
-    logit = z[lane, state]
-    highest = exponentials(z, lane, np.float32(1.0))
-    total = 0.0
-    for k in range(n_states):
-        total += z[lane, k]
-    return float(logit) - float(highest) - math.log(total)
+            out[lane, t] = log_prob(z, lane, paths[lane, t + 1], n_states)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -123,37 +95,35 @@ def pivoted_cholesky(gram: F64, order: I64) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def round_rows(weights: F32, scales: F32, factor: F32, order: I64, high: I8, low: I8) -> None:
-    """Write rows of weights as integers times their `scales`.
+def round_rows(
+    weights: F32, worth: F32, factor: F32, order: I64, multiples: I64, most: int, out: I32
+) -> None:
+    """Write rows of weights as integers.
 
     Parameters
     ----------
     weights
         Shape (rows, L).
+    worth
+        What 1 is worth in each row.
     factor, order
         C and its order of columns, see `pivoted_cholesky`.
-    high, low
-        Where the first bytes go, shape (rows, L), and the second ones, shape (rows, fine), of the
-        columns that come first in that order.
+    multiples
+        What the integers of each column, in that order, are multiples of.
+    most
+        Their largest absolute value.
+    out
+        Shape (rows, L).
     """
     rows, L = weights.shape
-    fine = low.shape[1]
     made_up = np.empty(L, np.float32)
     for r in range(rows):
         made_up[:] = 0.0
         for k in range(L - 1, -1, -1):
-            weight = weights[r, order[k]]
-            wanted = (weight + made_up[k] / factor[k, k]) / scales[r]
-            if k < fine:
-                most = LARGEST * FINER + LARGEST
-                n = min(max(int(np.round(wanted * FINER)), -most), most)
-                first = (n + FINER // 2) // FINER
-                low[r, k] = n - first * FINER
-                value = np.float32(n) * scales[r] / np.float32(FINER)
-            else:
-                first = min(max(int(np.round(wanted)), -LARGEST), LARGEST)
-                value = np.float32(first) * scales[r]
-            high[r, order[k]] = first
-            error = weight - value
+            column = order[k]
+            wanted = weights[r, column] + made_up[k] / factor[k, k]
+            n = multiples[k] * int(np.round(wanted / (worth[r] * multiples[k])))
+            out[r, column] = min(max(n, -most), most)
+            error = weights[r, column] - np.float32(out[r, column]) * worth[r]
             for i in range(k):
                 made_up[i] += error * factor[k, i]

@@ -15,7 +15,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import (
     intrinsic,
     lower_builtin,
@@ -28,9 +28,19 @@ _FEATURES = llvm.get_host_cpu_features()
 WIDE = bool(_FEATURES.get("avx512f"))
 # Whether the machine widens half precision itself.
 HAS_HALF = any(_FEATURES.get(name) for name in ("f16c", "avx512f", "fullfp16", "neon"))
-# Whether it multiplies vectors of bytes and sums four products at a time.
-HAS_BYTES = bool(_FEATURES.get("avx512vnni" if WIDE else "avxvnni"))
 WIDTH = 16 if WIDE else 8
+
+
+def _compiled_with(feature: str) -> bool:
+    """Return whether the compiler may use a feature: where told so, else that of this machine."""
+    if config.CPU_FEATURES is not None:
+        return f"+{feature}" in config.CPU_FEATURES.split(",")
+    return config.CPU_NAME is None and bool(config.ENABLE_AVX and _FEATURES.get(feature))
+
+
+# Whether compiled code multiplies vectors of bytes and sums four products at a time. There is no
+# other code for it, as there is for what the compiler knows of.
+HAS_BYTES = _compiled_with("avx512vnni" if WIDE else "avxvnni")
 
 F32 = ir.FloatType()
 VECTOR = ir.VectorType(F32, WIDTH)

@@ -165,6 +165,11 @@ class LSTMModel(SequenceModel):
         self.starts = starts
         self.rounded = rounded
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what each machine makes for itself."""
+        made_here = "tables", "generating"
+        return {k: v for k, v in vars(self).items() if k not in made_here}
+
     @cached_property
     def tables(self) -> StepTables:
         """The weights as the compiled step reads them."""

@@ -53,6 +53,7 @@ def byte_precision(rounded: RoundedWeights) -> Recurrent:
         _padded_gates(rounded.low, columns),
         np.pad(rounded.units, (0, columns - n_fine)),
         _padded_gates(rounded.scales[:, None], 1)[:, 0],
+        n_fine,
     )
 
 

@@ -37,7 +37,7 @@ def training_facts(record: Mapping[str, Any]) -> list[Fact]:
     if "direction" in record:
         facts.append(("direction of time", record["direction"]["summary"]))
     if "rounding" in record:
-        facts.append(("generation", record["rounding"]["summary"]))
+        facts.append(("rounding", record["rounding"]["summary"]))
     if "calibration" in record:
         facts.append(("calibration", record["calibration"]["summary"]))
     return facts

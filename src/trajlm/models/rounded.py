@@ -11,10 +11,16 @@ import numpy.typing as npt
 
 F32 = npt.NDArray[np.float32]
 
+# What the first byte counts in the second, and the largest integer of both.
+BYTE = 256
+MOST = 127 * BYTE
+# Largest weight of a row that is as good as empty.
+TINY = 1e-30
+
 
 @dataclass(frozen=True)
 class RoundedWeights:
-    """Recurrent weights as integers times the scale of their gate.
+    """Recurrent weights as integers times the scale of their row.
 
     Parameters
     ----------
@@ -42,8 +48,8 @@ class RoundedWeights:
             array = getattr(self, name)
             if array.dtype != kind or array.shape != shapes.get(name, (4 * L, L)):
                 raise ValueError(f"rounded {name} has shape {array.shape} of {array.dtype}")
-        if np.any((self.units < 0) | (self.units >= L)):
-            raise ValueError("the rounded weights name a unit that is not there")
+        if len(np.unique(self.units)) < len(self.units) or not np.isin(self.units, range(L)).all():
+            raise ValueError("the rounded weights name a unit twice, or one that is not there")
         if not (np.isfinite(self.scales).all() and (self.scales > 0).all()):
             raise ValueError("a scale of the rounded weights is no positive number")
 
@@ -51,25 +57,31 @@ class RoundedWeights:
     def weights(self) -> F32:
         """The weights that these stand for, shape (4L, L)."""
         integers = self.high.astype(np.float32)
-        integers[:, self.units] += self.low.astype(np.float32) / 256
+        integers[:, self.units] += self.low.astype(np.float32) / BYTE
         return integers * self.scales[:, None]
 
 
-def scales_of(weights: F32) -> F32:
-    """Return for each row of weights what an integer of one byte is worth."""
+def worth_of_one(weights: F32) -> F32:
+    """Return for each row of weights what 1 is worth, where `MOST` is the largest."""
     largest = np.abs(weights).max(axis=1)
-    return np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    # Rows of next to nothing become zero.
+    return np.where(largest > TINY, largest / MOST, 1).astype(np.float32)
 
 
 def nearest(weights: F32) -> RoundedWeights:
     """Return the nearest integers, two bytes for each weight."""
-    scales = scales_of(weights)
-    integers = np.rint(weights / scales[:, None] * 256).astype(np.int64)
-    integers = np.clip(integers, -127 * 256, 127 * 256 + 127)
-    high = (integers + 128) // 256
-    low = integers - 256 * high
-    units = np.arange(weights.shape[1])
-    return RoundedWeights(high.astype(np.int8), low.astype(np.int8), units, scales)
+    worth = worth_of_one(weights)
+    integers = np.rint(weights / worth[:, None]).astype(np.int32)
+    return in_two_bytes(integers, worth, np.arange(weights.shape[1]))
+
+
+def in_two_bytes(
+    integers: npt.NDArray[np.int32], worth: F32, fine: npt.NDArray[np.int64]
+) -> RoundedWeights:
+    """Return integers (4L, L) up to `MOST` as bytes; all but fine columns are multiples of 256."""
+    high = (integers + BYTE // 2) // BYTE
+    low = (integers - BYTE * high)[:, fine]
+    return RoundedWeights(high.astype(np.int8), low.astype(np.int8), fine, worth * BYTE)
 
 
 def rounded_arrays(rounded: RoundedWeights) -> dict[str, npt.NDArray[Any]]:
