@@ -15,7 +15,7 @@ from trajlm.kernels.recurrent import memory_for_bytes
 from trajlm.models.lstm import LSTMModel, LSTMWeights, step_tables
 from trajlm.models.network import LSTMNetwork, export_weights
 from trajlm.models.precision import byte_precision, half_precision, single_precision
-from trajlm.models.rounded import nearest
+from trajlm.models.rounded import in_two_bytes, worth_of_one
 
 
 def small_network(n_states=3, embedding_dim=4, hidden_dim=6, skip=True, seed=0):
@@ -77,6 +77,13 @@ def test_kernel_agrees_with_equations_and_pytorch(n_states, hidden_dim):
         logits, _ = network(states[:-1], network.initial_memory(1))
     torch_values = torch.log_softmax(logits[:, 0], 1)[range(399), path[1:]]
     np.testing.assert_allclose(found, torch_values.numpy(), atol=1e-4)
+
+
+def nearest(weights):
+    """The nearest integers, a byte and a half for each weight."""
+    worth = worth_of_one(weights)
+    integers = 16 * np.rint(weights / (16 * worth[:, None])).astype(np.int32)
+    return in_two_bytes(integers, worth, np.arange(weights.shape[1]))
 
 
 def in_bytes(weights):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from test_lstm import small_model
+from test_lstm import nearest, small_model
 from trajlm import generate, rounding
 from trajlm.calibrate import calibrate
 from trajlm.data import States
@@ -19,7 +19,7 @@ from trajlm.kernels.rounding import pivoted_cholesky
 from trajlm.models import precision
 from trajlm.models.files import describe_model, load_model, save_model
 from trajlm.models.lstm import LSTMModel
-from trajlm.models.rounded import RoundedWeights, nearest, worth_of_one
+from trajlm.models.rounded import RoundedWeights, in_two_bytes, worth_of_one
 from trajlm.rounding import round_for_generation
 from trajlm.settings import TrainingSettings
 from trajlm.train import train
@@ -44,7 +44,7 @@ def model_for_files(hidden_dim):
 def random_bytes(rng, L, n_fine):
     return RoundedWeights(
         rng.integers(-127, 128, (4 * L, L)).astype(np.int8),
-        rng.integers(-128, 128, (4 * L, n_fine)).astype(np.int8),
+        16 * rng.integers(-8, 8, (4 * L, n_fine)).astype(np.int8),
         rng.permutation(L)[:n_fine],
         rng.uniform(0.5, 2, 4 * L).astype(np.float32),
     )
@@ -79,13 +79,12 @@ def test_products_of_bytes_are_those_of_the_integers(L, n_fine, lanes):
     np.testing.assert_allclose(out, exact, atol=6 * spread)
 
 
-def test_nearest_bytes_are_the_nearest():
-    weights = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
-    weights[4] = 0.0
-    rounded = nearest(weights)
-    steps = worth_of_one(weights)[:, None]
-    assert (np.abs(rounded.weights - weights) <= 0.51 * steps).all()
-    assert (rounded.weights[4] == 0).all()
+def test_bytes_stand_for_the_integers():
+    integers = 16 * np.random.default_rng(0).integers(-2032, 2033, (12, 3)).astype(np.int32)
+    integers[:, 1] = 256 * (integers[:, 1] // 256)
+    worth = np.linspace(0.5, 2, 12).astype(np.float32)
+    rounded = in_two_bytes(integers, worth, np.array([2, 0]))
+    np.testing.assert_allclose(rounded.weights, integers * worth[:, None], rtol=1e-6)
 
 
 def test_cholesky_has_the_largest_pivots_first():
@@ -136,7 +135,7 @@ def test_errors_make_up_for_each_other_in_the_hidden_states_that_occur():
 
     def expected(n_fine):
         # Each term is off by at most half a step, evenly, times its pivot.
-        steps = np.where(np.arange(L) < n_fine, 1 / 256, 1)
+        steps = np.where(np.arange(L) < n_fine, 1 / 16, 1)
         terms = (steps * np.diag(factor)) ** 2 / 12
         return np.sqrt((byte_steps(weights) ** 2).mean() * terms.sum() / len(hidden))
 
@@ -220,8 +219,8 @@ def test_more_units_keep_two_bytes_where_few_do_not_suffice(rounded_from_one, mo
     assert few.n_fine == 0
     assert more.n_fine > 0
     assert more.changes[0] < few.changes[0]
-    assert f"those of {more.n_fine} of 64 units of 16" in more.describe()
-    assert better.generating.precision == ("8 and 16 bits" if simd.HAS_BYTES else "half precision")
+    assert f"those of {more.n_fine} of 64 units of 12" in more.describe()
+    assert better.generating.precision == ("8 and 12 bits" if simd.HAS_BYTES else "half precision")
 
 
 def test_small_networks_are_not_rounded():
@@ -233,10 +232,12 @@ def test_small_networks_are_not_rounded():
 
 @BYTES
 @pytest.mark.parametrize("hidden_dim", [40, 44])
-def test_what_is_not_rounded_is_read_in_two_bytes(hidden_dim, monkeypatch):
+def test_what_is_not_rounded_is_read_in_half_precision(hidden_dim, monkeypatch):
     monkeypatch.setattr(precision, "REDUCED_FROM", 1)
     model = small_model(n_states=5, hidden_dim=hidden_dim)
-    assert model.generating.precision == "16 bits"
+    assert model.generating.precision == "half precision"
+    rounded = with_bytes(model, nearest(model.weights.recurrent_weights))
+    assert rounded.generating.precision == "12 bits"
 
 
 def test_machines_that_multiply_no_bytes_read_half_precision(rounded_from_one, monkeypatch):
@@ -276,6 +277,7 @@ def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path)
         lambda r: {"high": r.high[:, :-1]},
         lambda r: {"high": r.high.astype(np.int16)},
         lambda r: {"low": r.low[:-4]},
+        lambda r: {"low": r.low + np.int8(1)},
     ],
 )
 def test_damaged_bytes_are_refused(damage, tmp_path):
@@ -305,7 +307,7 @@ def test_rows_of_next_to_nothing_become_zero():
     weights[3] = 1e-44
     rounded = nearest(weights)
     assert (rounded.weights[3] == 0).all()
-    np.testing.assert_allclose(rounded.weights, weights, atol=1e-4)
+    np.testing.assert_allclose(rounded.weights, weights, atol=2e-3)
 
 
 def test_calibration_keeps_the_rounded_weights(rounded_from_one):

@@ -3,10 +3,10 @@
 From some hundred units on, a lane that is alone waits for its weights: with one byte each it is
 twice as fast as in half precision. Rounded to the nearest, one byte changes log probabilities
 too much. Here the errors of a weight's neighbours make up for its own in the hidden states that
-occur (`trajlm.kernels.rounding`), and the units that say most about all others keep two bytes:
-as few as keep the log probabilities of the states within a tolerance on trajectories of the model
-itself, also on hot ones, which visit what is rare. Generation rounds hidden states as well, to 16
-bits, which changes log probabilities by some 2e-5 and is not looked at.
+occur (`trajlm.kernels.rounding`), and the units that say most about all others keep a byte and a
+half: as few as keep the log probabilities of the states within a tolerance on trajectories of the
+model itself, also on hot ones, which visit what is rare. Generation rounds hidden states as well,
+to 16 bits, which changes log probabilities by some 2e-5 and is not looked at.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from trajlm.data import IntArray
 from trajlm.devices import usable_cores
 from trajlm.models import precision
 from trajlm.models.lstm import LSTMModel, StepTables
-from trajlm.models.rounded import BYTE, MOST, RoundedWeights, in_two_bytes, worth_of_one
+from trajlm.models.rounded import (
+    BYTE,
+    HALF_BYTE,
+    MOST,
+    RoundedWeights,
+    in_two_bytes,
+    worth_of_one,
+)
 
 if TYPE_CHECKING:
     from trajlm.kernels.recurrent import Recurrent
@@ -35,8 +42,8 @@ F64 = npt.NDArray[np.float64]
 # that is taken on them. Promised is 2e-3, and on twenty times as many frames the largest was
 # up to three times that on these. When it is hot, pasts come up that are rare else.
 ALLOWED = {1.0: 5e-4, 2.0: 2e-3}
-# Shares of the units that may keep two bytes, the first that suffices.
-SHARES = (0.0, 0.125, 0.25, 0.5)
+# Shares of the units that may keep a byte and a half, the first that suffices.
+SHARES = (0.0, 0.25, 0.5, 1.0)
 # Trajectories at each temperature, and their frames: to learn from, and to look at.
 N_LANES, FRAMES, FRAMES_CHECKED = 48, 200, 100
 # Added to the mean squares of the units, in parts of their mean.
@@ -50,7 +57,7 @@ class Rounding:
     Parameters
     ----------
     hidden_dim, n_fine
-        Units, and how many of them keep two bytes.
+        Units, and how many of them keep a byte and a half.
     n_frames
         Frames that were looked at, at each temperature.
     changes
@@ -65,7 +72,7 @@ class Rounding:
     def describe(self) -> str:
         """Say in a line what was done and what it changes."""
         own, hot = self.changes
-        fine = f", those of {self.n_fine} of {self.hidden_dim} units of 16" if self.n_fine else ""
+        fine = f", those of {self.n_fine} of {self.hidden_dim} units of 12" if self.n_fine else ""
         return (
             f"generation reads recurrent weights of 8 bits{fine}, where the machine multiplies "
             f"bytes: log probabilities within {own:.1e} of those of the trained weights on "
@@ -91,7 +98,7 @@ def round_for_generation(
     -------
     tuple
         The model, and None if it is as it was: small, or with too large errors. Generation then
-        reads two bytes of all weights, or half precision.
+        reads large networks in half precision.
     """
     if model.hidden_dim < precision.REDUCED_FROM:
         return model, None
@@ -160,11 +167,11 @@ def _cholesky(gram: F64) -> tuple[F32, npt.NDArray[np.int64]]:
 def _round(
     weights: F32, factor: F32, order: npt.NDArray[np.int64], n_fine: int, pool: ThreadPoolExecutor
 ) -> RoundedWeights:
-    """Return the rounded weights, with two bytes for the first `n_fine` units of the order."""
+    """Return the rounded weights; the first `n_fine` units of the order keep a byte and a half."""
     from trajlm.kernels.rounding import round_rows
 
     worth = worth_of_one(weights)
-    multiples = np.where(np.arange(len(order)) < n_fine, 1, BYTE)
+    multiples = np.where(np.arange(len(order)) < n_fine, HALF_BYTE, BYTE)
     integers = np.empty(weights.shape, np.int32)
 
     def some(gate: slice) -> None:

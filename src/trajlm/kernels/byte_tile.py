@@ -1,8 +1,9 @@
 """The tile of a product of integers that machines multiply in bytes, four at a time.
 
 A row of a is split into bytes: the higher ones, the lower ones, and once more the higher ones of
-its fine units. A weight is one signed byte, and of a fine unit a second one, worth 1/256 of the
-first. All sums are of integers and exact, so their order does not matter.
+its fine units. A weight is one signed byte, and of a fine unit half a second one, a multiple of 16,
+worth 1/256 of the first; two of these share a byte. All sums are of integers and exact, so their
+order does not matter.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from trajlm.kernels.tile import (
     vectors_of_rows,
 )
 
-# Bytes that are multiplied and summed into one integer of 32 bits.
-FOUR = 4
+# Bytes that are multiplied and summed into one integer of 32 bits, and fine units whose halves
+# fill as many.
+FOUR, EIGHT = 4, 8
 
 I32 = ir.IntType(32)
 INTEGERS = ir.VectorType(I32, WIDTH)
@@ -58,7 +60,28 @@ def _multiply_bytes(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [c, a, b])
 
 
+def _splat_two_integers(builder: Any, pointer: Any) -> tuple[Any, Any]:
+    """Emit vectors filled with the four bytes at a pointer, and with the four after them."""
+    after = builder.gep(pointer, [I32(1)])
+    return _splat_integer(builder, pointer), _splat_integer(builder, after)
+
+
+def _load_halves(builder: Any, pointer: Any) -> tuple[Any, Any]:
+    """Emit an unaligned load of bytes; return their lower halves, times 16, and their higher."""
+    both, mask = _load_integers(builder, pointer), ir.Constant(INTEGERS, [0xF0F0F0F0] * WIDTH)
+    lower = builder.shl(both, ir.Constant(INTEGERS, [4] * WIDTH))
+    return builder.and_(lower, mask), builder.and_(both, mask)
+
+
+def _multiply_halves(builder: Any, a: tuple[Any, Any], b: tuple[Any, Any], c: Any) -> Any:
+    """Emit c plus the products of eight bytes of a and as many halves of b."""
+    for four, halves in zip(a, b, strict=True):
+        c = _multiply_bytes(builder, four, halves, c)
+    return c
+
+
 BYTES = Arithmetic(_splat_integer, _load_integers, _multiply_bytes)
+HALF_BYTES = Arithmetic(_splat_two_integers, _load_halves, _multiply_halves)
 
 
 def byte_tile(rows: int, panels: int = 1) -> Any:
@@ -81,17 +104,15 @@ def byte_tile(rows: int, panels: int = 1) -> Any:
             table, table_row, column, row_numbers, first = args[13:]
             n, n_columns = L.type, panels * PANEL
 
-            def fours(x: Any) -> Any:
-                return builder.sdiv(x, n(FOUR))
-
             def as_fours(kind: Any, array: Any, at: Any) -> Any:
                 pointer = address(context, builder, kind, array, at)
                 return builder.bitcast(pointer, I32.as_pointer())
 
             a = as_fours(sig.args[3], a, a0)
             b = as_fours(sig.args[5], b, b0)
-            whole, rest, b_panel = fours(L), fours(fine), fours(b_panel)
-            a_row = builder.add(builder.mul(whole, n(2)), rest)
+            whole, b_panel = builder.sdiv(L, n(FOUR)), builder.sdiv(b_panel, n(FOUR))
+            eights = builder.sdiv(fine, n(EIGHT))
+            a_row = builder.mul(builder.add(whole, eights), n(2))
             high = [builder.gep(a, [step]) for step in multiples(builder, a_row, rows)]
             low = [builder.gep(pointer, [whole]) for pointer in high]
             again = [builder.gep(pointer, [whole]) for pointer in low]
@@ -103,7 +124,7 @@ def byte_tile(rows: int, panels: int = 1) -> Any:
             sums = over_depth(builder, BYTES, sums, whole, high + low, one, b, panel, b_panel)
             highs, lows = sums[:rows], sums[rows:]
             b = builder.gep(b, [builder.mul(whole, panel)])
-            lows = over_depth(builder, BYTES, lows, rest, again, one, b, panel, b_panel)
+            lows = over_depth(builder, HALF_BYTES, lows, eights, again, n(2), b, panel, b_panel)
 
             table = address(context, builder, sig.args[13], table, column)
             numbers = address(context, builder, sig.args[16], row_numbers, first)

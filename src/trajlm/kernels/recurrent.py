@@ -1,8 +1,8 @@
 """The recurrent product of generation, with weights in single precision, in half, or in bytes.
 
-In bytes, a weight is an integer times the scale of its row: one signed byte, and for a fine unit a
-second one, worth 1/256 of the first. A hidden state h, between -1 and 1, is the integer 32767 h
-+ 32768, of two bytes. Of the four products of their bytes that of the two lower ones, worth
+In bytes, a weight is an integer times the scale of its row: one signed byte, and for a fine unit
+half a second one, worth 1/256 of the first. A hidden state h, between -1 and 1, is the integer
+32767 h + 32768, of two bytes. Of the four products of their bytes that of the two lower ones, worth
 1/65536 of that of the two higher ones, is replaced by its mean.
 """
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from trajlm.kernels import product
 from trajlm.kernels.arrays import F32, I64, cache_aligned
-from trajlm.kernels.byte_tile import FOUR, byte_tile
+from trajlm.kernels.byte_tile import EIGHT, FOUR, byte_tile
 from trajlm.kernels.compiled import inlined
 from trajlm.kernels.product import Packed, add_panels_to_looked_up
 from trajlm.kernels.simd import WIDE, WIDTH
@@ -53,9 +53,9 @@ class Recurrent(NamedTuple):
     scales
         What the sums are multiplied by, shape (4L,).
     units
-        The fine units, a multiple of four; where the weights are no bytes, None as the two before.
+        The fine units, a multiple of eight; where the weights are no bytes, None as the two before.
     n_fine
-        How many of them are not there to make up the four.
+        How many of them are not there to make up the eight.
     """
 
     weights: Packed | I8
@@ -74,9 +74,9 @@ class Recurrent(NamedTuple):
         """What the weights are, for people."""
         if self.scales is None:
             return "single precision" if self.weights.dtype == np.float32 else "half precision"
-        # Units that only fill up a vector are in no need of a second byte.
+        # Units that only fill up a vector are zero.
         all_fine = len(self.scales) // 4 - self.n_fine < WIDTH
-        return "16 bits" if all_fine else "8 and 16 bits" if self.n_fine else "8 bits"
+        return "12 bits" if all_fine else "8 and 12 bits" if self.n_fine else "8 bits"
 
 
 @numba.njit(nogil=True)
@@ -157,7 +157,7 @@ def _add_byte_panels(
     lanes: int, offsets: I32, scales: F32, fine: int, table: F32, row_numbers: I64,
 ) -> None:  # fmt: skip
     """Write panels of the product in bytes."""
-    stride, row, columns = (L + fine) * PANEL, 2 * L + fine, 4 * L
+    stride, row, columns = (L + fine // 2) * PANEL, 2 * L + fine, 4 * L
     n_long = (end - begin) // LONG if lanes == 1 else 0
     for i in range(n_long):
         p = begin + LONG * (n_long - 1 - i if backwards else i)
@@ -198,9 +198,10 @@ def in_bytes(high: I8, low: I8, units: I64, scales: F32, n_fine: int) -> Recurre
     Parameters
     ----------
     high, low
-        The first byte of each weight (4L, L), the second of those of the fine units (4L, fine).
+        The first byte of each weight (4L, L), the second of those of the fine units (4L, fine),
+        multiples of 16.
     units, scales, n_fine
-        Of the fine columns, of the rows, and of how many columns; see `Recurrent`.
+        See `Recurrent`.
     """
     offsets = cache_aligned((2, len(high)), np.int32)
     # Hidden states are 128 too large in their higher bytes. Of a product of two lower bytes,
@@ -209,7 +210,7 @@ def in_bytes(high: I8, low: I8, units: I64, scales: F32, n_fine: int) -> Recurre
     offsets[1] = -255 * low.sum(axis=1, dtype=np.int64) // 2
     factors = cache_aligned(scales.shape)
     factors[:] = scales / UNITY
-    panels = np.concatenate([_in_fours(high), _in_fours(low)], axis=1)
+    panels = np.concatenate([_in_fours(high), _in_fours(_halves_together(low))], axis=1)
     weights = cache_aligned((panels.size,), np.int8)
     weights[:] = panels.ravel()
     return Recurrent(weights, offsets, factors, units, n_fine)
@@ -220,3 +221,11 @@ def _in_fours(matrix: I8) -> I8:
     columns, depth = matrix.shape
     panels = matrix.reshape(columns // PANEL, PANEL, depth // FOUR, FOUR)
     return panels.swapaxes(1, 2).reshape(columns // PANEL, -1)
+
+
+def _halves_together(low: I8) -> I8:
+    """Return bytes (columns, depth), of each eight of the depth four that hold their halves."""
+    columns, depth = low.shape
+    first, second = low.view(np.uint8).reshape(columns, depth // EIGHT, 2, FOUR).swapaxes(0, 2)
+    both = (first >> 4) | second
+    return both.swapaxes(0, 1).reshape(columns, depth // 2).view(np.int8)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.models.rounded import RoundedWeights, nearest
+from trajlm.models.rounded import RoundedWeights
 
 if TYPE_CHECKING:
     from trajlm.kernels.recurrent import Recurrent
@@ -42,12 +42,12 @@ def half_precision(weights: F32) -> Recurrent:
 
 def byte_precision(rounded: RoundedWeights) -> Recurrent:
     """Return recurrent weights as bytes."""
-    from trajlm.kernels.byte_tile import FOUR
+    from trajlm.kernels.byte_tile import EIGHT
     from trajlm.kernels.recurrent import in_bytes
 
     (_, L), n_fine = rounded.high.shape, len(rounded.units)
-    # Compiled code takes four at least.
-    columns = max(FOUR, -(-n_fine // FOUR) * FOUR)
+    # Compiled code takes eight at least.
+    columns = max(EIGHT, -(-n_fine // EIGHT) * EIGHT)
     return in_bytes(
         _padded_gates(rounded.high, padded_units(L)),
         _padded_gates(rounded.low, columns),
@@ -60,13 +60,13 @@ def byte_precision(rounded: RoundedWeights) -> Recurrent:
 def reduced_precision(weights: F32, rounded: RoundedWeights | None) -> Recurrent:
     """Return recurrent weights (4L, L) as generation reads those of a large network.
 
-    Bytes where the machine multiplies them, as `rounded` has them or else the nearest ones, two
-    for each weight; half precision where it widens such numbers itself; else single precision.
+    As bytes where they were `rounded` and the machine multiplies bytes; in half precision where it
+    widens such numbers itself; else in single precision.
     """
     from trajlm.kernels.simd import HAS_BYTES, HAS_HALF
 
-    if HAS_BYTES:
-        return byte_precision(rounded or nearest(weights))
+    if HAS_BYTES and rounded:
+        return byte_precision(rounded)
     return half_precision(weights) if HAS_HALF else single_precision(weights)
 
 

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 F32 = npt.NDArray[np.float32]
 
-# What the first byte counts in the second, and the largest integer of both.
-BYTE = 256
+# What the first byte counts in the second, what the second is a multiple of, and the largest
+# integer of both.
+BYTE, HALF_BYTE = 256, 16
 MOST = 127 * BYTE
 # Largest weight of a row that is as good as empty.
 TINY = 1e-30
@@ -27,8 +28,8 @@ class RoundedWeights:
     high
         The first byte of each weight, int8, shape (4L, L).
     low
-        The second byte of the weights of the fine units, worth 1/256 of the first, int8, shape
-        (4L, n_fine).
+        The second byte of the weights of the fine units, worth 1/256 of the first, a multiple of
+        16, int8, shape (4L, n_fine).
     units
         The fine units, int64, shape (n_fine,).
     scales
@@ -50,6 +51,8 @@ class RoundedWeights:
                 raise ValueError(f"rounded {name} has shape {array.shape} of {array.dtype}")
         if len(np.unique(self.units)) < len(self.units) or not np.isin(self.units, range(L)).all():
             raise ValueError("the rounded weights name a unit twice, or one that is not there")
+        if (self.low % HALF_BYTE).any():
+            raise ValueError("a second byte of the rounded weights is no multiple of 16")
         if not (np.isfinite(self.scales).all() and (self.scales > 0).all()):
             raise ValueError("a scale of the rounded weights is no positive number")
 
@@ -68,17 +71,13 @@ def worth_of_one(weights: F32) -> F32:
     return np.where(largest > TINY, largest / MOST, 1).astype(np.float32)
 
 
-def nearest(weights: F32) -> RoundedWeights:
-    """Return the nearest integers, two bytes for each weight."""
-    worth = worth_of_one(weights)
-    integers = np.rint(weights / worth[:, None]).astype(np.int32)
-    return in_two_bytes(integers, worth, np.arange(weights.shape[1]))
-
-
 def in_two_bytes(
     integers: npt.NDArray[np.int32], worth: F32, fine: npt.NDArray[np.int64]
 ) -> RoundedWeights:
-    """Return integers (4L, L) up to `MOST` as bytes; all but fine columns are multiples of 256."""
+    """Return integers (4L, L) up to `MOST` as bytes.
+
+    They are multiples of `HALF_BYTE` in fine columns and of `BYTE` in others.
+    """
     high = (integers + BYTE // 2) // BYTE
     low = (integers - BYTE * high)[:, fine]
     return RoundedWeights(high.astype(np.int8), low.astype(np.int8), fine, worth * BYTE)
