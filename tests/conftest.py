@@ -1,6 +1,7 @@
 """Shared set-up of the tests."""
 
 import os
+import signal
 from pathlib import Path
 
 from hypothesis import settings
@@ -13,6 +14,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A property is right or wrong, however busy the machine and whatever is compiled on first use.
 settings.register_profile("trajlm", deadline=None)
 settings.load_profile("trajlm")
+
+
+# A shell starts what runs in the background with Ctrl-C ignored, here and in what tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):
