@@ -146,7 +146,7 @@ def _gram(tables: StepTables, paths: IntArray) -> F64:
 
 def _log_probs(tables: StepTables, recurrent: Recurrent, paths: IntArray) -> F64:
     """Return the log probabilities of the states of the last `FRAMES_CHECKED` frames."""
-    from trajlm.kernels.rounding import score_lanes
+    from trajlm.kernels.lstm import score_lanes
 
     t = tables
     out = np.empty((len(paths), paths.shape[1] - 1))

@@ -191,21 +191,17 @@ def _completed(
 
     The checkpoint is whole by now.
     """
-    settings = trainer.settings
+    settings, calibration = trainer.settings, None
     try:
         model, rounding = round_for_generation(model, settings.seed, n_threads)
-        if rounding:
-            model.record["rounding"] = {**asdict(rounding), "summary": rounding.describe()}
         if settings.calibration and settings.bigram_skip:
             model, calibration = calibrate(
                 model, trainer.training, trainer.window, settings.seed, report, n_threads
             )
-            if calibration:
-                model.record["calibration"] = {
-                    **asdict(calibration),
-                    "summary": calibration.describe(),
-                }
     except KeyboardInterrupt:
         where = "go on with --resume" if saved else "nothing was saved"
         raise Interrupted(f"the work after the last epoch was stopped; {where}") from None
+    for name, done in (("rounding", rounding), ("calibration", calibration)):
+        if done:
+            model.record[name] = {**asdict(done), "summary": done.describe()}
     return model

@@ -29,6 +29,7 @@ from trajlm.kernels.tile import (
     looked_up_rows,
     multiples,
     over_depth,
+    splat_at,
     vectors_of_rows,
 )
 
@@ -38,19 +39,6 @@ FOUR, EIGHT = 4, 8
 
 I32 = ir.IntType(32)
 INTEGERS = ir.VectorType(I32, WIDTH)
-
-
-def _load_integers(builder: Any, pointer: Any) -> Any:
-    """Emit an unaligned load of 32-bit integers."""
-    return builder.load(builder.bitcast(pointer, INTEGERS.as_pointer()), align=FOUR)
-
-
-def _splat_integer(builder: Any, pointer: Any) -> Any:
-    """Emit a vector filled with the four bytes at a pointer."""
-    one = builder.insert_element(
-        ir.Constant(INTEGERS, ir.Undefined), builder.load(pointer, align=FOUR), I32(0)
-    )
-    return builder.shuffle_vector(one, one, ir.Constant(INTEGERS, [0] * WIDTH))
 
 
 def _multiply_bytes(builder: Any, a: Any, b: Any, c: Any) -> Any:
@@ -63,12 +51,12 @@ def _multiply_bytes(builder: Any, a: Any, b: Any, c: Any) -> Any:
 def _splat_two_integers(builder: Any, pointer: Any) -> tuple[Any, Any]:
     """Emit vectors filled with the four bytes at a pointer, and with the four after them."""
     after = builder.gep(pointer, [I32(1)])
-    return _splat_integer(builder, pointer), _splat_integer(builder, after)
+    return splat_at(builder, pointer), splat_at(builder, after)
 
 
 def _load_halves(builder: Any, pointer: Any) -> tuple[Any, Any]:
     """Emit an unaligned load of bytes; return their lower halves, times 16, and their higher."""
-    both, mask = _load_integers(builder, pointer), ir.Constant(INTEGERS, [0xF0F0F0F0] * WIDTH)
+    both, mask = load_vector(builder, pointer), ir.Constant(INTEGERS, [0xF0F0F0F0] * WIDTH)
     lower = builder.shl(both, ir.Constant(INTEGERS, [4] * WIDTH))
     return builder.and_(lower, mask), builder.and_(both, mask)
 
@@ -80,7 +68,7 @@ def _multiply_halves(builder: Any, a: tuple[Any, Any], b: tuple[Any, Any], c: An
     return c
 
 
-BYTES = Arithmetic(_splat_integer, _load_integers, _multiply_bytes)
+BYTES = Arithmetic(splat_at, load_vector, _multiply_bytes)
 HALF_BYTES = Arithmetic(_splat_two_integers, _load_halves, _multiply_halves)
 
 
@@ -118,7 +106,7 @@ def byte_tile(rows: int, panels: int = 1) -> Any:
             again = [builder.gep(pointer, [whole]) for pointer in low]
             begin = address(context, builder, sig.args[10], offsets, column)
             begins = vectors_of_rows(builder, begin, multiples(builder, columns, 2), n_columns)
-            highs, lows = [[_load_integers(builder, p) for p in row] for row in begins]
+            highs, lows = [[load_vector(builder, p) for p in row] for row in begins]
             sums = [list(row) for row in [highs] * rows + [lows] * rows]
             one, panel = n(1), n(PANEL)
             sums = over_depth(builder, BYTES, sums, whole, high + low, one, b, panel, b_panel)

@@ -73,7 +73,7 @@ def exponentials(z: F32, lane: int, inverse_temperature: np.float32) -> Any:
 
 
 @inlined
-def log_prob(z: F32, lane: int, state: int, n_states: int) -> float:
+def _log_prob(z: F32, lane: int, state: int, n_states: int) -> float:
     """Return the log probability of a state from a row of logits, which are lost."""
     logit = z[lane, state]
     highest = exponentials(z, lane, np.float32(1.0))
@@ -196,24 +196,28 @@ def read_lanes(
 
 
 @numba.njit(nogil=True, cache=True)
-def score_path(
+def score_lanes(
     inputs: F32,
     recurrent: Recurrent,
     readout: F32,
     skip: F32,
-    path: npt.NDArray[Any],
+    paths: npt.NDArray[Any],
     out: npt.NDArray[np.float64],
 ) -> None:
-    """Write ``ln Q(path[t+1] | path[0..t])`` for each t of one trajectory."""
-    L = inputs.shape[1] // 4
-    n_states = inputs.shape[0]
-    hidden, cell = aligned_rows(1, L), aligned_rows(1, L)
-    gates = aligned_rows(1, 4 * L)
-    z = aligned_rows(1, skip.shape[1])
-    parts = memory_for_bytes(1, recurrent)
-    states = np.empty(1, np.int64)
-    for t in range(path.shape[0] - 1):
-        states[0] = path[t]
+    """Write ``ln Q(path[t+1] | path[0..t])`` of lanes to `out` (lanes, frames - 1).
+
+    Each lane begins with cleared memory.
+    """
+    lanes, frames = paths.shape
+    L, n_states = inputs.shape[1] // 4, len(inputs)
+    hidden, cell = aligned_rows(lanes, L), aligned_rows(lanes, L)
+    gates, parts = aligned_rows(lanes, 4 * L), memory_for_bytes(lanes, recurrent)
+    z = aligned_rows(lanes, skip.shape[1])
+    states = np.empty(lanes, np.int64)
+    for t in range(frames - 1):
+        for lane in range(lanes):
+            states[lane] = paths[lane, t]
         step(states, hidden, cell, inputs, recurrent, gates, parts)
         read_out(states, hidden, readout, skip, z)
-        out[t] = log_prob(z, 0, path[t + 1], n_states)
+        for lane in range(lanes):
+            out[lane, t] = _log_prob(z, lane, paths[lane, t + 1], n_states)

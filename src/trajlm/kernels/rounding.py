@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.kernels.arrays import F32, I64, aligned_rows
-from trajlm.kernels.lstm import log_prob, read_out, step
+from trajlm.kernels.lstm import step
 from trajlm.kernels.product import add_outer_products
 from trajlm.kernels.recurrent import I32, Recurrent, memory_for_bytes
 
@@ -42,31 +42,6 @@ def add_gram(inputs: F32, recurrent: Recurrent, paths: npt.NDArray[Any], gram: F
         step(states, hidden, cell, inputs, recurrent, gates, parts)
         padded[:, :L] = hidden
         add_outer_products(gram, padded, 0, columns, padded, 0, columns, lanes)
-
-
-@numba.njit(nogil=True, cache=True)
-def score_lanes(
-    inputs: F32,
-    recurrent: Recurrent,
-    readout: F32,
-    skip: F32,
-    paths: npt.NDArray[Any],
-    out: F64,
-) -> None:
-    """Write ``ln Q(path[t+1] | path[0..t])`` of lanes to `out` (lanes, frames - 1)."""
-    lanes, frames = paths.shape
-    L, n_states = inputs.shape[1] // 4, len(inputs)
-    hidden, cell = aligned_rows(lanes, L), aligned_rows(lanes, L)
-    gates, parts = aligned_rows(lanes, 4 * L), memory_for_bytes(lanes, recurrent)
-    z = aligned_rows(lanes, skip.shape[1])
-    states = np.empty(lanes, np.int64)
-    for t in range(frames - 1):
-        for lane in range(lanes):
-            states[lane] = paths[lane, t]
-        step(states, hidden, cell, inputs, recurrent, gates, parts)
-        read_out(states, hidden, readout, skip, z)
-        for lane in range(lanes):
-            out[lane, t] = log_prob(z, lane, paths[lane, t + 1], n_states)
 
 
 @numba.njit(nogil=True, cache=True)

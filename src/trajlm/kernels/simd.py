@@ -38,8 +38,8 @@ def _compiled_with(feature: str) -> bool:
     return config.CPU_NAME is None and bool(config.ENABLE_AVX and _FEATURES.get(feature))
 
 
-# Whether compiled code multiplies vectors of bytes and sums four products at a time. There is no
-# other code for it, as there is for what the compiler knows of.
+# Whether compiled code multiplies vectors of bytes and sums four products at a time. Where that
+# instruction is missing the compiler has no other in its place.
 HAS_BYTES = _compiled_with("avx512vnni" if WIDE else "avxvnni")
 
 F32 = ir.FloatType()
@@ -68,8 +68,9 @@ def address(context: Any, builder: Any, kind: Any, array: Any, first: Any) -> An
 
 
 def load_vector(builder: Any, pointer: Any) -> Any:
-    """Emit an unaligned load."""
-    return builder.load(builder.bitcast(pointer, VECTOR.as_pointer()), align=4)
+    """Emit an unaligned load of numbers of four bytes, of the type pointed to."""
+    kind = ir.VectorType(pointer.type.pointee, WIDTH)
+    return builder.load(builder.bitcast(pointer, kind.as_pointer()), align=4)
 
 
 def load_half_vector(builder: Any, pointer: Any) -> Any:
@@ -85,8 +86,9 @@ def store_vector(builder: Any, value: Any, pointer: Any) -> None:
 
 def splat_vector(builder: Any, scalar: Any) -> Any:
     """Emit a vector whose elements all are `scalar`."""
+    kind = ir.VectorType(scalar.type, WIDTH)
     one = builder.insert_element(
-        ir.Constant(VECTOR, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
+        ir.Constant(kind, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
     )
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
     return builder.shuffle_vector(one, one, zeros)

@@ -44,13 +44,13 @@ class Arithmetic:
     multiply_add: Callable[[Any, Any, Any, Any], Any]
 
 
-def _single(builder: Any, pointer: Any) -> Any:
+def splat_at(builder: Any, pointer: Any) -> Any:
     """Emit a vector filled with the number at a pointer."""
     return splat_vector(builder, builder.load(pointer, align=4))
 
 
-SINGLE = Arithmetic(_single, load_vector, multiply_add)
-HALF = Arithmetic(_single, load_half_vector, multiply_add)
+SINGLE = Arithmetic(splat_at, load_vector, multiply_add)
+HALF = Arithmetic(splat_at, load_half_vector, multiply_add)
 
 
 def tile(rows: int, panels: int = 1) -> Any:

@@ -193,11 +193,11 @@ class LSTMModel(SequenceModel):
         return self.weights.embedding
 
     def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
-        from trajlm.kernels.lstm import score_path
+        from trajlm.kernels.lstm import score_lanes
 
         out = np.empty(len(trajectory) - 1)
         t = self.tables
-        score_path(t.inputs, t.recurrent, t.readout, t.skip, trajectory, out)
+        score_lanes(t.inputs, t.recurrent, t.readout, t.skip, trajectory[None], out[None])
         return out
 
     def generate(
