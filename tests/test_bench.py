@@ -3,11 +3,12 @@ import json
 import pytest
 import torch
 
-from trajlm import cli, rounding
-from trajlm.bench import gpu, run, work
-from trajlm.bench.result import GPU, Size
+from trajlm import cli
 from trajlm.kernels import simd
-from trajlm.models import precision
+from trajlm.lstm.quantization import precision
+from trajlm.lstm.training import quantize
+from trajlm.reproduce.bench import gpu, run, work
+from trajlm.reproduce.bench.result import GPU, Size
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_gpu_is_measured_too(quick, monkeypatch):
 
 def test_large_networks_are_measured_as_trained_and_rounded(quick, monkeypatch):
     monkeypatch.setattr(precision, "REDUCED_FROM", 1)
-    monkeypatch.setattr(rounding, "N_LANES", 2)
+    monkeypatch.setattr(quantize, "N_LANES", 2)
     result = run.run_bench(run.SIZES, repeats=1)
     found = {r.what: r.precision for r in result.rates if r.threads == 1}
     once, after = found["generate, 1 lane, not rounded"], found["generate, 1 lane"]

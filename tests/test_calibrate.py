@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 
 from trajlm.analysis.slow import find_slow_sets, slow_kinetics
-from trajlm.calibrate import _Root, calibrate, choose_target, logit_shift
 from trajlm.data import States, StateSpace
 from trajlm.errors import Interrupted
-from trajlm.models.files import describe_model, load_model
-from trajlm.models.lstm import LSTMModel, LSTMWeights
-from trajlm.settings import TrainingSettings
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.training.calibrate import _Root, calibrate, choose_target, logit_shift
+from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.training.train import train
+from trajlm.lstm.weights import LSTMWeights
+from trajlm.models.registry import describe_model, load_model
 from trajlm.systems.hidden_markov import markov_chain
-from trajlm.train import train
 
 LAG = 20
 

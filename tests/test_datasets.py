@@ -3,9 +3,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from trajlm import datasets
-from trajlm.datasets import DATASETS, Dataset, fetch_dataset, load_dataset
 from trajlm.errors import InputError
+from trajlm.io import datasets
+from trajlm.io.datasets import DATASETS, Dataset, fetch_dataset, load_dataset
 
 RECORD = b"Ext_9\r711.657\r707.192\r710.5\r"
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import trajlm
-from trajlm.citing import CITED_FOR, citations
-from trajlm.cli import progress, run
+from trajlm.cli import run
+from trajlm.cli.citing import CITED_FOR, citations
 from trajlm.data import Features, States
 from trajlm.errors import InputError
 from trajlm.io import write_features, write_states
+from trajlm.util import progress
 
 EVIL = "<script>alert('x')</script>"
 

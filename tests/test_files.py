@@ -9,11 +9,11 @@ from safetensors.numpy import load_file, save_file
 
 from trajlm.data import States
 from trajlm.errors import InputError, ModelFileError, OutputError, TrajlmError
-from trajlm.models.files import describe_model, load_model
+from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.training.train import train
 from trajlm.models.hidden_markov import fit_hmm
 from trajlm.models.markov import fit_msm
-from trajlm.settings import TrainingSettings
-from trajlm.train import train
+from trajlm.models.registry import describe_model, load_model
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import torch
 from trajlm import cli
 from trajlm.data import StateSpace
 from trajlm.errors import InputError, Interrupted
-from trajlm.generate import LaneBlock
-from trajlm.generate_file import generate_to_file
-from trajlm.models.lstm import LSTMModel
-from trajlm.models.network import LSTMNetwork, export_weights
+from trajlm.lstm.generation.lanes import LaneBlock
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.to_file import generate_to_file
+from trajlm.lstm.training.network import LSTMNetwork, export_weights
 
 STEPS, LANES, SEED = 400, 60, 3
 
@@ -76,7 +76,7 @@ def test_without_resume_generation_begins_anew(model, tmp_path):
 
 
 def test_a_process_that_died_is_resumed_from_what_was_saved(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("trajlm.generate_file.SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr("trajlm.lstm.to_file.SECONDS_BETWEEN_SAVES", 0.0)
     path, copy = tmp_path / "x.npy", tmp_path / "dead"
     copy.mkdir()
     rounds = 0

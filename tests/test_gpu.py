@@ -14,15 +14,16 @@ import torch
 from scipy.stats import chi2
 
 from test_lstm import by_definition, small_model, small_network
-from trajlm import cli, generate_device
+from trajlm import cli
 from trajlm.data import States, StateSpace
 from trajlm.errors import InputError, Interrupted, TrajlmWarning
-from trajlm.generate import lane_blocks
-from trajlm.generate_device import DeviceBlock, can_be_fused
-from trajlm.generate_file import generate_to_file
-from trajlm.models.lstm import LSTMModel
+from trajlm.lstm.generation import gpu
+from trajlm.lstm.generation.gpu import DeviceBlock, can_be_fused
+from trajlm.lstm.generation.lanes import lane_blocks
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.to_file import generate_to_file
+from trajlm.lstm.training.network import export_weights
 from trajlm.models.markov import fit_msm
-from trajlm.models.network import export_weights
 
 HAS_GPU = torch.cuda.is_available()
 HAS_TRITON = importlib.util.find_spec("triton") is not None
@@ -41,7 +42,7 @@ BOTH = pytest.mark.parametrize("fused", [pytest.param(False, id="steps"), FUSED]
 def device(monkeypatch):
     """The GPU, or the processor in its place."""
     if not HAS_GPU:
-        monkeypatch.setattr(generate_device, "gpu", lambda name: torch.device("cpu"))
+        monkeypatch.setattr(gpu, "gpu", lambda name: torch.device("cpu"))
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def kernel(device, monkeypatch):
     """Choose whether the fused kernel makes the frames."""
 
     def choose(fused):
-        monkeypatch.setattr(generate_device, "can_be_fused", lambda weights, device: fused)
+        monkeypatch.setattr(gpu, "can_be_fused", lambda weights, device: fused)
 
     return choose
 
@@ -162,7 +163,7 @@ COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from trajlm.kernels.fused import write_frames
+from trajlm.lstm.generation.gpu_fused import write_frames
 
 kinds = {"states": "*i32", "keys": "*i64", "out": "*u8", "inverse_temperature": "fp32"}
 kinds |= dict.fromkeys(("inputs", "skip", "hiddens", "cells"), "*fp32")
@@ -192,7 +193,7 @@ def test_the_kernel_compiles_for_a_card_that_is_not_there(tmp_path):
 def test_a_card_with_too_little_fast_memory_goes_step_by_step(kernel, monkeypatch):
     from triton.runtime.errors import OutOfResources
 
-    from trajlm.kernels.fused import FusedFrames
+    from trajlm.lstm.generation.gpu_fused import FusedFrames
 
     def refuse(self, first, out):
         raise OutOfResources(100_000, 65_536, "shared memory")
@@ -219,7 +220,7 @@ def test_lanes_that_do_not_fit_in_the_memory_are_refused(device, monkeypatch):
     def full(*arguments):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(generate_device, "read_starts", full)
+    monkeypatch.setattr(gpu, "read_starts", full)
     with pytest.raises(InputError, match="9 lanes do not fit"):
         small_model().generate(20, 9, device="cuda")
 

@@ -35,9 +35,9 @@ from trajlm.io import (
     write_features,
     write_states,
 )
-from trajlm.models.files import describe_model, load_model
-from trajlm.settings import TrainingSettings
-from trajlm.train import train
+from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.training.train import train
+from trajlm.models.registry import describe_model, load_model
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX processes and limits")
 FORK = multiprocessing.get_context("fork")

@@ -5,17 +5,20 @@ import pytest
 import torch
 from scipy.stats import chi2, chisquare
 
-from trajlm import generate
 from trajlm.data import States, StateSpace
 from trajlm.errors import InputError
-from trajlm.generate import START_FRAMES, choose_starts, share_out
 from trajlm.kernels import lstm, simd
 from trajlm.kernels.product import FEW, ROWS
 from trajlm.kernels.recurrent import memory_for_bytes
-from trajlm.models.lstm import LSTMModel, LSTMWeights, step_tables
-from trajlm.models.network import LSTMNetwork, export_weights
-from trajlm.models.precision import byte_precision, half_precision, single_precision
-from trajlm.models.rounded import in_two_bytes, worth_of_one
+from trajlm.lstm.generation import lanes
+from trajlm.lstm.generation.blocks import START_FRAMES, choose_starts
+from trajlm.lstm.generation.lanes import share_out
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.quantization.precision import byte_precision, half_precision, single_precision
+from trajlm.lstm.quantization.weights import in_two_bytes, worth_of_one
+from trajlm.lstm.tables import step_tables
+from trajlm.lstm.training.network import LSTMNetwork, export_weights
+from trajlm.lstm.weights import LSTMWeights
 
 
 def small_network(n_states=3, embedding_dim=4, hidden_dim=6, skip=True, seed=0):
@@ -188,9 +191,9 @@ def test_a_lane_is_the_same_whatever_lanes_run_beside_it():
 
 @pytest.mark.parametrize("hidden_dim", [192, 300])
 def test_threads_that_share_lanes_change_nothing(hidden_dim, monkeypatch):
-    monkeypatch.setattr(generate, "usable_cores", lambda: 7)
+    monkeypatch.setattr(lanes, "usable_cores", lambda: 7)
     # Three chunks, so that what they carry is taken up again.
-    monkeypatch.setattr(generate.LaneBlock, "chunk", 30)
+    monkeypatch.setattr(lanes.LaneBlock, "chunk", 30)
     model = small_model(n_states=5, hidden_dim=hidden_dim)
     alone = np.array(list(model.generate(70, 5, seed=1, n_threads=1)))
     shares = set()
@@ -209,9 +212,9 @@ def test_no_thread_waits_for_one_that_failed(monkeypatch):
             raise MemoryError
         compiled(*arguments)
 
-    monkeypatch.setattr(generate, "usable_cores", lambda: 3)
+    monkeypatch.setattr(lanes, "usable_cores", lambda: 3)
     model = small_model(hidden_dim=192)
-    (block,) = generate.lane_blocks(model, 1, 0, None, 1.0, 3)
+    (block,) = lanes.lane_blocks(model, 1, 0, None, 1.0, 3)
     block.advance(4)
     before = {name: x.copy() for name, x in block.memory().items()}
     with monkeypatch.context() as patch:
@@ -228,11 +231,11 @@ def test_no_thread_waits_for_one_that_failed(monkeypatch):
 @pytest.mark.parametrize("hidden_dim", [64, 512])
 @pytest.mark.parametrize("n_threads", [1, 2, 16])
 def test_no_more_threads_work_than_there_are(hidden_dim, n_threads, monkeypatch):
-    monkeypatch.setattr(generate, "usable_cores", lambda: n_threads)
+    monkeypatch.setattr(lanes, "usable_cores", lambda: n_threads)
     for n_lanes in (1, 2, 3, 4, 10, 16, 52, 60, 100, 4096):
         size, team = share_out(n_lanes, n_threads, hidden_dim, TILES)
         n_blocks = -(-n_lanes // size)
-        assert 1 <= size <= generate.BLOCK
+        assert 1 <= size <= lanes.BLOCK
         assert team == 1 or n_blocks * team <= n_threads
     assert share_out(4096, n_threads, hidden_dim, TILES)[0] >= 12
     # One of several processes may have no lane.

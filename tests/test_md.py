@@ -7,13 +7,14 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from trajlm.atomic import OutputError
-from trajlm.backmap import backmap
 from trajlm.cli import run
 from trajlm.data import States
 from trajlm.errors import InputError, TrajlmWarning
-from trajlm.io import read_features, read_md, trajectories, write_states
+from trajlm.io import read_features, read_md, write_states
+from trajlm.io.md import trajectories
+from trajlm.io.md.backmap import backmap
 from trajlm.systems.alanine import dihedral
+from trajlm.util.atomic import OutputError
 
 mdtraj = pytest.importorskip("mdtraj")
 openmm = pytest.importorskip("openmm")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import trajlm
-from trajlm import devices
+from trajlm.util import devices
 
 
 def run(code):
@@ -45,7 +45,7 @@ def test_no_module_of_the_package_has_the_name_of_a_public_function():
 
 
 def test_public_functions_are_not_hidden_by_modules_of_their_name():
-    code = "import trajlm.cli.compare, trajlm.comparison, trajlm; print(callable(trajlm.compare))"
+    code = "import trajlm.cli.compare, trajlm; print(callable(trajlm.compare))"
     assert run(code).strip() == "True"
 
 

@@ -9,19 +9,19 @@ from trajlm.data import Features
 from trajlm.discretize import smooth
 from trajlm.errors import InputError
 from trajlm.io import write_states
-from trajlm.models.files import load_model
-from trajlm.paper.authors import label_statistics, read_authors_labels
-from trajlm.paper.data import (
+from trajlm.models.registry import load_model
+from trajlm.reproduce.document import Document, Figure, Paragraph, Table, to_html, to_markdown
+from trajlm.reproduce.paper.authors import label_statistics, read_authors_labels
+from trajlm.reproduce.paper.data import (
     MARKOV3_TRANSITION_MATRIX,
     check_potential,
     make_features,
     make_states,
     plane_states,
 )
-from trajlm.paper.produce import check_records
-from trajlm.paper.recipe import SYSTEMS, load_recipe
-from trajlm.paper.tasks import Fit, run_tasks
-from trajlm.report.document import Document, Figure, Paragraph, Table, to_html, to_markdown
+from trajlm.reproduce.paper.produce import check_records
+from trajlm.reproduce.paper.recipe import SYSTEMS, load_recipe
+from trajlm.reproduce.paper.tasks import Fit, run_tasks
 from trajlm.systems.hidden_markov import markov_chain
 from trajlm.systems.potentials import POTENTIALS
 
@@ -56,7 +56,7 @@ def test_unknown_systems_are_refused():
 
 
 def test_phi_groups_are_those_of_the_conformers():
-    from trajlm.demo import conformers
+    from trajlm.reproduce.demo import conformers
 
     view = load_recipe("alanine").views[0]
     features = Features((np.linspace(-3.1, 3.1, 200),), ("phi",))
@@ -104,7 +104,7 @@ def tiny_recipes(monkeypatch):
     def load(name, fast=False, n_models=None, seed=0):
         return tiny(name, **sizes[name])
 
-    monkeypatch.setattr("trajlm.paper.recipe.load_recipe", load)
+    monkeypatch.setattr("trajlm.reproduce.paper.recipe.load_recipe", load)
 
 
 @pytest.mark.parametrize("name", ["linear3", "kinsoft3"])

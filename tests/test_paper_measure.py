@@ -4,11 +4,15 @@ from scipy.stats import spearmanr
 
 from trajlm.analysis import committed_transitions, mean_first_passage_time
 from trajlm.data import States, StateSpace
-from trajlm.models.lstm import LSTMModel
+from trajlm.lstm.model import LSTMModel
 from trajlm.models.markov import fit_msm
-from trajlm.paper.data import MARKOV3_TRANSITION_MATRIX
-from trajlm.paper.embedding import compare_embeddings, memoryless_probabilities, state_pairs
-from trajlm.paper.measure import (
+from trajlm.reproduce.paper.data import MARKOV3_TRANSITION_MATRIX
+from trajlm.reproduce.paper.embedding import (
+    compare_embeddings,
+    memoryless_probabilities,
+    state_pairs,
+)
+from trajlm.reproduce.paper.measure import (
     Source,
     agreement_from,
     first_frames,
@@ -17,8 +21,8 @@ from trajlm.paper.measure import (
     measure_run,
     yardstick,
 )
-from trajlm.paper.recipe import Groups, View
-from trajlm.paper.tasks import read_runs, write_runs
+from trajlm.reproduce.paper.recipe import Groups, View
+from trajlm.reproduce.paper.tasks import read_runs, write_runs
 from trajlm.systems.hidden_markov import markov_chain, markov_entropy_rate
 
 VIEW = View(name="states", groups=Groups(names=("A", "B", "C"), assignment=(0, 1, 2)))
@@ -128,7 +132,7 @@ def test_pairs_of_states_are_counted_in_the_data():
 def small_model(seed, n=5, skip=False):
     import torch
 
-    from trajlm.models.network import LSTMNetwork, export_weights
+    from trajlm.lstm.training.network import LSTMNetwork, export_weights
 
     torch.manual_seed(seed)
     log_transitions = torch.randn(n, n) if skip else None

@@ -18,11 +18,11 @@ from safetensors.numpy import load_file
 
 from trajlm import cli, io
 from trajlm.data import States
-from trajlm.models.files import load_model
+from trajlm.lstm.training.batching import lay_streams
 from trajlm.models.markov import fit_msm
-from trajlm.parallel import Processes
-from trajlm.streams import lay_streams
+from trajlm.models.registry import load_model
 from trajlm.systems.hidden_markov import markov_chain
+from trajlm.util.processes import Processes
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="processes are forked"),
@@ -202,7 +202,7 @@ def test_stopped_training_ends_and_resumes_to_the_same_model(here, two, way):
 
 
 def slow_epochs(rank):
-    from trajlm.trainer import Trainer
+    from trajlm.lstm.training.trainer import Trainer
 
     validate = Trainer._validate
 
@@ -215,7 +215,7 @@ def slow_epochs(rank):
 
 def test_stopped_generation_is_gone_on_with_by_as_many_processes(here):
     def slow(rank):
-        from trajlm.generate import LaneBlock
+        from trajlm.lstm.generation.lanes import LaneBlock
 
         advance = LaneBlock.advance
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trajlm.cli import run
-from trajlm.paper.recipe import SYSTEMS
+from trajlm.reproduce.paper.recipe import SYSTEMS
 from trajlm.systems.hidden_markov import markov_chain
 
 README = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")

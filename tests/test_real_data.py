@@ -17,8 +17,8 @@ from trajlm.analysis import (
 )
 from trajlm.cli import run
 from trajlm.io import read_states
-from trajlm.models.files import load_model
 from trajlm.models.markov import fit_msm
+from trajlm.models.registry import load_model
 from trajlm.systems.hidden_markov import KINSOFT_LEVEL3_RATES
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import trajlm
 from trajlm.cli import run
 from trajlm.data import States
 from trajlm.io import write_states
-from trajlm.models.record import still_improving, training_facts
+from trajlm.lstm.record import still_improving, training_facts
 
 BIASED = "COLVAR holds the bias column metad.bias: biased data is not equilibrium data"
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trajlm.atomic import atomic_path, lone_writer
 from trajlm.cli import run
 from trajlm.errors import OutputError
 from trajlm.systems.hidden_markov import markov_chain
+from trajlm.util.atomic import atomic_path, lone_writer
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and limits")
 CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
@@ -132,7 +132,7 @@ def test_fifty_killed_generations_go_on_to_the_bit_identical_file(here):
 
 @pytest.mark.slow
 def test_a_killed_paper_goes_on_to_the_same_numbers(here, monkeypatch):
-    from trajlm.paper import recipe
+    from trajlm.reproduce.paper import recipe
 
     whole = recipe.load_recipe("kinsoft3", fast=True)
     small = {"n_models": 2, "n_lanes": 2, "epochs": 2, "plain_epochs": 1, "max_hidden": 2}

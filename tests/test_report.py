@@ -13,23 +13,23 @@ import numpy as np
 import pytest
 
 from trajlm.analysis import group_by_edges, group_by_list
-from trajlm.atomic import plain
 from trajlm.comparison import Comparison, compare
 from trajlm.data import States
 from trajlm.errors import OutputError
-from trajlm.models.markov import fit_msm
-from trajlm.report import save_report
-from trajlm.report.groups import data_facts, grouping_warning, groups_line, state_table
-from trajlm.report.results import collect_results
-from trajlm.report.settled import (
+from trajlm.evaluate.groups import data_facts, grouping_warning, groups_line, state_table
+from trajlm.evaluate.significance import (
     FEW_EVENTS,
     population_rows,
     rate_rows,
     settled_commit_index,
     typical_dwells,
 )
-from trajlm.report.words import (
-    duration,
+from trajlm.models.markov import fit_msm
+from trajlm.report import save_report
+from trajlm.report.results import collect_results
+from trajlm.util.atomic import plain
+from trajlm.util.words import (
+    elapsed,
     interval,
     listed,
     number,
@@ -338,9 +338,9 @@ def test_numbers_are_written_with_three_digits(value, text):
 def test_words_for_intervals_times_and_lists():
     assert interval(0.0631, 0.0797) == "[0.063, 0.080]"
     assert interval(float("nan"), 1.0) == ""
-    assert duration(4.21) == "4.2 s"
-    assert duration(200) == "3 min 20 s"
-    assert duration(3.2 * 3600) == "3 h 12 min"
+    assert elapsed(4.21) == "4.2 s"
+    assert elapsed(200) == "3 min 20 s"
+    assert elapsed(3.2 * 3600) == "3 h 12 min"
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
     assert physical_time(1, 1.0, "frame") == "1 frame"

@@ -5,7 +5,7 @@ import pytest
 
 from trajlm.analysis.reversibility import reversibility_p_value
 from trajlm.data import States
-from trajlm.direction import DIRECTED, find_direction
+from trajlm.lstm.training.direction import DIRECTED, find_direction
 from trajlm.systems.hidden_markov import (
     KINSOFT_LEVEL3_LUMPING,
     KINSOFT_LEVEL3_RATES,

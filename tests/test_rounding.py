@@ -8,21 +8,22 @@ import pytest
 import torch
 
 from test_lstm import nearest, small_model
-from trajlm import generate, rounding
-from trajlm.calibrate import calibrate
 from trajlm.data import States
 from trajlm.errors import InputError, Interrupted, ModelFileError
-from trajlm.generate import share_out
-from trajlm.generate_file import generate_to_file
 from trajlm.kernels import recurrent, simd
 from trajlm.kernels.rounding import pivoted_cholesky
-from trajlm.models import precision
-from trajlm.models.files import describe_model, load_model, save_model
-from trajlm.models.lstm import LSTMModel
-from trajlm.models.rounded import RoundedWeights, in_two_bytes, worth_of_one
-from trajlm.rounding import round_for_generation
-from trajlm.settings import TrainingSettings
-from trajlm.train import train
+from trajlm.lstm.generation import lanes
+from trajlm.lstm.generation.lanes import share_out
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.quantization import precision
+from trajlm.lstm.quantization.weights import RoundedWeights, in_two_bytes, worth_of_one
+from trajlm.lstm.to_file import generate_to_file
+from trajlm.lstm.training import quantize
+from trajlm.lstm.training.calibrate import calibrate
+from trajlm.lstm.training.quantize import round_for_generation
+from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.training.train import train
+from trajlm.models.registry import describe_model, load_model
 
 BYTES = pytest.mark.skipif(not simd.HAS_BYTES, reason="this machine multiplies no bytes")
 
@@ -31,8 +32,8 @@ BYTES = pytest.mark.skipif(not simd.HAS_BYTES, reason="this machine multiplies n
 def rounded_from_one(monkeypatch):
     """Small networks are rounded like large ones, on few trajectories, to one byte if they can."""
     monkeypatch.setattr(precision, "REDUCED_FROM", 1)
-    monkeypatch.setattr(rounding, "N_LANES", 4)
-    monkeypatch.setattr(rounding, "ALLOWED", {1.0: 5e-3, 2.0: 5e-3})
+    monkeypatch.setattr(quantize, "N_LANES", 4)
+    monkeypatch.setattr(quantize, "ALLOWED", {1.0: 5e-3, 2.0: 5e-3})
 
 
 def model_for_files(hidden_dim):
@@ -101,7 +102,7 @@ def test_cholesky_has_the_largest_pivots_first():
 
 def rounded_rows(weights, factor, order, n_fine):
     with ThreadPoolExecutor(2) as pool:
-        found = rounding._round(weights, factor.astype(np.float32), order, n_fine, pool)
+        found = quantize._round(weights, factor.astype(np.float32), order, n_fine, pool)
     return found.weights
 
 
@@ -170,7 +171,7 @@ def test_nothing_rounds_better_than_the_best_of_all_neighbours():
 
 @BYTES
 def test_rounded_lanes_are_the_same_for_any_lanes_and_threads(rounded_from_one, monkeypatch):
-    monkeypatch.setattr(generate, "usable_cores", lambda: 3)
+    monkeypatch.setattr(lanes, "usable_cores", lambda: 3)
     model, done = round_for_generation(small_model(n_states=5, hidden_dim=200))
     assert done is not None
     assert share_out(1, 2, model.tables.hidden_dim, model.generating.tile_rows) == (1, 2)
@@ -206,7 +207,7 @@ def test_log_probabilities_change_no_more_than_is_said(rounded_from_one):
 
 
 def test_what_changes_too_much_is_left_alone(rounded_from_one, monkeypatch):
-    monkeypatch.setitem(rounding.ALLOWED, 2.0, 1e-9)
+    monkeypatch.setitem(quantize.ALLOWED, 2.0, 1e-9)
     model = small_model(n_states=5, hidden_dim=40)
     assert round_for_generation(model) == (model, None)
 
@@ -214,7 +215,7 @@ def test_what_changes_too_much_is_left_alone(rounded_from_one, monkeypatch):
 def test_more_units_keep_two_bytes_where_few_do_not_suffice(rounded_from_one, monkeypatch):
     model = small_model(n_states=5, hidden_dim=64)
     few = round_for_generation(model)[1]
-    monkeypatch.setitem(rounding.ALLOWED, 1.0, 0.9 * few.changes[0])
+    monkeypatch.setitem(quantize.ALLOWED, 1.0, 0.9 * few.changes[0])
     better, more = round_for_generation(model)
     assert few.n_fine == 0
     assert more.n_fine > 0
@@ -255,7 +256,7 @@ def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path)
     settings = TrainingSettings(epochs=1, hidden_dim=24, embedding_dim=4, calibration=False)
     model = train(states, settings)
     assert model.record["rounding"]["n_fine"] == 0
-    save_model(model, tmp_path / "m")
+    model.save(tmp_path / "m")
     again = load_model(tmp_path / "m")
     for name, array in vars(model.rounded).items():
         np.testing.assert_array_equal(array, getattr(again.rounded, name))
@@ -284,12 +285,12 @@ def test_damaged_bytes_are_refused(damage, tmp_path):
     model = model_for_files(8)
     rounded = nearest(model.weights.recurrent_weights)
     damaged = with_bytes(model, rounded)
-    save_model(damaged, tmp_path / "m")
+    damaged.save(tmp_path / "m")
     load_model(tmp_path / "m")
     sizes, arrays = damaged.to_arrays()
     arrays |= {f"rounded.{name}": x for name, x in damage(rounded).items()}
     damaged.to_arrays = lambda: (sizes, arrays)
-    save_model(damaged, tmp_path / "m")
+    damaged.save(tmp_path / "m")
     with pytest.raises(ModelFileError, match="rounded"):
         load_model(tmp_path / "m")
 
@@ -297,7 +298,7 @@ def test_damaged_bytes_are_refused(damage, tmp_path):
 def test_bytes_of_another_network_are_refused(tmp_path):
     model = model_for_files(8)
     rounded = nearest(model_for_files(12).weights.recurrent_weights)
-    save_model(with_bytes(model, rounded), tmp_path / "m")
+    with_bytes(model, rounded).save(tmp_path / "m")
     with pytest.raises(ModelFileError, match="another network"):
         load_model(tmp_path / "m")
 
@@ -332,7 +333,7 @@ def test_a_model_travels_without_what_a_machine_makes_of_it(rounded_from_one):
 
 @BYTES
 def test_lanes_of_another_precision_are_not_gone_on_with(rounded_from_one, tmp_path, monkeypatch):
-    monkeypatch.setattr(generate.LaneBlock, "chunk", 30)
+    monkeypatch.setattr(lanes.LaneBlock, "chunk", 30)
     model, _ = round_for_generation(small_model(n_states=5, hidden_dim=40))
 
     def stop(made):

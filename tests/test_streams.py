@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trajlm.data import States
-from trajlm.streams import PADDING, choose_n_streams, lay_streams
+from trajlm.lstm.training.batching import PADDING, choose_n_streams, lay_streams
 
 trajectories = st.lists(st.integers(2, 60), min_size=1, max_size=8)
 

@@ -3,13 +3,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from trajlm import trainer
 from trajlm.data import States
 from trajlm.errors import InputError, Interrupted, ModelFileError
-from trajlm.estimator import LSTMEstimator
-from trajlm.holdout import hold_out
-from trajlm.models.network import export_weights
-from trajlm.settings import TrainingSettings, training_settings
+from trajlm.lstm.estimator import LSTMEstimator
+from trajlm.lstm.training import trainer
+from trajlm.lstm.training.holdout import hold_out
+from trajlm.lstm.training.network import export_weights
+from trajlm.lstm.training.settings import TrainingSettings, training_settings
+from trajlm.lstm.training.train import fingerprint, finished_model, train
 from trajlm.systems.hidden_markov import (
     KINSOFT_LEVEL3_LUMPING,
     KINSOFT_LEVEL3_RATES,
@@ -17,7 +18,6 @@ from trajlm.systems.hidden_markov import (
     markov_chain,
     markov_entropy_rate,
 )
-from trajlm.train import fingerprint, finished_model, train
 
 CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
 SMALL = TrainingSettings(hidden_dim=8, embedding_dim=4, epochs=4, window=20, streams=4)
@@ -117,8 +117,8 @@ def test_early_stopping_keeps_the_best_epoch():
 
 
 def test_network_starts_as_the_markov_model():
+    from trajlm.lstm.training.trainer import build_network
     from trajlm.models.markov import smoothed_transition_matrix
-    from trajlm.trainer import build_network
 
     states = chain_states(4000)
     weights = export_weights(build_network(states, SMALL, window=20, both_ways=False))
@@ -130,7 +130,7 @@ def test_network_starts_as_the_markov_model():
 
 
 def test_slow_units_start_with_memories_from_one_frame_to_a_window():
-    from trajlm.trainer import build_network
+    from trajlm.lstm.training.trainer import build_network
 
     states = chain_states(4000)
     whole = SMALL.model_copy(update={"slow_units": 0.5})

@@ -8,10 +8,10 @@ import pytest
 from trajlm.analysis import Autocorrelation, Survival
 from trajlm.comparison import compare
 from trajlm.data import States
+from trajlm.evaluate.curves import far_curves, shares_outside
+from trajlm.evaluate.summary import summary
+from trajlm.evaluate.verdict import floor_sentence, headline, verdicts
 from trajlm.models.markov import fit_msm
-from trajlm.report.curves import far_curves, shares_outside
-from trajlm.report.results import summary
-from trajlm.report.verdict import floor_sentence, headline, verdicts
 from trajlm.systems.hidden_markov import markov_chain
 
 CHAIN = markov_chain(np.array([[0.95, 0.05], [0.08, 0.92]]), 1.0, "frame")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from trajlm.kernels import cell, product, simd, team, training
-from trajlm.models.network import LSTMNetwork
-from trajlm.models.window import CHUNK, LSTMWindow
-from trajlm.streams import PADDING
+from trajlm.lstm.training.batching import PADDING
+from trajlm.lstm.training.network import LSTMNetwork
+from trajlm.lstm.training.window import CHUNK, LSTMWindow
 
 N_STATES, EMBEDDING_DIM = 5, 4
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trajlm.analysis import group_by_edges, group_by_list, group_by_pcca
-    from trajlm.cli.progress import progress
     from trajlm.comparison import Comparison, compare
     from trajlm.data import Features, States
     from trajlm.discretize import (
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
         smooth,
     )
     from trajlm.errors import TrajlmError
-    from trajlm.estimator import LSTMEstimator
+    from trajlm.evaluate.kinetics import kinetics
     from trajlm.io import (
         read_colvar,
         read_features,
@@ -41,18 +40,19 @@ if TYPE_CHECKING:
         write_features,
         write_states,
     )
-    from trajlm.model_kinetics import kinetics
-    from trajlm.models.files import load_model
+    from trajlm.lstm.estimator import LSTMEstimator
     from trajlm.models.hidden_markov import fit_hmm
     from trajlm.models.markov import fit_msm
+    from trajlm.models.registry import load_model
     from trajlm.systems import simulate
+    from trajlm.util.progress import progress
 
 _HOMES = {
     "trajlm.analysis": ("group_by_edges", "group_by_list", "group_by_pcca"),
-    "trajlm.cli.progress": ("progress",),
+    "trajlm.util.progress": ("progress",),
     "trajlm.comparison": ("Comparison", "compare"),
     "trajlm.data": ("Features", "States"),
-    "trajlm.datasets": ("fetch_dataset", "load_dataset"),
+    "trajlm.io.datasets": ("fetch_dataset", "load_dataset"),
     "trajlm.discretize": (
         "Bins",
         "KMeans",
@@ -63,7 +63,7 @@ _HOMES = {
         "smooth",
     ),
     "trajlm.errors": ("TrajlmError",),
-    "trajlm.estimator": ("LSTMEstimator",),
+    "trajlm.lstm.estimator": ("LSTMEstimator",),
     "trajlm.io": (
         "read_colvar",
         "read_features",
@@ -74,8 +74,8 @@ _HOMES = {
         "write_features",
         "write_states",
     ),
-    "trajlm.model_kinetics": ("kinetics",),
-    "trajlm.models.files": ("load_model",),
+    "trajlm.evaluate.kinetics": ("kinetics",),
+    "trajlm.models.registry": ("load_model",),
     "trajlm.models.hidden_markov": ("fit_hmm",),
     "trajlm.models.markov": ("fit_msm",),
     "trajlm.systems": ("simulate",),

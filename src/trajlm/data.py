@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.describe import MOST_COLUMNS, counted, extent
 from trajlm.errors import InputError
+from trajlm.provenance import notes_of
+from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -97,10 +98,21 @@ class Features:
         size = extent(self.n_frames, len(self.trajectories), self.dt, self.unit, names)
         return f"Features({size})"
 
-    def _repr_html_(self) -> str:
-        from trajlm.describe import features_facts, html
+    def facts(self, most_columns: int = MOST_COLUMNS) -> list[Fact]:
+        """Return length, time, notes and the range of each column, of the first `most_columns`."""
+        facts = _length(self.n_frames, len(self.trajectories), self.dt, self.unit)
+        for k, name in enumerate(self.names[:most_columns]):
+            low = min(float(x[:, k].min()) for x in self.trajectories)
+            high = max(float(x[:, k].max()) for x in self.trajectories)
+            period = self.periods[k]
+            domain = f", periodic on [{period[0]:.4g}, {period[1]:.4g})" if period else ""
+            facts.append((name, f"{low:.4g} to {high:.4g}{domain}"))
+        if self.n_columns > most_columns:
+            facts.append(("more columns", str(self.n_columns - most_columns)))
+        return facts + [("note", note) for note in self.notes]
 
-        return html("Features", features_facts(self))
+    def _repr_html_(self) -> str:
+        return html("Features", self.facts())
 
     def select(self, columns: Sequence[str]) -> Features:
         """Return the named columns only.
@@ -234,10 +246,21 @@ class States:
         states = counted(self.n_states, "state", "states")
         return f"States({extent(self.n_frames, len(self), self.dt, self.unit, states)})"
 
-    def _repr_html_(self) -> str:
-        from trajlm.describe import html, states_facts
+    def facts(self) -> list[Fact]:
+        """Return length, time, how the states were made and how many are visited."""
+        facts = _length(self.n_frames, len(self), self.dt, self.unit)
+        how = self.discretization
+        column = how.get("column") or ", ".join(map(str, how.get("columns", [])))
+        made = f", by {how['method']} of {column or 'features'}" if "method" in how else ""
+        counts = self.counts()
+        top = int(counts.argmax())
+        share = counts[top] / self.n_frames
+        facts.append(("states", f"{self.n_states}, {int((counts > 0).sum())} visited{made}"))
+        facts.append(("most visited", f"state {top}, {share:.1%} of the frames"))
+        return facts + [("note", note) for note in notes_of(how)]
 
-        return html("States", states_facts(self))
+    def _repr_html_(self) -> str:
+        return html("States", self.facts())
 
     def visited(self) -> npt.NDArray[np.bool_]:
         """Return which states are seen at least once, shape (n_states,)."""
@@ -346,3 +369,11 @@ def _as_integers(s: Any, i: int) -> IntArray:
             "states are numbered from 0"
         )
     return array
+
+
+def _length(n_frames: int, n_trajectories: int, dt: float, unit: str) -> list[Fact]:
+    several = f" in {n_trajectories} trajectories" if n_trajectories > 1 else ""
+    facts = [("length", f"{n_frames:,} frames{several}")]
+    if (dt, unit) != (1.0, "frame"):
+        facts.append(("time", f"one frame each {duration(dt, unit)}"))
+    return facts

@@ -22,7 +22,7 @@ from trajlm.cli.model import cite, generate, info, train
 from trajlm.cli.paper import paper
 from trajlm.cli.structures import backmap, features
 from trajlm.errors import InputError, Interrupted, TrajlmError, TrajlmWarning
-from trajlm.parallel import place
+from trajlm.util.processes import place
 
 BAD_INPUT = 2
 INTERRUPTED = 130

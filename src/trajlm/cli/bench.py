@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trajlm.cli.progress import say
+from trajlm.util.progress import say
 
 
 def bench(
@@ -18,10 +18,10 @@ def bench(
     ] = 1024,
 ) -> None:
     """Measure generation and training beside plain PyTorch and the machine's matrix product."""
-    from trajlm.atomic import check_writable, write_json
-    from trajlm.bench import run_bench
-    from trajlm.bench.run import SIZES
     from trajlm.errors import InputError
+    from trajlm.reproduce.bench import run_bench
+    from trajlm.reproduce.bench.run import SIZES
+    from trajlm.util.atomic import check_writable, write_json
 
     if json:
         check_writable(json)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trajlm.cli.data import numbers
-from trajlm.cli.progress import say
 from trajlm.errors import InputError
+from trajlm.util.progress import say
 
 if TYPE_CHECKING:
     from trajlm.analysis import Grouping
@@ -58,12 +58,12 @@ def compare(
     A model folder generates first. Kinetics are compared between groups of states: D is the
     mean |ln(rate / rate of the data)|, D0 the same between the two halves of the data.
     """
-    from trajlm.atomic import check_writable
     from trajlm.comparison import compare as run_comparison
+    from trajlm.evaluate.groups import grouping_warning, groups_line
+    from trajlm.evaluate.summary import summary
+    from trajlm.evaluate.verdict import floor_sentence, verdicts
     from trajlm.io import read_states
-    from trajlm.report.groups import grouping_warning, groups_line
-    from trajlm.report.results import summary
-    from trajlm.report.verdict import floor_sentence, verdicts
+    from trajlm.util.atomic import check_writable
 
     began = time.perf_counter()
     data = read_states(reference, key=key, dt=dt, unit=unit)
@@ -155,7 +155,7 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel |
 
 def _read_generated(item: str) -> tuple[str, SequenceModel | States]:
     from trajlm.io import read_states
-    from trajlm.models.files import load_model
+    from trajlm.models.registry import load_model
 
     name, separator, rest = item.partition("=")
     path = Path(item)

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from trajlm.cli.output import Overwrite, check_output
-from trajlm.cli.progress import progress, say
-from trajlm.describe import counted
 from trajlm.errors import InputError
+from trajlm.util.progress import progress, say
+from trajlm.util.words import counted
 
 
 def simulate(
@@ -29,9 +29,9 @@ def simulate(
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate a system whose truth is known."""
-    from trajlm.describe import duration
     from trajlm.io import write_features
     from trajlm.systems import simulate as run_simulation
+    from trajlm.util.words import duration
 
     check_output(out, overwrite=overwrite)
     with progress(f"simulating {system}", frames * trajectories) as advance:
@@ -92,9 +92,9 @@ def discretize(
 ) -> None:
     """Cut continuous data into states. Several inputs are separate trajectories."""
     from trajlm import discretize as cuts
-    from trajlm.describe import duration
     from trajlm.io import read_features, write_states
     from trajlm.io.read import file_kind
+    from trajlm.util.words import duration
 
     check_output(out, inputs)
     if sum(x is not None for x in (bins, centers, kmeans)) != 1:

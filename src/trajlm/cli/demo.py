@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trajlm.cli.progress import progress, say
+from trajlm.util.progress import progress, say
 
 
 def demo(
@@ -20,8 +20,8 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
 ) -> None:
     """Simulate alanine dipeptide, learn it, generate from what was learned, and report."""
-    from trajlm.atomic import lone_writer
-    from trajlm.demo import run_demo
+    from trajlm.reproduce.demo import run_demo
+    from trajlm.util.atomic import lone_writer
 
     with lone_writer(out):
         page = run_demo(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trajlm.cli.output import Overwrite, check_output
-from trajlm.cli.progress import progress, say
-from trajlm.describe import counted
 from trajlm.errors import InputError
-from trajlm.settings import TrainingSettings
+from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.util.progress import progress, say
+from trajlm.util.words import counted
 
 if TYPE_CHECKING:
-    from trajlm.models.lstm import LSTMModel
-    from trajlm.parallel import Processes
+    from trajlm.lstm.model import LSTMModel
+    from trajlm.util.processes import Processes
 
 DEFAULT = TrainingSettings()
 
@@ -70,14 +70,14 @@ def train(
     ] = False,
 ) -> None:
     """Train the language model on states."""
-    from trajlm.atomic import check_writable
-    from trajlm.describe import bias_notes
     from trajlm.io import read_states
+    from trajlm.lstm.record import still_improving
+    from trajlm.lstm.training.settings import training_settings
+    from trajlm.lstm.training.train import finished_model, train_in_folder
     from trajlm.models.files import CHECKPOINT
-    from trajlm.models.record import still_improving
-    from trajlm.parallel import join
-    from trajlm.settings import training_settings
-    from trajlm.train import finished_model, train_in_folder
+    from trajlm.provenance import bias_notes
+    from trajlm.util.atomic import check_writable
+    from trajlm.util.processes import join
 
     settings = training_settings(
         epochs=epochs,
@@ -170,9 +170,9 @@ def generate(
 ) -> None:
     """Let a model write new trajectories."""
     from trajlm.io import write_states
-    from trajlm.models.files import load_model
-    from trajlm.models.lstm import LSTMModel
-    from trajlm.parallel import join
+    from trajlm.lstm.model import LSTMModel
+    from trajlm.models.registry import load_model
+    from trajlm.util.processes import join
 
     if out.suffix not in (".npy", ".npz"):
         raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
@@ -218,7 +218,7 @@ def generate(
 
 def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
     """Refuse what would be lost, and return whether an interrupted file is there to go on with."""
-    from trajlm.generate_file import is_begun
+    from trajlm.lstm.to_file import is_begun
 
     is_array = out.suffix == ".npy"
     begun = is_array and is_begun(out)
@@ -233,7 +233,7 @@ def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
 
 def _was_finished(model: LSTMModel, out: Path, size: tuple[int, int, int], **how: Any) -> bool:
     """Return whether all that is to be gone on with is there; refuse what was made otherwise."""
-    from trajlm.generate_file import is_finished
+    from trajlm.lstm.to_file import is_finished
 
     if out.suffix != ".npy" or not out.is_file():
         return False
@@ -252,8 +252,8 @@ def _language_model_writes(
     **options: Any,
 ) -> None:
     """Write an npy file as it is made; an npz file, which holds its time too, at the end."""
-    from trajlm.generate_file import generate_to_file
     from trajlm.io import write_states
+    from trajlm.lstm.to_file import generate_to_file
 
     if out.suffix == ".npy":
         generate_to_file(model, out, *size, resume=resume, processes=processes, **options)
@@ -271,14 +271,14 @@ def info(
     ],
 ) -> None:
     """Say what a model or a data file is and how it was made."""
-    from trajlm.models.files import describe_model
+    from trajlm.models.registry import describe_model
 
     if path.is_dir():
         typer.echo(describe_model(path))
         return
-    from trajlm.describe import features_facts, lines, states_facts
     from trajlm.io import read_features, read_states
     from trajlm.io.read import file_kind
+    from trajlm.util.words import lines
 
     # A file of ours says what it is; of others, whole numbers are states and the rest features.
     try:
@@ -289,9 +289,9 @@ def info(
         except InputError as not_features:
             continuous = file_kind(path) in ("colvar", "hdf5")
             raise (not_features if continuous else not_states) from None
-        typer.echo(lines("features", features_facts(features, features.n_columns)))
+        typer.echo(lines("features", features.facts(features.n_columns)))
     else:
-        typer.echo(lines("states", states_facts(data)))
+        typer.echo(lines("states", data.facts()))
 
 
 def cite(
@@ -304,6 +304,6 @@ def cite(
     ] = "",
 ) -> None:
     """Print BibTeX for the method, this software and what else was used."""
-    from trajlm.citing import citations
+    from trajlm.cli.citing import citations
 
     typer.echo(citations(paths or [], used.split(",")))

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from trajlm.atomic import check_writable
 from trajlm.errors import InputError
+from trajlm.util.atomic import check_writable
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")]
 

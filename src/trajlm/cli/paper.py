@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from trajlm.cli.progress import progress, say
 from trajlm.errors import InputError
+from trajlm.util.progress import progress, say
 
 ALL = "all"
 AUTHORS = "authors_prediction"
@@ -45,9 +45,9 @@ def paper(
 
     The same command again takes up what is there.
     """
-    from trajlm.atomic import lone_writer
-    from trajlm.paper.produce import check_records, produce, produce_summary
-    from trajlm.paper.recipe import SYSTEMS, load_recipe
+    from trajlm.reproduce.paper.produce import check_records, produce, produce_summary
+    from trajlm.reproduce.paper.recipe import SYSTEMS, load_recipe
+    from trajlm.util.atomic import lone_writer
 
     if system == AUTHORS:
         _authors(file, out, fast, seed)
@@ -71,8 +71,8 @@ def paper(
 
 
 def _authors(file: Path | None, out: Path, fast: bool, seed: int) -> None:
-    from trajlm.paper.produce import produce_authors
-    from trajlm.paper.recipe import load_recipe
+    from trajlm.reproduce.paper.produce import produce_authors
+    from trajlm.reproduce.paper.recipe import load_recipe
 
     if file is None:
         raise InputError(f"{AUTHORS} needs the file of labels: trajlm paper {AUTHORS} FILE")

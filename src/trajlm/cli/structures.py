@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from trajlm.cli.output import check_output
-from trajlm.cli.progress import progress
-from trajlm.describe import counted
 from trajlm.errors import InputError
+from trajlm.util.progress import progress
+from trajlm.util.words import counted
 
 TOP_HELP = "Topology (GRO, PDB, PRMTOP, PSF ..., no .tpr); HDF5 trajectories hold their own."
 
@@ -46,8 +46,8 @@ def features(
     Selections are mdtraj's, such as 'name CA and resid 0 to 9'. Angles are in radians,
     distances in nm.
     """
-    from trajlm.describe import duration
     from trajlm.io import read_md, write_features
+    from trajlm.util.words import duration
 
     if out.suffix != ".npz":
         raise InputError(f"{out} does not end in .npz: give a name that does")
@@ -95,9 +95,9 @@ def backmap(
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of frames.")] = 0,
 ) -> None:
     """Turn generated states into structures that were in those states, to watch in VMD."""
-    from trajlm.backmap import backmap as run_backmap
     from trajlm.discretize import find_difference
     from trajlm.io import read_states
+    from trajlm.io.md.backmap import backmap as run_backmap
 
     read = [generated, states, *source, *([top] if top else [])]
     for written_file in (out, out.with_suffix(".pdb")):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trajlm.discretize.cuts import (
+from trajlm.discretize.compatibility import find_difference, periods_of
+from trajlm.discretize.discretizers import (
     Bins,
     Discretizer,
     KMeans,
@@ -10,7 +11,6 @@ from trajlm.discretize.cuts import (
     discretizer_from_dict,
 )
 from trajlm.discretize.filters import average, decimate, remove_spikes, smooth
-from trajlm.discretize.meaning import find_difference, periods_of
 
 __all__ = [
     "Bins",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from trajlm.atomic import atomic_path, write_json, write_text_atomic
 from trajlm.io.colvar import read_colvar
 from trajlm.io.hdf5 import read_hdf5
-from trajlm.io.md import read_md
+from trajlm.io.md.features import read_md
 from trajlm.io.read import read_features, read_npy, read_npz
 from trajlm.io.states import read_states
 from trajlm.io.text import read_text
 from trajlm.io.write import write_features, write_states
+from trajlm.util.atomic import atomic_path, write_json, write_text_atomic
 
 __all__ = [
     "atomic_path",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from trajlm.data import Features
 from trajlm.errors import InputError, MissingDependencyError
 from trajlm.io.arrays import DEFLATE_LIMIT, damaged_as_input_error, select_keys
-from trajlm.io.segments import Clock, cut_at_gaps
+from trajlm.io.gaps import Clock, cut_at_gaps
 from trajlm.io.sources import (
     UNNAMED_UNIT,
     Columns,

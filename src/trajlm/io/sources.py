@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import Features
-from trajlm.describe import duration
 from trajlm.errors import InputError, TrajlmWarning
+from trajlm.util.words import duration
 
 PathLike = str | os.PathLike[str]
 Paths = PathLike | Sequence[PathLike]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.errors import InputError
+from trajlm.io.md.trajectories import TIMED, UNTIMED
 from trajlm.io.sources import PathLike, read_bytes
-from trajlm.io.trajectories import TIMED, UNTIMED
 
 NUMBER = re.compile(
     r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError, TrajlmWarning
-from trajlm.io.segments import Segments, clear_gaps, even_segments, segments
+from trajlm.io.gaps import Segments, clear_gaps, even_segments, segments
 from trajlm.io.sources import (
     UNNAMED_UNIT,
     Columns,

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.atomic import atomic_path, plain
 from trajlm.data import Features, States
 from trajlm.errors import InputError
 from trajlm.io.read import FEATURES_KIND, STATES_KIND
 from trajlm.io.sources import PathLike
+from trajlm.util.atomic import atomic_path, plain
 
 
 def write_features(path: PathLike, features: Features) -> None:

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.kernels.random import uniform
+from trajlm.kernels.random_streams import uniform
 
 F64 = npt.NDArray[np.float64]
 

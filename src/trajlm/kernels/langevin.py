@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from trajlm.kernels.random import uniform
+from trajlm.kernels.random_streams import uniform
 
 FloatArray = npt.NDArray[np.float64]
 

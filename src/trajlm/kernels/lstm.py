@@ -19,7 +19,7 @@ from trajlm.kernels.arrays import F32, I64, aligned_rows
 from trajlm.kernels.cell import exp, tanh, unit
 from trajlm.kernels.compiled import inlined
 from trajlm.kernels.product import add_to_looked_up
-from trajlm.kernels.random import uniform
+from trajlm.kernels.random_streams import uniform
 from trajlm.kernels.recurrent import U8, Recurrent, add_recurrent, memory_for_bytes
 from trajlm.kernels.simd import WIDTH, largest, load, maximum, splat, store
 from trajlm.kernels.team import wait_for_all

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, States, StateSpace, as_states
-from trajlm.describe import counted, duration
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
+from trajlm.models.files import ModelContent, Tensors, write_model
+from trajlm.provenance import notes_of
+from trajlm.util.words import Fact, counted, duration, html
 
 Progress = Callable[[int], None]
-Tensors = dict[str, npt.NDArray[Any]]
 
 # States that one call may generate: beyond, no machine holds them.
 LARGEST_RESULT = 10**13
@@ -115,9 +116,20 @@ class SequenceModel(ABC):
         OutputError
             The folder cannot be written.
         """
-        from trajlm.models.files import save_model
+        sizes, arrays = self.to_arrays()
+        content = ModelContent(self.kind, self.space, self.record, sizes, arrays)
+        write_model(Path(folder), content)
 
-        save_model(self, Path(folder))
+    def facts(self) -> list[Fact]:
+        """Return what the model is and how it was made, as names and values."""
+        space = self.space
+        sizes, _ = self.to_arrays()
+        facts = [
+            (self.kind, ", ".join(f"{k} {v}" for k, v in sizes.items())),
+            ("time", f"one frame each {duration(space.dt, space.unit)}"),
+            ("states", _discretization_sentence(space)),
+        ]
+        return facts + [("note", note) for note in notes_of(space.discretization)]
 
     def __repr__(self) -> str:
         space = self.space
@@ -125,10 +137,7 @@ class SequenceModel(ABC):
         return f"{type(self).__name__}({states}, one frame each {duration(space.dt, space.unit)})"
 
     def _repr_html_(self) -> str:
-        from trajlm.describe import html
-        from trajlm.models.files import model_facts
-
-        return html(type(self).__name__, model_facts(self))
+        return html(type(self).__name__, self.facts())
 
     def _check_known(self, data: States) -> None:
         """Refuse states that the model does not know, or that mean others, and another dt.
@@ -189,3 +198,11 @@ class SequenceModel(ABC):
                 f"0 to {self.n_states - 1}"
             )
         return state
+
+
+def _discretization_sentence(space: StateSpace) -> str:
+    how = space.discretization
+    if not how:
+        return f"{space.n_states}, as given"
+    column = how.get("column") or ", ".join(how.get("columns", []))
+    return f"{space.n_states} by {how.get('method', 'grouping')} of {column or 'states'}"

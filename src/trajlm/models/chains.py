@@ -42,7 +42,7 @@ def lane_starts(
     p: F64, n_lanes: int, seed: int, start: int | States | None
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """Return the random key and the first state of each lane."""
-    from trajlm.kernels.random import stream_keys
+    from trajlm.kernels.random_streams import stream_keys
 
     keys = stream_keys(seed, n_lanes + 1)
     if isinstance(start, int):

@@ -4,40 +4,54 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from trajlm.atomic import atomic_path, write_json
 from trajlm.data import StateSpace
-from trajlm.describe import duration, notes_of
 from trajlm.errors import InputError, ModelFileError
-from trajlm.models.base import SequenceModel, Tensors
-from trajlm.models.record import training_facts
+from trajlm.util.atomic import atomic_path, write_json
+from trajlm.util.versions import package_versions
+
+Tensors = dict[str, npt.NDArray[Any]]
 
 # What an unfinished training leaves where its model will be.
 CHECKPOINT = "checkpoint.safetensors"
 FORMAT = "trajlm-model"
 FORMAT_VERSION = 1
-PACKAGES = ("trajlm", "numpy", "scipy", "torch", "numba", "deeptime", "safetensors", "openmm")
 
 
-def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide a result, as far as installed."""
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions
+@dataclass(frozen=True)
+class ModelContent:
+    """What the two files of a model folder hold.
+
+    Parameters
+    ----------
+    kind
+        Of the model, such as ``lstm``.
+    space
+        The states that it speaks about.
+    record
+        How it was made.
+    sizes
+        Plain values.
+    arrays
+        By name.
+    """
+
+    kind: str
+    space: StateSpace
+    record: Mapping[str, Any]
+    sizes: Mapping[str, Any]
+    arrays: Tensors
 
 
-def save_model(model: SequenceModel, folder: Path) -> None:
-    """Write `model` into `folder`, each file atomically; the JSON, last, names the weights' hash.
+def write_model(folder: Path, content: ModelContent) -> None:
+    """Write a model into `folder`, each file atomically; the JSON, last, names the weights' hash.
 
     Raises
     ------
@@ -46,21 +60,20 @@ def save_model(model: SequenceModel, folder: Path) -> None:
     """
     from safetensors.numpy import save
 
-    sizes, arrays = model.to_arrays()
-    space = model.space
-    weights = save({k: np.ascontiguousarray(v) for k, v in arrays.items()})
+    space = content.space
+    weights = save({k: np.ascontiguousarray(v) for k, v in content.arrays.items()})
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "kind": model.kind,
-        "sizes": sizes,
+        "kind": content.kind,
+        "sizes": content.sizes,
         "dt": space.dt,
         "unit": space.unit,
         "state_labels": _state_labels(space),
         "centers": None if space.centers is None else space.centers.tolist(),
         "discretization": dict(space.discretization),
-        "record": model.record,
-        "seed": model.record.get("settings", {}).get("seed"),
+        "record": content.record,
+        "seed": content.record.get("settings", {}).get("seed"),
         "versions": package_versions(),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
@@ -69,8 +82,8 @@ def save_model(model: SequenceModel, folder: Path) -> None:
     write_json(folder / "model.json", description)
 
 
-def load_model(folder: str | Path) -> SequenceModel:
-    """Return the model in `folder`. Loading never runs code from the files.
+def read_model(folder: Path) -> ModelContent:
+    """Return what a model folder holds. Reading never runs code from the files.
 
     Raises
     ------
@@ -79,65 +92,23 @@ def load_model(folder: str | Path) -> SequenceModel:
     ModelFileError
         A file is missing, damaged, of another version, or the two do not belong together.
     """
-    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"there is no model folder {folder}")
     description = _read_description(folder / "model.json")
     arrays = _read_weights(folder / "model.safetensors", description)
-    from trajlm.models.hidden_markov import HiddenMarkovModel
-    from trajlm.models.lstm import LSTMModel
-    from trajlm.models.markov import MarkovModel
-
-    kinds: dict[str, type[SequenceModel]] = {
-        c.kind: c for c in (LSTMModel, MarkovModel, HiddenMarkovModel)
-    }
     try:
         space = _read_space(description)
-        cls = kinds[description["kind"]]
-        return cls.from_arrays(space, description["record"], description["sizes"], arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        raise ModelFileError(
-            f"{folder / 'model.json'} does not describe a model ({error}): train it again"
-        ) from None
+        kind, record, sizes = (description[key] for key in ("kind", "record", "sizes"))
+        return ModelContent(kind, space, record, sizes, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise no_model(folder, error) from None
 
 
-def describe_model(folder: str | Path) -> str:
-    """Return a few lines that say what the model in `folder` is and how it was made.
-
-    Raises
-    ------
-    InputError, ModelFileError
-        As `load_model`.
-    """
-    model = load_model(folder)
-    try:
-        return "\n".join(f"{name}: {value}" for name, value in model_facts(model))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ModelFileError(
-            f"{Path(folder) / 'model.json'} has a damaged training record ({error!r})"
-        ) from None
-
-
-def model_facts(model: SequenceModel) -> list[tuple[str, str]]:
-    """Return what a model is and how it was made, as names and values."""
-    space = model.space
-    sizes, _ = model.to_arrays()
-    facts = [
-        (model.kind, ", ".join(f"{k} {v}" for k, v in sizes.items())),
-        ("time", f"one frame each {duration(space.dt, space.unit)}"),
-        ("states", _discretization_sentence(space)),
-    ]
-    if "history" in model.record:
-        facts += training_facts(model.record)
-    return facts + [("note", note) for note in notes_of(space.discretization)]
-
-
-def _discretization_sentence(space: StateSpace) -> str:
-    how = space.discretization
-    if not how:
-        return f"{space.n_states}, as given"
-    column = how.get("column") or ", ".join(how.get("columns", []))
-    return f"{space.n_states} by {how.get('method', 'grouping')} of {column or 'states'}"
+def no_model(folder: Path, error: Exception) -> ModelFileError:
+    """Return the error of a folder whose files describe no model."""
+    return ModelFileError(
+        f"{folder / 'model.json'} does not describe a model ({error}): train it again"
+    )
 
 
 def _read_space(description: dict[str, Any]) -> StateSpace:

@@ -10,7 +10,7 @@ import numpy as np
 
 from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.errors import InputError
-from trajlm.models.base import Progress, SequenceModel, Tensors
+from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.chains import (
     F64,
     check_stochastic,
@@ -18,6 +18,7 @@ from trajlm.models.chains import (
     smoothed_populations,
     write_lanes,
 )
+from trajlm.models.files import Tensors
 
 # Random guesses that a fit of many hidden states starts from, and the steps after which the best
 # goes on alone.

@@ -13,7 +13,7 @@ import numpy as np
 
 from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.errors import InputError
-from trajlm.models.base import Progress, SequenceModel, Tensors
+from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.chains import (
     F64,
     check_stochastic,
@@ -22,6 +22,7 @@ from trajlm.models.chains import (
     with_floor,
     write_lanes,
 )
+from trajlm.models.files import Tensors
 
 # Beyond this many states the iteration for the reversible maximum of the likelihood takes minutes.
 MOST_ITERATED = 1000

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from matplotlib.figure import Figure
 
+from trajlm.evaluate.result import Evaluation
 from trajlm.plots.equilibrium import plot_free_energy
 from trajlm.plots.excerpt import plot_excerpt
 from trajlm.plots.kinetics import plot_committed_transitions
 from trajlm.plots.style import DATA, one_coordinate, plain_label, quantity_of, styles_of
 
-if TYPE_CHECKING:
-    from trajlm.comparison import Comparison
 
-
-def plot_overview(comparison: Comparison, n_frames: int = 2000) -> Figure:
+def plot_overview(comparison: Evaluation, n_frames: int = 2000) -> Figure:
     """Draw a stretch of the data above one of the first model, free energies, and one rate.
 
     The rate is that of the pair of groups with the most transitions in the data.

@@ -6,12 +6,15 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from trajlm.evaluate.groups import state_table
+from trajlm.evaluate.result import Evaluation, SourceResult
+from trajlm.evaluate.significance import seen_pairs, typical_dwells
 from trajlm.plots import (
     DATA,
     SourceStyle,
@@ -29,12 +32,7 @@ from trajlm.plots import (
 )
 from trajlm.plots.excerpt import is_dense
 from trajlm.plots.style import BAND_COLOR, one_coordinate, plain_label
-from trajlm.report.groups import state_table
-from trajlm.report.settled import seen_pairs, typical_dwells
-from trajlm.report.words import physical_time
-
-if TYPE_CHECKING:
-    from trajlm.comparison import Comparison, SourceResult
+from trajlm.util.words import physical_time
 
 PANEL = (3.3, 2.6)
 # The label of a tick at the right end is as wide again beyond it.
@@ -84,7 +82,7 @@ class Picture:
     narrow_size: tuple[float, float] = (0.0, 0.0)
 
 
-def sources_of(comparison: Comparison) -> list[tuple[SourceResult, SourceStyle]]:
+def sources_of(comparison: Evaluation) -> list[tuple[SourceResult, SourceStyle]]:
     """Return the data and the models, each with its style."""
     styles = styles_of([model.name for model in comparison.models])
     return [(comparison.reference, DATA), *zip(comparison.models, styles, strict=True)]
@@ -102,7 +100,7 @@ def swatch(style: SourceStyle) -> str:
     return as_uri(figure)
 
 
-def excerpt_pictures(comparison: Comparison) -> list[Picture]:
+def excerpt_pictures(comparison: Evaluation) -> list[Picture]:
     """Return a stretch that shows several transitions, and a closer look at its beginning."""
     shortest = min(len(source.excerpt) for source, _ in sources_of(comparison))
     longest_dwell = max(typical_dwells(comparison.reference), default=shortest)
@@ -129,7 +127,7 @@ def excerpt_pictures(comparison: Comparison) -> list[Picture]:
 
 
 def _excerpts(
-    comparison: Comparison, n_frames: int, width: float, height: float, max_points: int
+    comparison: Evaluation, n_frames: int, width: float, height: float, max_points: int
 ) -> tuple[str, tuple[float, float]]:
     sources = sources_of(comparison)
     size = (width, height * len(sources) + 0.35)
@@ -158,7 +156,7 @@ def _excerpts(
     return as_uri(figure), size
 
 
-def free_energy_pictures(comparison: Comparison) -> list[Picture]:
+def free_energy_pictures(comparison: Evaluation) -> list[Picture]:
     """Return the free energy of the states and, where they differ from them, of the groups."""
     space, grouping = comparison.space, comparison.grouping
     centers, quantity = one_coordinate(space), quantity_of(space)
@@ -189,7 +187,7 @@ def free_energy_pictures(comparison: Comparison) -> list[Picture]:
     return pictures
 
 
-def _state_map(comparison: Comparison) -> Picture | None:
+def _state_map(comparison: Evaluation) -> Picture | None:
     """Return where the states of the data lie; None where they do not lie in two columns."""
     table = state_table(comparison)
     centers = comparison.space.centers
@@ -202,7 +200,7 @@ def _state_map(comparison: Comparison) -> Picture | None:
     return Picture("Where the states of the data lie", alt, as_uri(figure), PANEL)
 
 
-def transition_pictures(comparison: Comparison) -> list[Picture]:
+def transition_pictures(comparison: Evaluation) -> list[Picture]:
     """Return one panel for each ordered pair that was ever seen."""
     names = comparison.grouping.names
     pictures = []
@@ -218,7 +216,7 @@ def transition_pictures(comparison: Comparison) -> list[Picture]:
     return pictures
 
 
-def survival_pictures(comparison: Comparison) -> list[Picture]:
+def survival_pictures(comparison: Evaluation) -> list[Picture]:
     """Return one panel for each group that the data enters."""
     pictures = []
     for k, name in enumerate(comparison.grouping.names):
@@ -237,7 +235,7 @@ def survival_pictures(comparison: Comparison) -> list[Picture]:
     return pictures
 
 
-def one_frame_groups(comparison: Comparison) -> list[int]:
+def one_frame_groups(comparison: Evaluation) -> list[int]:
     """Return the groups in which every stay of the data and of the models lasts one frame."""
     curves = [source.survivals for source in (comparison.reference, *comparison.models)]
     return [
@@ -251,7 +249,7 @@ def one_frame_groups(comparison: Comparison) -> list[int]:
     ]
 
 
-def _cut_to_data(comparison: Comparison, group: int, ax: Axes) -> None:
+def _cut_to_data(comparison: Evaluation, group: int, ax: Axes) -> None:
     """Show the probabilities that the data reaches; models of more frames go far below."""
     curves = [source.survivals[group] for source, _ in sources_of(comparison)]
     data = curves[0]
@@ -262,7 +260,7 @@ def _cut_to_data(comparison: Comparison, group: int, ax: Axes) -> None:
     ax.set_xlim(0, last * 1.04 if last > 0 else None)
 
 
-def autocorrelation_picture(comparison: Comparison) -> Picture:
+def autocorrelation_picture(comparison: Evaluation) -> Picture:
     """Return the autocorrelations of all sources."""
 
     def draw(source: SourceResult, ax: Axes, style: SourceStyle) -> None:
@@ -277,7 +275,7 @@ def shorten(name: str, longest: int = LONGEST_LABEL) -> str:
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
-def discrepancy_picture(comparison: Comparison) -> Picture | None:
+def discrepancy_picture(comparison: Evaluation) -> Picture | None:
     """Return D of the models beside D0; None where no D is above zero."""
     values = [model.discrepancy.value for model in comparison.models]
     if not np.any(np.nan_to_num(values) > 0):
@@ -294,7 +292,7 @@ def discrepancy_picture(comparison: Comparison) -> Picture | None:
     return Picture("", "Discrepancy D of each model beside D0", as_uri(figure), size)
 
 
-def network_pictures(model: SourceResult, comparison: Comparison) -> list[Picture]:
+def network_pictures(model: SourceResult, comparison: Evaluation) -> list[Picture]:
     """Return the training curve and the embedding map of a language model, as far as known."""
     size = (4.0, 3.1)
     pictures = []
@@ -321,7 +319,7 @@ def network_pictures(model: SourceResult, comparison: Comparison) -> list[Pictur
 
 
 def _panel(
-    comparison: Comparison,
+    comparison: Evaluation,
     draw: Callable[[SourceResult, Axes, SourceStyle], None],
     title: str,
     alt: str,

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from trajlm.describe import bias_notes, counted, notes_of
-from trajlm.models.record import still_improving
+from trajlm.evaluate import groups, verdict
+from trajlm.evaluate.result import Evaluation
+from trajlm.evaluate.significance import (
+    FEW_EVENTS,
+    population_rows,
+    rate_rows,
+    settled_commit_index,
+)
+from trajlm.evaluate.summary import summary
+from trajlm.lstm.record import still_improving
 from trajlm.plots.style import one_coordinate
-from trajlm.report import figures, groups, verdict, words
-from trajlm.report.results import as_values, summary, versions
-from trajlm.report.settled import FEW_EVENTS, population_rows, rate_rows, settled_commit_index
-
-if TYPE_CHECKING:
-    from trajlm.comparison import Comparison
+from trajlm.provenance import bias_notes, notes_of
+from trajlm.report import figures
+from trajlm.report.results import versions
+from trajlm.util import words
+from trajlm.util.plain import as_values
+from trajlm.util.words import counted
 
 # Keys of `how` that the template puts in places of their own.
 PLACED = ("command", "seconds", "data")
@@ -25,7 +33,7 @@ VALUES_SHOWN = 12
 ROWS_SHOWN = 30
 
 
-def render_page(comparison: Comparison, how: Mapping[str, Any]) -> str:
+def render_page(comparison: Evaluation, how: Mapping[str, Any]) -> str:
     """Return the report as one HTML page that needs nothing else."""
     import matplotlib.style
     from jinja2 import Environment, PackageLoader
@@ -37,7 +45,7 @@ def render_page(comparison: Comparison, how: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (words.number, words.interval, words.duration, words.warning, brief):
+    for function in (words.number, words.interval, words.elapsed, verdict.warning, brief):
         environment.filters[function.__name__] = function
     environment.tests["mapping_of_values"] = lambda value: isinstance(value, Mapping) and value
     template = environment.get_template("report.html.j2")
@@ -65,7 +73,7 @@ def brief(value: Any) -> str:
     return str(value)
 
 
-def _findings(comparison: Comparison, how: Mapping[str, Any]) -> dict[str, Any]:
+def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
     index = settled_commit_index(comparison.reference)
     numbers = summary(comparison)
     rows = rate_rows(comparison, index)
@@ -97,7 +105,7 @@ def _findings(comparison: Comparison, how: Mapping[str, Any]) -> dict[str, Any]:
         "rates": rows,
         "few_events": FEW_EVENTS,
         "unsettled": [row for row in rows if row.few],
-        "rate_findings": words.rate_findings(rows, commit),
+        "rate_findings": verdict.rate_findings(rows, commit),
         "populations": population_rows(comparison),
         "models": comparison.models,
         "settings": as_values(comparison.settings),
@@ -108,7 +116,7 @@ def _findings(comparison: Comparison, how: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pictures(comparison: Comparison) -> dict[str, Any]:
+def _pictures(comparison: Evaluation) -> dict[str, Any]:
     return {
         "legend": [
             (style.name, figures.swatch(style)) for _, style in figures.sources_of(comparison)
@@ -127,13 +135,13 @@ def _pictures(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _one_frame(comparison: Comparison) -> str:
+def _one_frame(comparison: Evaluation) -> str:
     """Return the groups in which no stay is longer than a frame, as a list in a sentence."""
     names = [comparison.grouping.names[k] for k in figures.one_frame_groups(comparison)]
     return f"{'group' if len(names) == 1 else 'groups'} {words.listed(names)}" if names else ""
 
 
-def _records(comparison: Comparison) -> list[tuple[str, dict[str, Any]]]:
+def _records(comparison: Evaluation) -> list[tuple[str, dict[str, Any]]]:
     """Return how each model was made, without the history that a figure shows."""
     records = []
     for model in comparison.models:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from trajlm.report.curves import shares_outside
-from trajlm.report.settled import population_rows, rate_rows, settled_commit_index
-
-if TYPE_CHECKING:
-    from trajlm.analysis import CommittedTransitions
-    from trajlm.comparison import Comparison, SourceResult
+from trajlm.analysis import CommittedTransitions
+from trajlm.evaluate.result import Evaluation, SourceResult
+from trajlm.evaluate.summary import summary
+from trajlm.util.plain import as_values
+from trajlm.util.versions import package_versions
 
 # Frames of an excerpt that go into the file.
 EXCERPT_FRAMES = 1000
 
 
-def collect_results(comparison: Comparison, how: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything the report shows, by name, ready for `trajlm.atomic.write_json`."""
+def collect_results(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything the report shows, by name, ready for `trajlm.util.atomic.write_json`."""
     return {
         "summary": summary(comparison),
         "reference": _source(comparison.reference),
@@ -37,64 +32,8 @@ def collect_results(comparison: Comparison, how: Mapping[str, Any]) -> dict[str,
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages behind a comparison; OpenMM's only where it ran."""
-    from trajlm.models.files import package_versions
-
     unused = set() if "openmm" in sys.modules else {"openmm"}
     return {name: text for name, text in package_versions().items() if name not in unused}
-
-
-def summary(comparison: Comparison) -> dict[str, Any]:
-    """Return the numbers that the page begins with, and its two tables."""
-    floor = comparison.reference.discrepancy
-    index = settled_commit_index(comparison.reference)
-    transitions = comparison.reference.transitions
-    return {
-        "D0": floor.value,
-        "D0_terms": floor.n_terms,
-        "pairs": transitions.counts.shape[1] * (transitions.counts.shape[1] - 1),
-        "pairs_judged": _pairs_judged(comparison),
-        "models": {
-            model.name: _verdict(model, floor.value)
-            | {"curves_outside": shares_outside(comparison, model)}
-            for model in comparison.models
-        },
-        "commit_time": float(transitions.commit_times[index] * transitions.dt),
-        "rates": as_values(rate_rows(comparison, index)),
-        "populations": as_values(population_rows(comparison)),
-    }
-
-
-def _pairs_judged(comparison: Comparison) -> int:
-    """Return how many ordered pairs D is a mean over."""
-    terms = comparison.models[0].discrepancy
-    return len(set(zip(terms.source.tolist(), terms.target.tolist(), strict=True)))
-
-
-def as_values(obj: Any) -> Any:
-    """Return dataclasses as mappings of their fields, and anything unknown as its text."""
-    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
-        return {f.name: as_values(getattr(obj, f.name)) for f in dataclasses.fields(obj)}
-    if isinstance(obj, Mapping):
-        return {str(key): as_values(value) for key, value in obj.items()}
-    if isinstance(obj, list | tuple | set | frozenset):
-        return [as_values(value) for value in obj]
-    if obj is None or isinstance(obj, str | bool | int | float | np.ndarray | np.generic):
-        return obj
-    return os.fspath(obj) if isinstance(obj, os.PathLike) else str(obj)
-
-
-def _verdict(model: SourceResult, floor: float) -> dict[str, Any]:
-    value = model.discrepancy.value
-    low, high = model.discrepancy_interval or (float("nan"),) * 2
-    scale = 1 / floor if floor > 0 else float("nan")
-    return {
-        "D": value,
-        "D_interval": [low, high],
-        "D_over_D0": value * scale,
-        "D_over_D0_interval": [low * scale, high * scale],
-        "n_terms": model.discrepancy.n_terms,
-        "cross_entropy": model.cross_entropy,
-    }
 
 
 def _source(source: SourceResult) -> dict[str, Any]:

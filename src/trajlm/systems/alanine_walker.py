@@ -20,8 +20,8 @@ import numpy.typing as npt
 import openmm
 from openmm import app, unit
 
-from trajlm.atomic import atomic_path
 from trajlm.systems.alanine import FRAME_PS, dihedral
+from trajlm.util.atomic import atomic_path
 
 FloatArray = npt.NDArray[np.float64]
 

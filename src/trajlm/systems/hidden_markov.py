@@ -148,7 +148,7 @@ class HiddenMarkovProcess:
             The same seed gives the same result.
         """
         from trajlm.kernels.chain import simulate_hidden_chain
-        from trajlm.kernels.random import stream_keys
+        from trajlm.kernels.random_streams import stream_keys
 
         if n_frames < 2 or n_trajectories < 1:
             raise InputError(

@@ -1,6 +1,0 @@
-"""Speed beside plain baselines and beside the machine's own matrix product, in one run."""
-
-from trajlm.bench.result import BenchResult, Rate
-from trajlm.bench.run import run_bench
-
-__all__ = ["BenchResult", "Rate", "run_bench"]

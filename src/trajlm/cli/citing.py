@@ -1,0 +1,98 @@
+"""What to cite: BibTeX entries for what was used."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+
+from trajlm.errors import InputError
+
+# Entries of references.bib by what brings them in.
+CITED_FOR = {
+    "lstm": ("paszke2019", "lam2015"),
+    "msm": ("prinz2011", "hoffmann2022"),
+    "hmm": ("rabiner1989", "hoffmann2022"),
+    "kmeans": ("hoffmann2022",),
+    "pcca": ("roblitz2013", "hoffmann2022"),
+    "deeptime": ("hoffmann2022",),
+    "mdtraj": ("mcgibbon2015",),
+    "openmm": ("eastman2024",),
+    "plumed": ("tribello2014", "plumed2019"),
+    "langevin": ("bussi2007",),
+}
+
+
+def citations(paths: Sequence[str | Path] = (), used: Iterable[str] = ()) -> str:
+    """Return BibTeX for the method, this software and what else was used.
+
+    Parameters
+    ----------
+    paths
+        Model folders, reports and files of states, which say how they were made.
+    used
+        What they cannot say: names among lstm, msm, hmm, kmeans, pcca, deeptime, mdtraj, openmm,
+        plumed and langevin.
+
+    Raises
+    ------
+    InputError
+        A name that is not known, or a path that says nothing.
+    """
+    names = {name.strip().lower() for name in used if name.strip()}
+    for name in sorted(names - set(CITED_FOR)):
+        raise InputError(f"there is no citation for {name!r}: give some of {', '.join(CITED_FOR)}")
+    for path in paths:
+        names |= _used_in(Path(path))
+    entries = _entries()
+    more = dict.fromkeys(key for name in CITED_FOR if name in names for key in CITED_FOR[name])
+    return "\n\n".join([entries["tsai2020"], _software(), *(entries[key] for key in more)])
+
+
+def _software() -> str:
+    from importlib.metadata import version
+
+    return (
+        "@software{trajlm,\n  author = {{The trajlm developers}},\n"
+        "  title = {trajlm: molecular trajectories as a language},\n"
+        f"  version = {{{version('trajlm')}}}\n}}"
+    )
+
+
+def _entries() -> dict[str, str]:
+    text = resources.files("trajlm").joinpath("templates/references.bib").read_text("utf-8")
+    parts = [part.strip() for part in re.split(r"\n(?=@)", text)]
+    return {part[part.index("{") + 1 : part.index(",")]: part for part in parts}
+
+
+def _used_in(path: Path) -> set[str]:
+    """Return what a model folder, a report or a file of states was made with."""
+    if (path / "results.json").is_file():
+        return _used_in_report(path / "results.json")
+    if path.is_dir():
+        from trajlm.models.registry import load_model
+
+        model = load_model(path)
+        return {model.kind} | _used_in_discretization(dict(model.space.discretization))
+    from trajlm.io import read_states
+
+    return _used_in_discretization(dict(read_states(path).discretization))
+
+
+def _used_in_report(path: Path) -> set[str]:
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        names = {"pcca"} if "pcca" in json.dumps(results["grouping"]).lower() else set()
+        for model in results["models"].values():
+            record = model["record"]
+            kinds = {"history": "lstm", "n_hidden": "hmm", "lag": "msm"}
+            names |= {kind for key, kind in kinds.items() if key in record}
+        return names | _used_in_discretization(results["space"]["discretization"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no report of trajlm ({error!r})") from None
+
+
+def _used_in_discretization(how: dict[str, object]) -> set[str]:
+    return {"kmeans"} if how.get("method") == "kmeans" else set()

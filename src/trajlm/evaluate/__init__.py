@@ -1,0 +1,1 @@
+"""Data beside models: what is measured, and what the numbers say."""

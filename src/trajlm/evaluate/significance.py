@@ -1,0 +1,171 @@
+"""What the data can settle: each rate and population with its interval, and the models' beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from trajlm.evaluate.result import Evaluation, SourceResult
+
+# Below this number of transitions the interval of a rate spans more than a factor of three.
+FEW_EVENTS = 10
+# Share of the typical dwell in the shortest-lived group that a stay must last to count.
+COMMIT_SHARE = 0.3
+
+Place = Literal["inside", "above", "below", "unknown"]
+
+
+@dataclass(frozen=True)
+class ModelValue:
+    """What a model gives, and where that lies against the interval of the data."""
+
+    name: str
+    value: float
+    place: Place
+
+
+@dataclass(frozen=True)
+class RateRow:
+    """One ordered pair of groups.
+
+    Parameters
+    ----------
+    source, target
+        Names of the groups.
+    flicker
+        Transitions in the data at the shortest commit time.
+    count
+        Transitions at the commit time of the table.
+    rate, low, high
+        Rate at that commit time and its interval, per unit of time of the whole data.
+    rate_constant
+        The same transitions per unit of time spent in the source.
+    models
+        Rates of the models.
+    """
+
+    source: str
+    target: str
+    flicker: int
+    count: int
+    rate: float
+    low: float
+    high: float
+    rate_constant: float
+    models: tuple[ModelValue, ...]
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few transitions to judge a model by."""
+        return self.count < FEW_EVENTS
+
+    @property
+    def factor(self) -> float:
+        """High over low, infinite where nothing was counted."""
+        return self.high / self.low if self.low > 0 else float("inf")
+
+
+@dataclass(frozen=True)
+class PopulationRow:
+    """The share of frames in one group: of the data with its interval, and of the models."""
+
+    group: str
+    value: float
+    low: float
+    high: float
+    models: tuple[ModelValue, ...]
+
+
+def typical_dwells(reference: SourceResult) -> list[float]:
+    """Return for each group that is entered the dwell above which half of its time is spent.
+
+    The plain median would be that of the flicker over a threshold: many dwells, but little time.
+    """
+    typical = []
+    for curve in reference.survivals:
+        if curve is None:
+            continue
+        time_spent = np.cumsum(-np.diff(curve.probability) * curve.times[1:])
+        middle = np.searchsorted(time_spent, time_spent[-1] / 2)
+        typical.append(float(curve.times[1:][middle]))
+    return typical
+
+
+def settled_commit_index(reference: SourceResult) -> int:
+    """Return the index of the commit time at which most flicker no longer counts.
+
+    It is the one nearest to a third of the typical dwell of the shortest-lived group.
+    """
+    typical = typical_dwells(reference)
+    if not typical:
+        return 0
+    transitions = reference.transitions
+    wanted = COMMIT_SHARE * min(typical) / transitions.dt
+    return int(np.argmin(np.abs(np.log(transitions.commit_times / max(wanted, 1.0)))))
+
+
+def rate_rows(comparison: Evaluation, index: int) -> tuple[RateRow, ...]:
+    """Return a row for each ordered pair that the data or a model ever shows."""
+    data = comparison.reference.transitions
+    names = comparison.grouping.names
+    low, high = data.rate_intervals()
+    rates, waits = data.rates(), data.mean_waiting_times()
+    generated = [(model.name, model.transitions) for model in comparison.models]
+    rows = []
+    for i, j in seen_pairs(comparison):
+        bounds = float(low[index, i, j]), float(high[index, i, j])
+        models = [(name, float(found.rates()[index, i, j])) for name, found in generated]
+        rows.append(
+            RateRow(
+                source=names[i],
+                target=names[j],
+                flicker=int(data.counts[0, i, j]),
+                count=int(data.counts[index, i, j]),
+                rate=float(rates[index, i, j]),
+                low=bounds[0],
+                high=bounds[1],
+                rate_constant=float(1 / waits[index, i, j]),
+                models=_placed(models, bounds),
+            )
+        )
+    return tuple(rows)
+
+
+def population_rows(comparison: Evaluation) -> tuple[PopulationRow, ...]:
+    """Return a row for each group."""
+    data = comparison.reference.group_free_energy
+    low, high = data.population_intervals
+    rows = []
+    for k, name in enumerate(comparison.grouping.names):
+        bounds = float(low[k]), float(high[k])
+        models = [
+            (model.name, float(model.group_free_energy.populations[k]))
+            for model in comparison.models
+        ]
+        value = float(data.populations[k])
+        rows.append(PopulationRow(name, value, *bounds, _placed(models, bounds)))
+    return tuple(rows)
+
+
+def seen_pairs(comparison: Evaluation) -> tuple[tuple[int, int], ...]:
+    """Return the ordered pairs with a transition at any commit time, in the data or a model."""
+    sources = (comparison.reference, *comparison.models)
+    counts = sum(source.transitions.counts.sum(axis=0) for source in sources)
+    return tuple((int(i), int(j)) for i, j in np.argwhere(np.asarray(counts) > 0))
+
+
+def _placed(
+    values: Sequence[tuple[str, float]], bounds: tuple[float, float]
+) -> tuple[ModelValue, ...]:
+    return tuple(ModelValue(name, value, _place(value, *bounds)) for name, value in values)
+
+
+def _place(value: float, low: float, high: float) -> Place:
+    if not np.isfinite([value, low, high]).all():
+        return "unknown"
+    if value < low:
+        return "below"
+    return "above" if value > high else "inside"

@@ -1,0 +1,182 @@
+"""What the numbers of a comparison say of each model, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trajlm.evaluate.curves import far_curves
+from trajlm.evaluate.significance import FEW_EVENTS, RateRow
+from trajlm.util.words import interval, listed, number
+
+# D over D0 up to which a model is as close as the halves, where its interval holds D0: D0 is
+# itself a mean over few numbers.
+AS_CLOSE = 1.5
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """Say which model comes closest, whether that is settled, and what D does not see."""
+    models = summary["models"]
+    known = {name: row["D"] for name, row in models.items() if not math.isnan(row["D"])}
+    if not known:
+        return (
+            "The data has too few transitions to judge a model by D: no pair of groups has 20 of "
+            "them. The intervals below are what there is to judge by."
+        )
+    best = min(known, key=lambda name: known[name])
+    judged, pairs = summary["pairs_judged"], summary["pairs"]
+    scope = "" if judged == pairs else f", over the {judged} of {pairs} pairs with 20 transitions"
+    factor = f"differ from those of the data by a factor of {_factor(known[best])} on average"
+    if len(known) == 1:
+        sentences = [f"The rates of {best} {factor}{scope}."]
+    else:
+        sentences = [_standing(best, summary), f"Its rates {factor}{scope}."]
+    close = [name for name in known if _is_close(models[name], summary["D0"])]
+    return " ".join([*sentences, *_far_curves(close, models)])
+
+
+def floor_sentence(summary: Mapping[str, Any]) -> str:
+    """Say how far the two halves of the data are apart; nothing where no D is known at all."""
+    if all(math.isnan(row["D"]) for row in summary["models"].values()):
+        return ""
+    if not summary["D0_terms"]:
+        return (
+            "The data has too few transitions to give a floor: no pair of groups has 20 in the "
+            "first half of it. How small D could be is then unknown, and the intervals below "
+            "are what there is to judge by."
+        )
+    return (
+        f"The two halves of the data differ from each other by D0 = {number(summary['D0'], 2)}: "
+        "a D of that size or below is all that this data can ask for. It can lie below, since "
+        "the halves are shorter than the whole that the model learned from."
+    )
+
+
+def verdicts(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return for each model its name, its numbers in a sentence, and how to read them."""
+    floor = summary["D0"]
+    found = []
+    for name, row in summary["models"].items():
+        if math.isnan(row["D"]):
+            text = (
+                "no pair of groups has 20 transitions in the data, so D is not known: try other "
+                "groups (--group)."
+            )
+            found.append((name, text, ""))
+            continue
+        text = f"D = {number(row['D'], 2)} {interval(*row['D_interval'])}".strip()
+        if floor > 0:
+            ratio = number(row["D_over_D0"], 2)
+            text += f", {ratio} times the difference between the two halves of the data."
+        else:
+            text += "."
+        found.append((name, text, _reading(row, floor)))
+    return found
+
+
+def _known(summary: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return the interval of D of each model, without bounds where it is not known."""
+    intervals = {}
+    for name, row in summary["models"].items():
+        low, high = row["D_interval"]
+        if not math.isnan(row["D"]):
+            intervals[name] = (0.0, math.inf) if math.isnan(low + high) else (low, high)
+    return intervals
+
+
+def _standing(best: str, summary: Mapping[str, Any]) -> str:
+    """Say which of several models comes closest, as far as the intervals of D settle it."""
+    intervals = _known(summary)
+    if max(low for low, _ in intervals.values()) <= min(high for _, high in intervals.values()):
+        return (
+            "No difference between the models is settled: their intervals of D overlap. The "
+            f"smallest D is that of {best}."
+        )
+    rivals = [n for n, (low, _) in intervals.items() if n != best and low <= intervals[best][1]]
+    unsettled = f", though its lead over {listed(rivals)} is not settled" if rivals else ""
+    return f"The model that comes closest is {best}{unsettled}."
+
+
+def _reading(row: Mapping[str, Any], floor: float) -> str:
+    factor = f"Its rates are off by a factor of {_factor(row['D'])} on average"
+    if not floor > 0:
+        return f"{factor}."
+    ratio = row["D_over_D0"]
+    if _is_close(row, floor):
+        return f"{factor}: as close to the data as its two halves are to each other."
+    if not row["D_interval"][0] > floor:
+        return f"{factor}: too few generated frames to tell D from D0, so generate more."
+    if ratio < 2:
+        return f"{factor}: a little farther from the data than its halves are from each other."
+    if ratio < 5:
+        return f"{factor}: farther from the data than chance explains."
+    return f"{factor}: far from the data."
+
+
+def _is_close(row: Mapping[str, Any], floor: float) -> bool:
+    """Return whether D is no larger than D0, as far as its interval can tell."""
+    ratio = row["D_over_D0"]
+    return bool(ratio <= 1 or (row["D_interval"][0] <= floor and ratio <= AS_CLOSE))
+
+
+def _far_curves(close: list[str], models: Mapping[str, Any]) -> list[str]:
+    """Say which curves of the models with a small D lie far outside the bands of the data."""
+    found = []
+    for name in close:
+        curves = far_curves(models[name]["curves_outside"])
+        if curves:
+            found.append(f"{name} ({listed(curves)})")
+    if not found:
+        return []
+    return [
+        "But D does not see everything: curves below lie far outside the bands of the data for "
+        f"{listed(found)}."
+    ]
+
+
+def _factor(discrepancy: float) -> str:
+    factor = math.exp(discrepancy)
+    return number(factor, 3 if factor < 2 else 2)
+
+
+def rate_findings(rows: Sequence[RateRow], commit: str) -> list[str]:
+    """Say how many rates of each model agree with the data where the data can tell."""
+    judged = [row for row in rows if not row.few]
+    if not judged:
+        return [
+            f"No pair has {FEW_EVENTS} transitions at {commit}: this data settles none of the "
+            "rates, and neither agreement nor disagreement with a model means much."
+        ]
+    widest = max(judged, key=lambda row: row.factor)
+    text = [
+        f"{_pairs(len(judged))} at least {FEW_EVENTS} transitions at {commit}. The least certain "
+        f"of these rates, {widest.source}\u00a0→\u00a0{widest.target}, is known to within a "
+        f"factor of {number(widest.factor, 2)} between the ends of its interval."
+    ]
+    scores = [
+        f"{model.name} {sum(row.models[k].place == 'inside' for row in judged)}"
+        for k, model in enumerate(judged[0].models)
+    ]
+    what = "this rate" if len(judged) == 1 else f"these {len(judged)} rates"
+    text.append(f"Of {what}, inside the interval of the data: {', '.join(scores)}.")
+    return text
+
+
+def warning(row: RateRow, unit: str) -> str:
+    """Say how little the data knows of a pair with few transitions."""
+    per = f"per {unit}"
+    if row.count == 0:
+        return (
+            f"none in the data, so the rate is only known to be at most "
+            f"{number(row.high, 2)} {per}."
+        )
+    events = "1 transition" if row.count == 1 else f"{row.count} transitions"
+    return (
+        f"{events} in the data. The rate lies between {number(row.low, 2)} and "
+        f"{number(row.high, 2)} {per}, a factor of {number(row.factor, 2)}."
+    )
+
+
+def _pairs(n: int) -> str:
+    return "One ordered pair has" if n == 1 else f"{n} ordered pairs have"

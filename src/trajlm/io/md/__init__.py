@@ -1,0 +1,1 @@
+"""Molecular dynamics through mdtraj: features from trajectories, and structures for states."""

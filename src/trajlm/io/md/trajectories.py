@@ -1,0 +1,344 @@
+"""Molecular trajectories through mdtraj, read in chunks so that memory does not grow."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.errors import InputError, MissingDependencyError
+from trajlm.io.arrays import damaged_as_input_error
+from trajlm.io.md.headers import check_frames, other_atoms
+from trajlm.io.sources import PathLike, check_file, first_bad_step
+
+HDF5 = (".h5", ".hdf5")
+NETCDF = (".nc", ".netcdf", ".ncdf")
+TIMED = (".xtc", ".trr", *NETCDF, *HDF5)
+# A DCD header has a step, but programs write it in different units or not at all.
+UNTIMED = (".dcd",)
+WRITTEN = (".xtc", ".trr", ".dcd")
+# They say what to simulate; a topology for mdtraj is a structure or one of AMBER's or CHARMM's.
+GROMACS_INPUTS = (".tpr", ".top", ".itp")
+# Files that are held open at once.
+OPEN_FILES = 64
+# Coordinates that are held at once.
+CHUNK_BYTES = 32_000_000
+# Two threads that turn standard output away at once could leave it so.
+ONE_AT_A_TIME = threading.Lock()
+
+Topology = Any  # mdtraj is untyped
+Trajectory = Any
+
+
+def require_mdtraj() -> None:
+    """Refuse politely where mdtraj is not installed.
+
+    Raises
+    ------
+    MissingDependencyError
+        mdtraj is not there.
+    """
+    if importlib.util.find_spec("mdtraj") is None:
+        raise MissingDependencyError(
+            'reading molecular trajectories needs mdtraj: pip install "trajlm[md]"'
+        )
+
+
+def check_format(path: PathLike) -> str:
+    """Return the suffix of a trajectory that can be read, in lower case.
+
+    Raises
+    ------
+    InputError
+        The file is missing or of another format.
+    MissingDependencyError
+        The format needs a package that is not installed.
+    """
+    require_mdtraj()
+    suffix = check_file(path).suffix.lower()
+    if suffix not in TIMED + UNTIMED:
+        raise InputError(
+            f"{path} ends in {suffix or 'no suffix'}: trajectories in xtc, trr, nc, h5 and dcd are "
+            "read, convert it to one of them (mdconvert of mdtraj does)"
+        )
+    if suffix in HDF5 and importlib.util.find_spec("tables") is None:
+        raise MissingDependencyError(
+            f'{path}: HDF5 trajectories need PyTables: pip install "trajlm[md]"'
+        )
+    return suffix
+
+
+def load_topology(top: PathLike | None, trajectory: PathLike) -> Topology:
+    """Return mdtraj's topology from `top`, or from an HDF5 trajectory that holds its own.
+
+    Raises
+    ------
+    InputError
+        No topology, or a file that mdtraj does not read as one.
+    """
+    require_mdtraj()
+    import mdtraj
+
+    if top is None:
+        if check_format(trajectory) not in HDF5:
+            raise InputError(
+                f"{trajectory} holds no atom names: give the topology (--top), such as a PDB, GRO "
+                "or PRMTOP file of the same atoms"
+            )
+        top = trajectory
+    check_file(top)
+    try:
+        topology = mdtraj.load_topology(str(top))
+    except Exception as error:  # its parsers raise whatever a foreign file makes them stumble over
+        if Path(top).suffix.lower() in GROMACS_INPUTS:
+            raise InputError(
+                f"{top} is an input of GROMACS that mdtraj does not read: give conf.gro or a PDB "
+                "file of the same atoms (gmx editconf -f topol.tpr -o conf.gro makes one)"
+            ) from error
+        # The first sentence: the second lists formats that may not hold a topology.
+        reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:120]
+        raise InputError(
+            f"{top} cannot be read as a topology ({reason}): give a PDB, GRO, PRMTOP, PSF or HDF5 "
+            "file of the same atoms"
+        ) from error
+    if topology is None or topology.n_atoms == 0:
+        raise InputError(f"{top} holds no atoms: give the topology of the trajectory")
+    return topology
+
+
+def _open(path: PathLike) -> Any:
+    """Open a trajectory to read."""
+    import mdtraj
+
+    if Path(path).suffix.lower() in UNTIMED:
+        with _quiet_c_code():
+            return mdtraj.open(str(path))
+    return mdtraj.open(str(path))
+
+
+@contextmanager
+def _quiet_c_code() -> Iterator[None]:
+    """Keep standard output clean of what the C reader of DCD says of each file it opens.
+
+    It prints past Python to the file descriptor, into a buffer that must be emptied before the
+    descriptor is what it was. Where any of this cannot be done, its words are let through.
+    """
+    with ONE_AT_A_TIME:
+        try:
+            flush = ctypes.CDLL(None).fflush
+            sys.stdout.flush()
+            flush(None)
+            kept = os.dup(1)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+        except (OSError, TypeError, AttributeError, ValueError):
+            yield
+            return
+        try:
+            os.dup2(nowhere, 1)
+            yield
+        finally:
+            flush(None)
+            os.dup2(kept, 1)
+            os.close(kept)
+            os.close(nowhere)
+
+
+def read_chunks(
+    path: PathLike, topology: Topology, atoms: npt.NDArray[np.int64]
+) -> Iterator[Trajectory]:
+    """Yield the frames of a trajectory in chunks, with the given atoms only.
+
+    Raises
+    ------
+    InputError
+        A damaged file, or one of another number of atoms than the topology.
+    """
+    suffix = check_format(path)
+    _check_atoms(path, topology)
+    n_frames = max(1, CHUNK_BYTES // (12 * topology.n_atoms))
+    with damaged_as_input_error(path), _open(path) as file:
+        arguments = () if suffix in HDF5 else (topology,)
+        while True:
+            chunk = file.read_as_traj(*arguments, n_frames=n_frames, atom_indices=atoms)
+            if len(chunk) == 0:
+                return
+            yield chunk
+
+
+class FrameReader:
+    """Frames of several trajectories by number; a context that keeps their files open.
+
+    Parameters
+    ----------
+    paths
+        Trajectories of the same atoms.
+    topology
+        Of all their atoms.
+    atoms
+        Numbers of the atoms to read.
+    """
+
+    def __init__(
+        self, paths: Sequence[PathLike], topology: Topology, atoms: npt.NDArray[np.int64]
+    ) -> None:
+        for path in paths:
+            check_format(path)
+            _check_atoms(path, topology)
+        self.paths, self.atoms = list(paths), atoms
+        self._files: OrderedDict[int, Any] = OrderedDict()
+        # Made once: mdtraj's own reading makes it anew for each frame, which takes far longer.
+        self._read_topology = topology.subset(atoms)
+
+    def __enter__(self) -> FrameReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._files:
+            self._files.popitem()[1].close()
+
+    def n_frames(self, trajectory: int) -> int:
+        """Return the number of frames of one trajectory."""
+        with damaged_as_input_error(self.paths[trajectory]):
+            return len(self._open(trajectory))
+
+    def read(
+        self, trajectories: npt.NDArray[np.int64], frames: npt.NDArray[np.int64]
+    ) -> Trajectory:
+        """Return the frames (trajectory, number in it), in the order asked for.
+
+        Raises
+        ------
+        InputError
+            A damaged file, or a frame beyond its end.
+        """
+        import mdtraj
+
+        wanted, place = np.unique(
+            np.column_stack([trajectories, frames]), axis=0, return_inverse=True
+        )
+        xyz = np.concatenate([self._read_one(int(i), int(frame)) for i, frame in wanted])
+        return mdtraj.Trajectory(xyz[place.ravel()], self._read_topology)
+
+    def _read_one(self, trajectory: int, frame: int) -> npt.NDArray[Any]:
+        path = self.paths[trajectory]
+        with damaged_as_input_error(path):
+            file = self._open(trajectory)
+            file.seek(frame)
+            xyz = np.asarray(file.read(n_frames=1, atom_indices=self.atoms)[0])
+            if len(xyz) != 1:
+                raise InputError(f"{path} has no frame {frame}")
+            return xyz / 10 if file.distance_unit == "angstroms" else xyz
+
+    def _open(self, trajectory: int) -> Any:
+        if trajectory not in self._files:
+            if len(self._files) == OPEN_FILES:
+                self._files.popitem(last=False)[1].close()
+            self._files[trajectory] = _open(self.paths[trajectory])
+        self._files.move_to_end(trajectory)
+        return self._files[trajectory]
+
+
+class FrameWriter:
+    """Write an xtc, trr or dcd file chunk by chunk; a context."""
+
+    def __init__(self, path: Path) -> None:
+        import mdtraj
+
+        self.suffix = path.suffix.lower()
+        self._file = mdtraj.open(str(path), "w")
+
+    def __enter__(self) -> FrameWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, xyz: npt.NDArray[Any], first: int, frame_ps: float) -> None:
+        """Append coordinates in nm, shape (n, atoms, 3), as the frames from number `first` on."""
+        if self.suffix == ".dcd":
+            self._file.write(10 * xyz)
+            return
+        steps = np.arange(first, first + len(xyz))
+        self._file.write(
+            xyz.astype(np.float32),
+            time=(steps * frame_ps).astype(np.float32),
+            step=steps.astype(np.int32),
+        )
+
+
+def time_step(path: PathLike, times: npt.NDArray[np.float64]) -> float | None:
+    """Return the time between two frames in ps, None when the file does not say.
+
+    Raises
+    ------
+    InputError
+        A time that goes backwards or frames that are not evenly spaced, with the frame.
+    """
+    if len(times) < 2 or not np.diff(times).any() or not _has_time(path):
+        return None
+    steps = np.diff(times)
+    if (steps <= 0).any():
+        frame = int(np.argmax(steps <= 0)) + 1
+        raise InputError(
+            f"{path}, frame {frame}: the time goes from {_shown(times[frame - 1])} ps "
+            f"{'back' if steps[frame - 1] < 0 else 'again'} to {_shown(times[frame])} ps, as where "
+            "runs were joined: give each run its own file"
+        )
+    step, bad = _even_step(times)
+    if bad is not None:
+        raise InputError(
+            f"{path}, frame {bad}: the time goes from {_shown(times[bad - 1])} to "
+            f"{_shown(times[bad])} ps where a step of {step:.6g} ps was expected, cut the file "
+            "there and give the pieces"
+        )
+    return step
+
+
+def _shown(time: float) -> str:
+    """Return a time held in single precision as it was meant, 0.2 and not 0.200000003."""
+    return f"{float(str(np.float32(time))):.10g}"
+
+
+def _even_step(times: npt.NDArray[np.float64]) -> tuple[float, int | None]:
+    """Return the time step, and the first frame that breaks it or None.
+
+    Files hold times in single precision: late in a long run their steps scatter by a good part of
+    a step, and only their mean is right.
+    """
+    rounding = float(np.spacing(np.float32(np.abs(times).max())))
+    mean = float(times[-1] - times[0]) / (len(times) - 1)
+    if rounding > 0.1 * mean and np.abs(np.diff(times) - mean).max() < min(rounding, 0.5 * mean):
+        return float(f"{mean:.4g}"), None
+    step, _, bad = first_bad_step(times, 0.0)
+    return step, bad
+
+
+def _check_atoms(path: PathLike, topology: Topology) -> None:
+    check_frames(path, topology.n_atoms)
+    with damaged_as_input_error(path), _open(path) as file:
+        first = file.read(n_frames=1)[0]
+    if len(first) == 0:
+        raise InputError(f"{path} holds no frame")
+    if first.shape[1] != topology.n_atoms:
+        raise other_atoms(path, first.shape[1], topology.n_atoms)
+
+
+def _has_time(path: PathLike) -> bool:
+    """Whether the file itself says the times: mdtraj counts frames where it does not."""
+    suffix = Path(path).suffix.lower()
+    if suffix in UNTIMED:
+        return False
+    if suffix in HDF5 + NETCDF:
+        with _open(path) as file:
+            return file.read(n_frames=1)[1] is not None
+    return True

@@ -1,0 +1,1 @@
+"""The language model: weights, generation, the model, its training and its estimator."""

@@ -1,0 +1,1 @@
+"""Running the language model freely, on processors and GPUs."""

@@ -1,0 +1,94 @@
+"""What generation runs: blocks of lanes, and the model that they are lanes of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.data import IntArray, States
+from trajlm.lstm.tables import StepTables
+from trajlm.lstm.weights import LSTMWeights
+
+if TYPE_CHECKING:
+    from trajlm.kernels.recurrent import Recurrent
+
+Progress = Callable[[int], None]
+
+# Frames of data that a generated lane reads before its first own frame.
+START_FRAMES = 1000
+N_STARTS = 256
+# What a lane carries from frame to frame, in the order that the compiled loops take it.
+CARRIED = ("states", "hidden", "cell")
+
+
+class Generator(Protocol):
+    """What generation needs of a language model."""
+
+    @property
+    def n_states(self) -> int:
+        """Number of states."""
+
+    @property
+    def weights(self) -> LSTMWeights:
+        """The network's arrays."""
+
+    @property
+    def tables(self) -> StepTables:
+        """The weights as the compiled step reads them."""
+
+    @property
+    def generating(self) -> Recurrent:
+        """The recurrent weights as generation reads them."""
+
+    @property
+    def starts(self) -> tuple[IntArray, ...]:
+        """Stretches of data that lanes begin from, each of shape (frames,)."""
+
+
+class Block(Protocol):
+    """Some neighbouring lanes, on the processor or on a GPU.
+
+    Parameters
+    ----------
+    first, n_lanes
+        The number of the first lane, and how many there are.
+    made
+        Frames made in each.
+    """
+
+    first: int
+    n_lanes: int
+    made: int
+
+    @property
+    def chunk(self) -> int:
+        """Frames to make between two looks at the clock: some tenths of a second."""
+
+    def advance(self, n_frames: int) -> IntArray:
+        """Return the states of the next frames, shape (lanes, n_frames)."""
+
+    def memory(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what the lanes carry, by the names in `CARRIED`."""
+
+    def remember(self, made: int, memory: dict[str, npt.NDArray[Any]]) -> None:
+        """Go on from what `memory` returned when `made` frames were made."""
+
+
+def choose_starts(states: States, seed: int) -> tuple[IntArray, ...]:
+    """Return stretches of the data for generated lanes to begin from.
+
+    Their last frames are drawn uniformly over all frames of all trajectories, so that lanes
+    begin as often in a state as the data is found there; each reaches back at most
+    `START_FRAMES` frames and never across the beginning of its trajectory.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = np.array([len(s) for s in states])
+    which = rng.choice(len(lengths), size=N_STARTS, p=lengths / lengths.sum())
+    starts = []
+    for i in which:
+        end = int(rng.integers(1, lengths[i] + 1))
+        starts.append(states.trajectories[i][max(0, end - START_FRAMES) : end].copy())
+    return tuple(starts)

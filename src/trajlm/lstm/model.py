@@ -1,0 +1,193 @@
+"""The trained language model: scoring, generation and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.data import IntArray, States, StateSpace
+from trajlm.lstm.generation.lanes import generate_lanes
+from trajlm.lstm.quantization import precision
+from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
+from trajlm.lstm.record import training_facts
+from trajlm.lstm.tables import StepTables, step_tables
+from trajlm.lstm.weights import F32, LSTMWeights
+from trajlm.models.base import Progress, SequenceModel
+from trajlm.models.files import Tensors
+from trajlm.util.words import Fact
+
+if TYPE_CHECKING:
+    from trajlm.kernels.recurrent import Recurrent
+
+
+def _checked_starts(arrays: Tensors, n_states: int) -> tuple[IntArray, ...]:
+    """Return the stretches that lanes begin from; compiled code will index tables with them."""
+    states, lengths = arrays["start_states"], arrays["start_lengths"]
+    if states.dtype.kind != "u" or lengths.dtype.kind != "i" or states.ndim != 1:
+        raise ValueError("the starting stretches are not integers")
+    if len(lengths) == 0 or lengths.min() < 1 or int(lengths.sum()) != len(states):
+        raise ValueError("the lengths of the starting stretches do not add up")
+    if states.max() >= n_states:
+        raise ValueError("a starting stretch holds an unknown state")
+    return tuple(np.split(states, np.cumsum(lengths)[:-1]))
+
+
+class LSTMModel(SequenceModel):
+    """A trained language model of state sequences.
+
+    Parameters
+    ----------
+    weights
+        The network's arrays.
+    space
+        The states that it speaks about.
+    starts
+        Stretches of training data, each (frames,), that generated lanes begin from.
+    record
+        How it was trained.
+    rounded
+        Its recurrent weights as bytes, for generation; see `trajlm.lstm.training.quantize`.
+    """
+
+    kind = "lstm"
+
+    def __init__(
+        self,
+        weights: LSTMWeights,
+        space: StateSpace,
+        starts: tuple[IntArray, ...],
+        record: Mapping[str, Any] | None = None,
+        rounded: RoundedWeights | None = None,
+    ) -> None:
+        super().__init__(space, record)
+        self.weights = weights
+        self.starts = starts
+        self.rounded = rounded
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what each machine makes for itself."""
+        made_here = "tables", "generating"
+        return {k: v for k, v in vars(self).items() if k not in made_here}
+
+    @cached_property
+    def tables(self) -> StepTables:
+        """The weights as the compiled step reads them."""
+        return step_tables(self.weights)
+
+    @cached_property
+    def generating(self) -> Recurrent:
+        """The recurrent weights as generation reads them, see `quantization.precision`."""
+        if self.hidden_dim < precision.REDUCED_FROM:
+            return self.tables.recurrent
+        return precision.reduced_precision(self.weights.recurrent_weights, self.rounded)
+
+    @property
+    def hidden_dim(self) -> int:
+        """Number of hidden units L."""
+        return int(self.weights.readout.shape[1])
+
+    @property
+    def embedding(self) -> F32:
+        """The state vectors E, shape (n_states, M)."""
+        return self.weights.embedding
+
+    def facts(self) -> list[Fact]:
+        """Return sizes, time, states and how the training went, as names and values."""
+        facts = super().facts()
+        notes = [fact for fact in facts if fact[0] == "note"]
+        training = training_facts(self.record) if "history" in self.record else []
+        return [*facts[: len(facts) - len(notes)], *training, *notes]
+
+    def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
+        from trajlm.kernels.lstm import score_lanes
+
+        out = np.empty(len(trajectory) - 1)
+        t = self.tables
+        score_lanes(t.inputs, t.recurrent, t.readout, t.skip, trajectory[None], out[None])
+        return out
+
+    def generate(
+        self,
+        n_steps: int,
+        n_lanes: int = 1,
+        seed: int = 0,
+        start: int | States | None = None,
+        progress: Progress | None = None,
+        temperature: float = 1.0,
+        n_threads: int | None = None,
+        device: str = "cpu",
+    ) -> States:
+        """Return `n_lanes` independent trajectories of `n_steps` frames.
+
+        Parameters
+        ----------
+        n_steps, n_lanes
+            Frames a lane, number of lanes.
+        seed
+            Fixes the result: each lane's by its number, however many lanes or threads there are.
+        start
+            None: each lane reads a stretch of training data, chosen at random, and goes on from
+            there; States: the same with stretches of that data; an integer: the state before
+            the first frame, with no past.
+        progress
+            Called with the number of frames made since the last call.
+        temperature
+            Divides the logits; 1 is the learned distribution.
+        n_threads
+            Threads that share the lanes, or where lanes are few the product of each (from L = 192
+            on); all cores when None. Of the processor only.
+        device
+            ``cpu``, or a GPU such as ``cuda``: worth it for thousands of lanes. A GPU gives the
+            lanes of the processor but for rounding, after which two lanes go their own ways.
+
+        Raises
+        ------
+        InputError
+            Steps, lanes, seed, start or temperature out of range, or no such device.
+        """
+        start = self.check_lanes(n_steps, n_lanes, seed, start)
+        trajectories = generate_lanes(
+            self, n_steps, n_lanes, seed, start, temperature, progress, n_threads, device
+        )
+        return self.space.states(trajectories)
+
+    def to_arrays(self) -> tuple[dict[str, Any], Tensors]:
+        """Return sizes and arrays for the model files."""
+        arrays: Tensors = {
+            "start_states": np.concatenate(self.starts),
+            "start_lengths": np.array([len(s) for s in self.starts], dtype=np.int64),
+            **{f"weights.{k}": v for k, v in vars(self.weights).items()},
+            **(rounded_arrays(self.rounded) if self.rounded else {}),
+        }
+        sizes = {
+            "n_states": self.n_states,
+            "embedding_dim": int(self.embedding.shape[1]),
+            "hidden_dim": self.hidden_dim,
+            "bigram_skip": bool(self.weights.skip.any()),
+        }
+        return sizes, arrays
+
+    @classmethod
+    def from_arrays(
+        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+    ) -> LSTMModel:
+        """Rebuild a model from what `to_arrays` returned."""
+        weights = LSTMWeights(
+            **{
+                k.removeprefix("weights."): v.astype(np.float32, copy=False)
+                for k, v in arrays.items()
+                if k.startswith("weights.")
+            }
+        )
+        if weights.embedding.shape[0] != space.n_states:
+            raise ValueError("the embedding has another number of states than the model")
+        if not all(np.isfinite(w).all() for w in vars(weights).values()):
+            raise ValueError("a weight is not a finite number")
+        rounded = read_rounded(arrays)
+        if rounded is not None and rounded.high.shape != weights.recurrent_weights.shape:
+            raise ValueError("the rounded weights are those of another network")
+        return cls(weights, space, _checked_starts(arrays, space.n_states), record, rounded)

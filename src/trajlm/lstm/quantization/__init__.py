@@ -1,0 +1,1 @@
+"""Recurrent weights of large networks as generation reads them."""

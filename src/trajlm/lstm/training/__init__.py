@@ -1,0 +1,1 @@
+"""Training: settings, held-out stretch, batches, epochs, calibration."""

@@ -1,0 +1,77 @@
+"""Checkpoints of a training: one safetensors file, nothing that runs on load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trajlm.errors import ModelFileError
+from trajlm.util.atomic import atomic_path
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = "trajlm-checkpoint-1"
+
+Weights = dict[str, dict[str, "torch.Tensor"]]
+
+
+def write_checkpoint(
+    path: Path, weights: Weights, optimizer: dict[str, Any], record: dict[str, Any]
+) -> None:
+    """Write named sets of weights, Adam's state and a JSON record, atomically.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    from safetensors.torch import save
+
+    tensors = {f"{name}/{k}": v for name, group in weights.items() for k, v in group.items()}
+    for index, moments in optimizer["state"].items():
+        tensors |= {f"adam/{index}/{k}": v for k, v in moments.items()}
+    metadata = {
+        "format": FORMAT,
+        "record": json.dumps(record),
+        "param_groups": json.dumps(optimizer["param_groups"]),
+    }
+    # Written by Python, so that a full disk is an OSError that says so.
+    data = save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]]:
+    """Return the weights, the optimiser's state and the record that were written.
+
+    Raises
+    ------
+    ModelFileError
+        The file is damaged or of another version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        if metadata["format"] != FORMAT:
+            raise ModelFileError(
+                f"{path} is a checkpoint of another version of trajlm: train anew with --overwrite"
+            )
+        record = json.loads(metadata["record"])
+        groups = json.loads(metadata["param_groups"])
+        weights: Weights = {}
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for key, tensor in tensors.items():
+            group, rest = key.split("/", 1)
+            if group == "adam":
+                index, name = rest.split("/", 1)
+                moments.setdefault(int(index), {})[name] = tensor
+            else:
+                weights.setdefault(group, {})[rest] = tensor
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} is damaged ({error}): train anew with --overwrite") from None
+    return weights, {"state": moments, "param_groups": groups}, record

@@ -1,0 +1,208 @@
+"""Training the language model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trajlm.data import IntArray, States, as_states
+from trajlm.errors import InputError, Interrupted
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.training.calibrate import ReportRound, calibrate
+from trajlm.lstm.training.holdout import hold_out
+from trajlm.lstm.training.quantize import round_for_generation
+from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.training.trainer import Baselines, EpochRecord, Trainer
+from trajlm.models.files import CHECKPOINT
+from trajlm.models.registry import load_model
+from trajlm.util.atomic import lone_writer
+from trajlm.util.devices import threads
+from trajlm.util.processes import ALONE, Processes
+
+Report = Callable[[EpochRecord, Baselines], None]
+
+
+def fingerprint(states: States) -> str:
+    """Return a digest of the trajectories, by which a resumed run knows its data."""
+    digest = hashlib.sha256(f"{states.n_states} {len(states)}".encode())
+    for s in states:
+        digest.update(f"{len(s)} ".encode())
+        digest.update(np.ascontiguousarray(s).data)
+    return digest.hexdigest()
+
+
+def train(
+    states: States | IntArray | Sequence[IntArray],
+    settings: TrainingSettings | None = None,
+    *,
+    device: str = "cpu",
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+    report_calibration: ReportRound | None = None,
+    n_threads: int | None = None,
+    processes: Processes = ALONE,
+) -> LSTMModel:
+    """Train a language model on `states` by minimising J, the nats a frame.
+
+    Parameters
+    ----------
+    states
+        The data; the last stretch of it is held out, see `hold_out`.
+    settings
+        Sizes and schedule.
+    device
+        A PyTorch device, such as "cpu" or "cuda".
+    checkpoint
+        File that keeps all a resumed run needs, written after every epoch.
+    resume
+        Go on from `checkpoint` where it exists; the result is bit-identical to a run that was
+        never stopped, on the same machine.
+    report
+        Called after every epoch.
+    report_calibration
+        Called after every round of the calibration, see `calibrate`.
+    n_threads
+        Threads that share the streams, on the processor; all cores when None. The result is the
+        same for any number.
+    processes
+        Those that share the streams, as `trajlm.util.processes.join` returns them, each on its own
+        device; the first writes `checkpoint`, and all return the model.
+
+    Raises
+    ------
+    InputError
+        One state only, too few frames, a device that is not there, too little memory, a
+        training that diverges, or a checkpoint of other data or settings.
+    ModelFileError
+        A damaged checkpoint.
+    Interrupted
+        Ctrl-C; with a checkpoint everything up to the last whole epoch is saved.
+    """
+    data = as_states(states)
+    settings = settings or TrainingSettings()
+    if data.visited().sum() < 2:
+        raise InputError("the data holds one state only: there is nothing to learn")
+    training, validation = hold_out(data, settings.validation, settings.seed)
+    data_sha256 = fingerprint(data)
+    try:
+        with threads(n_threads) as n:
+            trainer = Trainer(training, validation, settings, device, n, processes)
+            path = Path(checkpoint) if checkpoint else None
+            if path and resume and path.exists():
+                trainer.load(path, data_sha256)
+            processes.check_same((data_sha256, settings, len(trainer.history)))
+            _run_epochs(trainer, path, data_sha256, report)
+            model = trainer.model(data, data_sha256)
+            if processes.is_first:
+                model = _completed(model, trainer, bool(path), report_calibration, n_threads)
+            return processes.tell(model)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
+            raise InputError(
+                f"there is not enough memory to train with hidden_dim {settings.hidden_dim}, "
+                f"window {settings.window} and {settings.streams} streams: make one smaller"
+            ) from None
+        raise
+
+
+def finished_model(folder: Path, states: States, settings: TrainingSettings) -> LSTMModel | None:
+    """Return the model in `folder` if it was trained on the same data with the same settings.
+
+    A folder with a checkpoint holds a training that is not finished.
+    """
+    if (folder / CHECKPOINT).exists() or not (folder / "model.json").exists():
+        return None
+    model = load_model(folder)
+    if not isinstance(model, LSTMModel) or model.record.get("settings") != settings.model_dump():
+        return None
+    return model if model.record.get("data_sha256") == fingerprint(states) else None
+
+
+def train_in_folder(
+    states: States,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    resume: bool = True,
+    processes: Processes = ALONE,
+    **options: Any,
+) -> LSTMModel:
+    """Train a model into `folder`, or go on where a training there was stopped.
+
+    Parameters
+    ----------
+    resume
+        Whether to go on from the checkpoint of the folder, where it has one.
+    options
+        Passed on to `train`.
+
+    Raises
+    ------
+    OutputError
+        Another run is writing to the folder.
+    InputError, ModelFileError, Interrupted
+        As `train`.
+    """
+    checkpoint = folder / CHECKPOINT
+    with lone_writer(folder) if processes.is_first else nullcontext():
+        model = train(
+            states, settings, checkpoint=checkpoint, resume=resume, processes=processes, **options
+        )
+        if processes.is_first:
+            model.save(folder)
+            checkpoint.unlink(missing_ok=True)
+    return model
+
+
+def _run_epochs(
+    trainer: Trainer, path: Path | None, data_sha256: str, report: Report | None
+) -> None:
+    """Run all epochs that are left, each saved before it is reported."""
+    saved = len(trainer.history)
+    try:
+        while not trainer.finished:
+            record = trainer.run_epoch()
+            if path and trainer.processes.is_first:
+                trainer.save(path, data_sha256)
+                saved = record.epoch
+            if report:
+                report(record, trainer.baselines)
+    except KeyboardInterrupt:
+        where = "with nothing saved"
+        if path and saved:
+            where = f"saved after epoch {saved}; go on with --resume"
+        raise Interrupted(f"training stopped, {where}") from None
+
+
+def _completed(
+    model: LSTMModel,
+    trainer: Trainer,
+    saved: bool,
+    report: ReportRound | None,
+    n_threads: int | None,
+) -> LSTMModel:
+    """Round the weights for generation and match the slow rates to those of the training stretch.
+
+    The checkpoint is whole by now.
+    """
+    settings, calibration = trainer.settings, None
+    try:
+        model, rounding = round_for_generation(model, settings.seed, n_threads)
+        if settings.calibration and settings.bigram_skip:
+            model, calibration = calibrate(
+                model, trainer.training, trainer.window, settings.seed, report, n_threads
+            )
+    except KeyboardInterrupt:
+        where = "go on with --resume" if saved else "nothing was saved"
+        raise Interrupted(f"the work after the last epoch was stopped; {where}") from None
+    for name, done in (("rounding", rounding), ("calibration", calibration)):
+        if done:
+            model.record[name] = {**asdict(done), "summary": done.describe()}
+    return model

@@ -1,0 +1,350 @@
+"""The state of a training between epochs, and what an epoch does."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from trajlm.data import States
+from trajlm.errors import InputError, ModelFileError, TrajlmWarning
+from trajlm.lstm.generation.blocks import choose_starts
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.training.batching import Streams, Window, choose_n_streams, lay_streams
+from trajlm.lstm.training.direction import find_direction
+from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.models.markov import fit_msm, smoothed_transition_matrix
+from trajlm.util.devices import usable_device
+from trajlm.util.processes import Processes
+from trajlm.util.words import counted
+
+if TYPE_CHECKING:
+    import torch
+
+    from trajlm.lstm.training.network import LSTMNetwork, Memory
+
+# Validation reads few, long streams, so that their beginnings without memory do not weigh.
+VALIDATION_STREAMS = 8
+# Epochs without gain that end a training, if they hold so many gradient steps: on small data
+# the held-out stretch is small too, and its noise hides a gain for longer.
+PATIENCE, PATIENT_STEPS = 5, 500
+# Nats a frame, in those of a blind guess, from which on a training has gone astray.
+DIVERGED = 10.0
+
+
+class Baselines(BaseModel):
+    """Nats a frame on the held-out stretch of two models without memory."""
+
+    model_config = ConfigDict(frozen=True)
+
+    msm: float
+    independent: float
+
+
+class EpochRecord(BaseModel):
+    """Nats a frame after one epoch, and the seconds it took."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    training: float
+    validation: float
+    seconds: float
+
+    def describe(self, epochs: int, baselines: Baselines) -> str:
+        """Return the line that is shown after the epoch."""
+        return (
+            f"epoch {self.epoch}/{epochs}: {self.training:.4f} nats a frame, held out "
+            f"{self.validation:.4f} (MSM {baselines.msm:.4f}, independent frames "
+            f"{baselines.independent:.4f}), {self.seconds:.1f} s"
+        )
+
+
+class Trainer:
+    """Network, optimiser, history and best weights of a training."""
+
+    def __init__(
+        self,
+        training: States,
+        validation: States,
+        settings: TrainingSettings,
+        device: str,
+        n_threads: int,
+        processes: Processes,
+    ) -> None:
+        import torch
+
+        from trajlm.lstm.training.window import LSTMWindow
+
+        self.settings = settings
+        self.training = training
+        self.processes = processes
+        self.device = usable_device(device)
+        longest = max(len(s) for s in training) - 1
+        self.window = min(settings.window, longest)
+        self.n_streams = choose_n_streams(training, self.window, settings.streams)
+        steps = training.n_transitions / (self.n_streams * self.window)
+        self.patience = settings.patience or max(PATIENCE, math.ceil(PATIENT_STEPS / steps))
+        self.validation_streams = lay_streams(
+            validation, min(VALIDATION_STREAMS, self.n_streams), self.window
+        )
+        if processes.is_first and self.n_streams < processes.size:
+            warnings.warn(
+                f"{processes.size} processes share {counted(self.n_streams, 'stream', 'streams')}, "
+                "as many as so little data is read in: the others have nothing to do",
+                TrajlmWarning,
+                stacklevel=3,
+            )
+        self.baselines = _baselines(training, validation)
+        self.direction = find_direction(training, settings.reversible, settings.seed)
+        self.network = build_network(training, settings, self.window, self.direction.both_ways)
+        self.network.to(self.device)
+        self.averaged = copy.deepcopy(self.network)
+        # To collect them from the layers anew would take longer than a step of the optimiser.
+        self.parameters = list(self.network.parameters())
+        self.averaged_parameters = list(self.averaged.parameters())
+        self.optimizer = torch.optim.Adam(
+            self.parameters,
+            lr=settings.learning_rate,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        # Elsewhere PyTorch's own layer runs.
+        self.loops = LSTMWindow(n_threads) if self.device.type == "cpu" else None
+        self.history: list[EpochRecord] = []
+        self.best = {k: v.clone() for k, v in self.averaged.state_dict().items()}
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs ran, or the held-out stretch stopped improving."""
+        done = len(self.history)
+        return done >= self.settings.epochs or done - self.best_epoch >= self.patience
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch (from 1) with the lowest held-out nats a frame; 0 before the first."""
+        values = [r.validation for r in self.history]
+        return int(np.argmin(values)) + 1 if values else 0
+
+    def run_epoch(self) -> EpochRecord:
+        """Train one epoch and look at the held-out stretch."""
+        began = time.perf_counter()
+        epoch = len(self.history) + 1
+        rng = np.random.default_rng((self.settings.seed, epoch))
+        streams = lay_streams(
+            self.training, self.n_streams, self.window, rng, self.direction.both_ways
+        )
+        training = self._learn(streams, epoch)
+        validation = self._validate()
+        limit = DIVERGED * np.log(self.training.n_states)
+        if not (training < limit and validation < limit):
+            raise InputError(
+                f"the training diverged in epoch {epoch}: lower the learning rate from "
+                f"{self.settings.learning_rate:g}"
+            )
+        seconds = time.perf_counter() - began
+        record = EpochRecord(epoch=epoch, training=training, validation=validation, seconds=seconds)
+        self.history.append(record)
+        if self.best_epoch == epoch:
+            self.best = {k: v.clone() for k, v in self.averaged.state_dict().items()}
+        return record
+
+    def _learn(self, streams: Streams, epoch: int) -> float:
+        """Take one gradient step a window; return the nats a frame met on the way."""
+        own = streams.part(self.processes.share(streams.n_streams))
+        memory = self.network.initial_memory(own.n_streams)
+        frames_a_step = streams.n_targets / streams.n_steps
+        total = 0.0
+        for step, window in enumerate(own):
+            steps_done = (epoch - 1) * streams.n_steps + step
+            self._set_learning_rate(steps_done / streams.n_steps)
+            loss, memory = self._loss(self.network, window, memory, 1 / frames_a_step)
+            loss = self.processes.sum_gradients(self.network, loss)
+            self._clip()
+            self.optimizer.step()
+            horizon = 1 + self.settings.averaging * streams.n_steps
+            self._average(1 / min(steps_done + 1, horizon))
+            total += float(loss)
+        return total / streams.n_targets
+
+    def _validate(self) -> float:
+        """Return the nats a frame of the averaged weights on the held-out stretch."""
+        import torch
+
+        streams = self.validation_streams
+        own = streams.part(self.processes.share(streams.n_streams))
+        memory = self.averaged.initial_memory(own.n_streams)
+        total = 0.0
+        with torch.no_grad():
+            for window in own:
+                loss, memory = self._loss(self.averaged, window, memory)
+                total += float(loss)
+        of_all = self.processes.sum(torch.tensor(total, dtype=torch.float64, device=self.device))
+        return float(of_all) / streams.n_targets
+
+    def _clip(self) -> None:
+        """Shorten the gradient to the largest norm."""
+        import torch
+
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = float(torch.cat([g.flatten() for g in gradients]).norm())
+        if norm > self.settings.clip:
+            for gradient in gradients:
+                gradient.mul_(self.settings.clip / norm)
+
+    def _average(self, weight: float) -> None:
+        """Move the averaged weights towards the present ones by the share `weight`."""
+        import torch
+
+        with torch.no_grad():
+            for mean, now in zip(self.averaged_parameters, self.parameters, strict=True):
+                mean.lerp_(now, weight)
+
+    def _loss(
+        self, network: LSTMNetwork, window: Window, memory: Memory, scale: float | None = None
+    ) -> tuple[torch.Tensor, Memory]:
+        """Return the summed nats of one window and the memory after it.
+
+        With `scale`, the gradients of so many times the nats are left in the parameters.
+        """
+        import torch
+
+        if not window.targets.size:
+            # One of several processes may have nothing to read where others have.
+            network.zero_grad()
+            return torch.zeros((), device=self.device), memory
+        inputs = torch.from_numpy(window.inputs).to(self.device)
+        targets = torch.from_numpy(window.targets).to(self.device)
+        keep = torch.from_numpy(~window.fresh).to(self.device, torch.float32)[None, :, None]
+        kept = memory[0] * keep, memory[1] * keep
+        if scale is None:
+            return network.nats(inputs, targets, kept, self.loops)
+        return network.learn(inputs, targets, kept, scale, self.loops)
+
+    def _set_learning_rate(self, epochs_done: float) -> None:
+        fraction = epochs_done / self.settings.epochs
+        rate = self.settings.learning_rate * 0.5 * (1 + np.cos(np.pi * fraction))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def model(self, data: States, data_sha256: str) -> LSTMModel:
+        """Return the model of the best epoch, ready to generate."""
+        from trajlm.lstm.training.network import export_weights
+
+        self.network.load_state_dict(self.best)
+        record = {
+            "settings": self.settings.model_dump(),
+            "n_frames": data.n_frames,
+            "n_trajectories": len(data),
+            "data_sha256": data_sha256,
+            "best_epoch": self.best_epoch,
+            "history": [r.model_dump() for r in self.history],
+            "baselines": self.baselines.model_dump(),
+            "direction": {**asdict(self.direction), "summary": self.direction.describe()},
+        }
+        starts = choose_starts(data, self.settings.seed)
+        return LSTMModel(export_weights(self.network), data.space, starts, record)
+
+    def save(self, path: Path, data_sha256: str) -> None:
+        """Write everything a resumed run needs."""
+        from trajlm.lstm.training.checkpoint import write_checkpoint
+
+        write_checkpoint(
+            path,
+            {
+                "network": self.network.state_dict(),
+                "averaged": self.averaged.state_dict(),
+                "best": self.best,
+            },
+            self.optimizer.state_dict(),
+            {
+                "settings": self.settings.model_dump(),
+                "history": [r.model_dump() for r in self.history],
+                "data_sha256": data_sha256,
+            },
+        )
+
+    def load(self, path: Path, data_sha256: str) -> None:
+        """Take up a saved training.
+
+        Raises
+        ------
+        InputError
+            The checkpoint is of other data or other settings.
+        ModelFileError
+            It is damaged.
+        """
+        from trajlm.lstm.training.checkpoint import read_checkpoint
+
+        weights, optimizer, record = read_checkpoint(path)
+        if record.get("data_sha256") != data_sha256:
+            raise InputError(f"{path} belongs to other data: train anew with --overwrite")
+        try:
+            then = TrainingSettings(**record["settings"])
+            history = [EpochRecord(**r) for r in record["history"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"{path} is damaged ({error!r}): train anew with --overwrite"
+            ) from None
+        for name in TrainingSettings.model_fields:
+            if getattr(then, name) != getattr(self.settings, name):
+                raise InputError(
+                    f"{path} was trained with {name} = {getattr(then, name)}: give the same "
+                    "settings or train anew with --overwrite"
+                )
+        try:
+            self.network.load_state_dict(weights["network"])
+            self.averaged.load_state_dict(weights["averaged"])
+            self.best = weights["best"]
+            self.optimizer.load_state_dict(optimizer)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ModelFileError(
+                f"{path} is damaged ({error!r}): train anew with --overwrite"
+            ) from None
+        self.history = history
+
+
+def build_network(
+    training: States, settings: TrainingSettings, window: int, both_ways: bool
+) -> LSTMNetwork:
+    """Return the network before its first step: with the skip, the smoothed Markov model.
+
+    The memories of its slow units are spread from one frame to a window, evenly on a
+    logarithmic scale.
+    """
+    import torch
+
+    from trajlm.lstm.training.network import LSTMNetwork
+
+    log_transitions = None
+    if settings.bigram_skip:
+        transitions = smoothed_transition_matrix(training, both_ways=both_ways)
+        log_transitions = torch.from_numpy(np.log(transitions)).float()
+    memories = torch.logspace(
+        0.0, math.log10(window), round(settings.slow_units * settings.hidden_dim)
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return LSTMNetwork(
+            training.n_states,
+            settings.embedding_dim,
+            settings.hidden_dim,
+            log_transitions,
+            settings.embedding_scale,
+            memories,
+        )
+
+
+def _baselines(training: States, validation: States) -> Baselines:
+    smoothed = training.counts() + 1.0 / training.n_states
+    log_p: npt.NDArray[np.float64] = np.log(smoothed / smoothed.sum())
+    independent = -np.concatenate([log_p[s[1:]] for s in validation]).mean()
+    msm = fit_msm(training).cross_entropy(validation)
+    return Baselines(msm=msm, independent=float(independent))

@@ -1,0 +1,1 @@
+"""The demo, the systems of the 2020 paper, and measuring speed."""

@@ -1,0 +1,137 @@
+"""A page of headings, paragraphs, tables and figures, written as Markdown or as HTML."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The beginning of a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Plain sentences."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a header; the first column is of names, the others of numbers."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A PNG image that is written beside a Markdown page and carried inside an HTML one.
+
+    Parameters
+    ----------
+    name
+        File name without suffix.
+    caption
+        What it shows.
+    png
+        The image.
+    """
+
+    name: str
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Code:
+    """A command, to be typed as it stands."""
+
+    text: str
+
+
+Block = Heading | Paragraph | Table | Figure | Code
+
+
+@dataclass(frozen=True)
+class Document:
+    """A page: its title, its first sentence, and its blocks."""
+
+    title: str
+    lead: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """All figures in order."""
+        return tuple(block for block in self.blocks if isinstance(block, Figure))
+
+
+def to_markdown(document: Document, image_folder: str) -> str:
+    """Return the page as Markdown whose images lie in `image_folder`."""
+    parts = [f"# {document.title}", document.lead]
+    for block in document.blocks:
+        if isinstance(block, Heading):
+            parts.append(f"## {block.text}")
+        elif isinstance(block, Paragraph):
+            parts.append(block.text)
+        elif isinstance(block, Table):
+            parts.append(_markdown_table(block))
+        elif isinstance(block, Figure):
+            source = f"{image_folder}/{block.name}.png"
+            parts.append(f"![{block.caption}]({source})\n\n*{block.caption}*")
+        else:
+            parts.append(f"```sh\n{block.text}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def to_html(document: Document) -> str:
+    """Return the page as HTML that needs nothing else."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("trajlm", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = _data_uri
+    environment.filters["kind"] = lambda block: type(block).__name__
+    return environment.get_template("document.html.j2").render(document=document)
+
+
+def save_document(document: Document, folder: Path) -> None:
+    """Write ``index.html``, ``page.md`` and the folder ``figures`` into `folder`.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    """
+    from trajlm.util.atomic import atomic_path, write_text_atomic
+
+    for figure in document.figures:
+        with atomic_path(folder / "figures" / f"{figure.name}.png") as temporary:
+            temporary.write_bytes(figure.png)
+    write_text_atomic(folder / "page.md", to_markdown(document, "figures"))
+    write_text_atomic(folder / "index.html", to_html(document))
+
+
+def _markdown_table(table: Table) -> str:
+    rule = ["---"] + ["---:"] * (len(table.header) - 1)
+    lines = [table.header, rule, *table.rows]
+    return "\n".join(_markdown_row(line) for line in lines)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

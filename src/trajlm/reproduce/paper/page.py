@@ -1,0 +1,167 @@
+"""The page of a system: figures, tables, and plain sentences on what agrees and what does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from trajlm.reproduce.document import Block, Code, Document, Heading, Paragraph, Table
+from trajlm.reproduce.paper.recipe import RecordData
+from trajlm.reproduce.paper.results import SCORED, plane_inside
+from trajlm.reproduce.paper.run import SystemResult, ViewResult
+from trajlm.reproduce.paper.sections import view_sections
+from trajlm.util.words import elapsed, interval, listed, number
+
+# D of this many D0 is as close to the data as the data is to itself.
+CLOSE = 1.2
+
+
+def make_page(result: SystemResult, command: str) -> Document:
+    """Return the page of a system."""
+    blocks: list[Block] = []
+    several = len(result.views) > 1
+    for view in result.views:
+        blocks += view_sections(view, result.recipe.name, several)
+    if result.checks:
+        blocks += _checks(result)
+    blocks += _how(result, command)
+    lead = " ".join(_verdict(view, several) for view in result.views)
+    return Document(result.recipe.title, lead, (Paragraph(result.recipe.about), *blocks))
+
+
+def summary_table(rows: list[dict[str, Any]]) -> Table:
+    """Return one row a system: D0 of the data, and D of each model with the upper interval."""
+    header = ("system", "frames", "trainings", "D0", *SCORED)
+    lines = []
+    for row in rows:
+        name = (
+            row["system"] if row["view"] in ("x", "states") else f"{row['system']}, {row['view']}"
+        )
+        lines.append(
+            (
+                name.replace("_", " "),
+                f"{row['n_frames']:,}",
+                str(row["n_models"]),
+                number(row["D0"], 2),
+                *(f"{number(row[m][0], 2)}" for m in SCORED),
+            )
+        )
+    return Table(header, tuple(lines))
+
+
+def _verdict(view: ViewResult, several: bool) -> str:
+    """Say in plain sentences what agrees and what does not."""
+    floor = view.data.stick.floor.value
+    found = {source.name: source.discrepancy() for source in view.sources}
+    where = f"For {view.view.name.replace('_', ' ')}: the" if several else "The"
+    if not np.isfinite(found["LSTM"][0]):
+        return f"{where} data counts too few transitions to tell how close a model is."
+    value, low, high = found["LSTM"]
+    text = f"{where} LSTM's kinetics have D = {number(value, 2)} {interval(max(low, 0), high)}"
+    if floor > 0:
+        ratio = value / floor
+        reading = (
+            "as close to the data as the data is to itself"
+            if ratio <= CLOSE
+            else "further from the data than its two halves are from each other"
+        )
+        text += f", {number(ratio, 2)} times D0 = {number(floor, 2)}: {reading}"
+    others = {name: found[name][0] for name in ("MSM", "HMM")}
+    told = ", ".join(
+        f"{name} {number(D, 2)}" + (f" ({number(D / floor, 2)} D0)" if floor > 0 else "")
+        for name, D in others.items()
+    )
+    text += f". D of the others: {told}."
+    if floor > 0 and max(others.values()) <= CLOSE * floor:
+        text += " D does not tell them apart" + _told_apart(view)
+    return text
+
+
+def _told_apart(view: ViewResult) -> str:
+    """Say what models of the same D differ in: nats a frame, and the connectivity of the plane."""
+    sources = [source for source in view.sources if source.lag == 1]
+    nats = [f"{source.name} {number(source.nats_of_data()[0], 4)}" for source in sources]
+    text = f"; nats a frame of the data: {', '.join(nats)}."
+    if view.plane is not None:
+        n = len(view.view.groups.names)
+        inside = listed([f"{name} {found}" for name, found in plane_inside(view).items()])
+        text += f" Of the {n * (n - 1)} rates of the plane, inside its 95 % interval: {inside}."
+    return text
+
+
+def _checks(result: SystemResult) -> list[Block]:
+    rows = tuple(
+        (
+            check.quantity,
+            number(check.exact, 4),
+            number(check.measured, 4),
+            interval(check.low, check.high, 4),
+            "inside" if check.inside else "outside",
+        )
+        for check in result.checks
+    )
+    n_inside = sum(check.inside for check in result.checks)
+    return [
+        Heading("The simulation against exact values"),
+        Table(("quantity", "exact", "simulated", "95 % interval", ""), rows),
+        Paragraph(
+            f"{n_inside} of {len(rows)} exact values lie in the interval of the simulation "
+            "(one in twenty falls outside by chance), which are walkers of their own, at the time "
+            "step of the data and at half of it. Exact values by quadrature; populations by "
+            "nearest centre of raw x."
+        ),
+    ]
+
+
+def _how(result: SystemResult, command: str) -> list[Block]:
+    recipe = result.recipe
+    lines = []
+    for view in result.views:
+        states = view.data.stick.states
+        lines.append(
+            f"{view.view.name.replace('_', ' ')}: {states.n_frames:,} frames of {states.dt:g} "
+            f"{states.unit} in {len(states)} trajectory(ies), {states.n_states} states."
+        )
+    records = result.views[0].sources[0].runs
+    seeds = [run.seed for run in records]
+    source = _source_of_data(result)
+    epochs = [int(run.record["epochs"]) for run in records]
+    text = (
+        f"{' '.join(lines)} {source}{recipe.models.n_models} trainings with seeds {seeds[0]} to "
+        f"{seeds[-1]}, {min(epochs)} to {max(epochs)} epochs each, with the default settings"
+        + (f" but at most {recipe.models.epochs} epochs" if recipe.models.epochs else "")
+        + f"; each generates {recipe.models.n_lanes} trajectories as long as the data. Intervals "
+        f"of the data come from {recipe.n_segments} segments. Machine: {result.machine}."
+    )
+    total = sum(result.seconds.values())
+    times = ", ".join(f"{stage} {elapsed(s)}" for stage, s in result.seconds.items())
+    return [
+        Heading("How it was made"),
+        Code(command),
+        Paragraph(text),
+        Paragraph(f"Time taken: {elapsed(total)} ({times})."),
+    ]
+
+
+def _source_of_data(result: SystemResult) -> str:
+    data = result.recipe.data
+    if not isinstance(data, RecordData):
+        return f"Simulated with seed {result.recipe.seed}. "
+    from trajlm.io.datasets import DATASETS
+
+    dataset = DATASETS[data.dataset]
+    return f"Data: {dataset.terms}; {dataset.cite}; sha256 {dataset.sha256[:16]}…. "
+
+
+def summary_page(rows: list[dict[str, Any]]) -> Document:
+    """Return the page with one table over all systems."""
+    text = (
+        "D is the mean |ln(rate of the model / rate of the data)| over all pairs of metastable "
+        "states and all commit times at which the data counts 20 transitions or more; D0 is the "
+        "same between the two halves of the data. Means over independent trainings (LSTM) or "
+        "generations (MSM at a lag of one frame, HMM with its hidden states chosen by BIC)."
+    )
+    return Document(
+        "All systems", "Kinetics of three kinds of model.", (summary_table(rows), Paragraph(text))
+    )

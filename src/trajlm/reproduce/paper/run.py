@@ -1,0 +1,383 @@
+"""Running a recipe: from nothing to results, each stage taken up where it was left."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trajlm.data import Features
+from trajlm.io import read_features, read_states, write_features, write_states
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.training.settings import TrainingSettings, training_settings
+from trajlm.models.registry import load_model
+from trajlm.reproduce.paper.data import (
+    ExactCheck,
+    check_potential,
+    exact_values,
+    make_features,
+    make_states,
+    n_frames_expected,
+    plane_states,
+    process_of,
+)
+from trajlm.reproduce.paper.embedding import (
+    EmbeddingResult,
+    StatePairs,
+    compare_embeddings,
+    state_pairs,
+)
+from trajlm.reproduce.paper.measure import DataResult, Source, Yardstick, measure_data, yardstick
+from trajlm.reproduce.paper.recipe import AlanineData, HiddenMarkovData, PotentialData, Recipe, View
+from trajlm.reproduce.paper.tasks import Fit, Measurement, Task, Training, read_runs, run_tasks
+from trajlm.systems.alanine import remove_kept
+from trajlm.util.atomic import check_writable, write_json
+from trajlm.util.clock import StageClock
+
+Say = Callable[[str], None]
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+# Spread of the state vectors at the start of a plain network: small, so that the map shows what
+# was learned and not where it began.
+PLAIN_EMBEDDING_SCALE = 0.1
+
+
+@dataclass(frozen=True)
+class ExactEntropy:
+    """What was learned beside a process whose entropy rate is known exactly.
+
+    Parameters
+    ----------
+    rate
+        Nats a frame of a fresh path, never trained on, under the process itself.
+    excess
+        By model, one value a training: nats a frame of the same path above it.
+    """
+
+    rate: float
+    excess: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class ViewResult:
+    """Everything measured on one view.
+
+    Parameters
+    ----------
+    view
+        How the data was cut.
+    data
+        Of the data.
+    sources
+        LSTM, MSMs and HMM.
+    sticks
+        The data at each lag, by lag.
+    embeddings
+        By kind of network ("plain", "with skip"); empty where no plain network was trained.
+    pairs
+        How easily the states of the data turn into each other; None without embeddings.
+    plane
+        The wells told apart in the plane, as a yardstick; None where there is no plane.
+    exact_entropy
+        None where it is unknown.
+    """
+
+    view: View
+    data: DataResult
+    sources: tuple[Source, ...]
+    sticks: Mapping[int, Yardstick]
+    embeddings: Mapping[str, EmbeddingResult]
+    pairs: StatePairs | None
+    plane: Yardstick | None
+    exact_entropy: ExactEntropy | None
+
+
+@dataclass(frozen=True)
+class SystemResult:
+    """Everything measured on one system.
+
+    Parameters
+    ----------
+    recipe
+        What was asked for.
+    views
+        One result a view.
+    checks
+        The simulation against exact values; empty where none are known.
+    seconds
+        Of each stage, over all the runs that it took.
+    machine
+        What it ran on.
+    """
+
+    recipe: Recipe
+    views: tuple[ViewResult, ...]
+    checks: tuple[ExactCheck, ...]
+    seconds: Mapping[str, float]
+    machine: str
+
+
+def run_recipe(
+    recipe: Recipe, folder: Path, workers: int, say: Say, progress: Progress
+) -> SystemResult:
+    """Run a recipe in `folder`, or take up what is there of it.
+
+    Raises
+    ------
+    InputError
+        Data that cannot be had.
+    OutputError
+        The folder cannot be written.
+    """
+    check_writable(folder / "results.json")
+    clock = StageClock(folder / f"seconds-{recipe.digest('data', 'views', 'models')}.json")
+    with clock.stage("data"):
+        features = _features(recipe, folder, say, progress)
+    checks: tuple[ExactCheck, ...] = ()
+    if isinstance(recipe.data, PotentialData):
+        with clock.stage("checks against exact values"):
+            checks = _checks(recipe, folder)
+    paths = {view.name: _states_file(recipe, view, features, folder) for view in recipe.views}
+    with clock.stage("fits and trainings"):
+        run_tasks(_learning(recipe, folder, paths), workers, say)
+    with clock.stage("generation and counting"):
+        run_tasks(_measurements(recipe, folder, paths), workers, say)
+    with clock.stage("analysis"):
+        views = tuple(
+            _view_result(recipe, view, features, paths[view.name], folder) for view in recipe.views
+        )
+    machine = (
+        f"{platform.machine()}, {os.cpu_count()} cores, {workers} trainings side by side, Python "
+        f"{platform.python_version()}"
+    )
+    return SystemResult(recipe, views, checks, clock.seconds, machine)
+
+
+def first_model(recipe: Recipe, folder: Path, say: Say, progress: Progress) -> LSTMModel:
+    """Return the first training of the first view of a recipe, made where it is not there yet."""
+    view = recipe.views[0]
+    features = _features(recipe, folder, say, progress)
+    states = _states_file(recipe, view, features, folder)
+    trained = _training_folders(recipe, view, folder, "lstm")[0]
+    say(Training(states, trained, _settings(recipe, recipe.seed, plain=False))())
+    model = load_model(trained)
+    assert isinstance(model, LSTMModel)
+    return model
+
+
+def _features(recipe: Recipe, folder: Path, say: Say, progress: Progress) -> Features:
+    path = folder / f"features-{recipe.digest('data')}.npz"
+    if path.exists():
+        say(f"taking up the data in {path}")
+        return read_features(path)
+    say(f"making the data of {recipe.name}")
+    total = n_frames_expected(recipe)
+    if total:
+        with progress(f"simulating {recipe.name}", total) as advance:
+            features = make_features(recipe, advance, path.with_suffix(""))
+    else:
+        features = make_features(recipe)
+    write_features(path, features)
+    if isinstance(recipe.data, AlanineData):
+        remove_kept(path.with_suffix(""), recipe.data.n_walkers)
+    return features
+
+
+def _checks(recipe: Recipe, folder: Path) -> tuple[ExactCheck, ...]:
+    path = folder / f"checks-{recipe.digest('data')}.json"
+    if not path.exists():
+        write_json(path, [vars(check) for check in check_potential(recipe)])
+    return tuple(ExactCheck(**values) for values in json.loads(path.read_text()))
+
+
+def _states_file(recipe: Recipe, view: View, features: Features, folder: Path) -> Path:
+    path = folder / f"states-{view.name}-{recipe.digest('data', 'views')}.npz"
+    if not path.exists():
+        write_states(path, make_states(features, view))
+    return path
+
+
+def _models_folder(recipe: Recipe, view: View, folder: Path) -> Path:
+    return folder / "models" / f"{view.name}-{recipe.digest('data', 'views')}"
+
+
+def _settings(recipe: Recipe, seed: int, plain: bool) -> TrainingSettings:
+    """Return the defaults, but for what the recipe says; the plain network is the paper's."""
+    epochs = recipe.models.plain_epochs if plain else recipe.models.epochs
+    chosen: dict[str, Any] = {"seed": seed}
+    if epochs:
+        chosen["epochs"] = epochs
+    if plain:
+        chosen |= {
+            "bigram_skip": False,
+            "slow_units": 0.0,
+            "embedding_scale": PLAIN_EMBEDDING_SCALE,
+        }
+    return training_settings(**chosen)
+
+
+def _kinds(recipe: Recipe) -> tuple[str, ...]:
+    return ("lstm",) if recipe.models.plain_epochs == 0 else ("lstm", "plain")
+
+
+def _training_folders(recipe: Recipe, view: View, folder: Path, kind: str) -> list[Path]:
+    settings = _settings(recipe, 0, kind == "plain")
+    parent = _models_folder(recipe, view, folder) / f"{kind}-{settings.epochs}epochs"
+    seeds = range(recipe.seed, recipe.seed + recipe.models.n_models)
+    return [parent / f"seed{seed}" for seed in seeds]
+
+
+def _fit_name(recipe: Recipe, lag: int | None) -> str:
+    return f"hmm-max{recipe.models.max_hidden}" if lag is None else f"msm-lag{lag}"
+
+
+def _learning(recipe: Recipe, folder: Path, paths: Mapping[str, Path]) -> list[Task]:
+    """Return fits and trainings: the fit that takes longest first, trainings seed by seed."""
+    tasks: list[Task] = []
+    for view in recipe.views:
+        models = _models_folder(recipe, view, folder)
+        for lag in (None, *recipe.models.lags):
+            where = models / _fit_name(recipe, lag)
+            tasks.append(Fit(paths[view.name], where, lag, recipe.models.max_hidden, recipe.seed))
+    for k in range(recipe.models.n_models):
+        for view in recipe.views:
+            for kind in _kinds(recipe):
+                where = _training_folders(recipe, view, folder, kind)[k]
+                settings = _settings(recipe, recipe.seed + k, kind == "plain")
+                tasks.append(Training(paths[view.name], where, settings))
+    return tasks
+
+
+def _measurements(recipe: Recipe, folder: Path, paths: Mapping[str, Path]) -> list[Task]:
+    """Return the generations: one of each training, as many of each fitted model."""
+    tasks: list[Task] = []
+    n = recipe.models.n_models
+    for view in recipe.views:
+        models = _models_folder(recipe, view, folder)
+        trained = _training_folders(recipe, view, folder, "lstm")
+        named = {
+            "LSTM": trained[0],
+            "MSM": models / _fit_name(recipe, 1),
+            "HMM": models / _fit_name(recipe, None),
+        }
+
+        def measurement(
+            model: Path,
+            out: Path,
+            lag: int,
+            scorers: Mapping[str, Path],
+            seeds: tuple[int, ...],
+            view: View = view,
+        ) -> Measurement:
+            return Measurement(
+                paths[view.name],
+                view,
+                recipe.n_segments,
+                lag,
+                model,
+                scorers,
+                out,
+                recipe.models.n_lanes,
+                seeds,
+            )
+
+        for k, path in enumerate(trained):
+            others = {name: where for name, where in named.items() if name != "LSTM"}
+            out = _runs_file(recipe, path)
+            tasks.append(measurement(path, out, 1, others, (recipe.seed + k,)))
+        for lag in (None, *recipe.models.lags):
+            path = models / _fit_name(recipe, lag)
+            own = {None: "HMM", 1: "MSM"}.get(lag)
+            others = {name: where for name, where in named.items() if own and name != own}
+            seeds = tuple(range(recipe.seed, recipe.seed + n))
+            tasks.append(measurement(path, _runs_file(recipe, path), lag or 1, others, seeds))
+    return tasks
+
+
+def _runs_file(recipe: Recipe, model: Path) -> Path:
+    digest = recipe.digest("models", "n_segments")
+    return model.parent / f"{model.name}-runs-{digest}.npz"
+
+
+def _view_result(
+    recipe: Recipe, view: View, features: Features, path: Path, folder: Path
+) -> ViewResult:
+    data = read_states(path)
+    exact = exact_values(recipe)
+    sticks = {lag: yardstick(data, view, recipe.n_segments, lag) for lag in recipe.models.lags}
+    plane = None
+    if isinstance(recipe.data, PotentialData):
+        plane = yardstick(plane_states(features, recipe), view, recipe.n_segments)
+    entropy = None
+    if isinstance(recipe.data, HiddenMarkovData):
+        entropy = _exact_entropy(recipe, recipe.data, view, folder)
+    pairs = state_pairs(data) if "plain" in _kinds(recipe) else None
+    return ViewResult(
+        view=view,
+        data=measure_data(data, view, recipe.n_segments, exact),
+        sources=_sources(recipe, view, folder),
+        sticks=sticks,
+        embeddings=_embeddings(recipe, view, pairs, folder) if pairs else {},
+        pairs=pairs,
+        plane=plane,
+        exact_entropy=entropy,
+    )
+
+
+def _sources(recipe: Recipe, view: View, folder: Path) -> tuple[Source, ...]:
+    models = _models_folder(recipe, view, folder)
+    trained = [
+        read_runs(_runs_file(recipe, path))
+        for path in _training_folders(recipe, view, folder, "lstm")
+    ]
+    runs = tuple(run for group, _ in trained for run in group)
+    note = f"{len(runs)} independent trainings with the default settings"
+    sources = [Source("LSTM", 1, runs, note, trained[0][1])]
+    for lag in recipe.models.lags:
+        found, excerpt = read_runs(_runs_file(recipe, models / _fit_name(recipe, lag)))
+        name = "MSM" if lag == 1 else f"MSM, lag {lag}"
+        note = f"maximum likelihood, reversible, lag {lag} frame(s)"
+        sources.append(Source(name, lag, tuple(found), note, excerpt))
+    found, excerpt = read_runs(_runs_file(recipe, models / _fit_name(recipe, None)))
+    record = found[0].record
+    note = (
+        f"{record['n_hidden']} hidden states by BIC, out of 2 to "
+        f"{max(int(m) for m in record['bic_tried'])} tried"
+    )
+    sources.append(Source("HMM", 1, tuple(found), note, excerpt))
+    return tuple(sources)
+
+
+def _embeddings(
+    recipe: Recipe, view: View, pairs: StatePairs, folder: Path
+) -> dict[str, EmbeddingResult]:
+    found = {}
+    for kind, name in (("plain", "plain"), ("lstm", "with skip")):
+        models = [load_model(path) for path in _training_folders(recipe, view, folder, kind)]
+        found[name] = compare_embeddings([m for m in models if isinstance(m, LSTMModel)], pairs)
+    return found
+
+
+def _exact_entropy(
+    recipe: Recipe, data: HiddenMarkovData, view: View, folder: Path
+) -> ExactEntropy:
+    """Score a fresh path of the process, as long as the data, under it and under each model."""
+    process = process_of(data)
+    fresh = process.simulate(data.n_frames, seed=recipe.seed + 1)
+    truth = -float(process.log_prob(fresh).sum() / fresh.n_transitions)
+    models = _models_folder(recipe, view, folder)
+    folders = {
+        "LSTM": _training_folders(recipe, view, folder, "lstm"),
+        "MSM": [models / _fit_name(recipe, 1)],
+        "HMM": [models / _fit_name(recipe, None)],
+    }
+    excess = {
+        name: tuple(load_model(path).cross_entropy(fresh) - truth for path in paths)
+        for name, paths in folders.items()
+    }
+    return ExactEntropy(truth, excess)

@@ -1,0 +1,39 @@
+"""How long the stages of a long run take."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trajlm.util.atomic import write_json
+
+
+class StageClock:
+    """Adds up the seconds of each stage, and over interrupted runs where it has a file.
+
+    Parameters
+    ----------
+    path
+        File that keeps the seconds; None for one run only.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.seconds: dict[str, float] = {}
+        if path and path.exists():
+            self.seconds = json.loads(path.read_text())
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block, interrupted or not."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - began
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 1)
+            if self.path:
+                write_json(self.path, self.seconds)
