@@ -52,7 +52,7 @@ def test_time_gives_dt_and_gaps_cut_the_record(path):
     assert [len(x) for x in features.trajectories] == [120, 80]
     assert (features.dt, features.unit) == (0.1, "ms")
     write(path, {"time": time[::-1], "x": X[:, 0]})
-    with pytest.raises(InputError, match="frame 1: the time goes from"):
+    with pytest.raises(InputError, match="frame 1: the time goes back from"):
         read_features(path)
     write(path, {"time": np.cumsum(np.random.default_rng(0).random(200)), "x": X[:, 0]})
     with pytest.raises(InputError, match="not evenly spaced"):

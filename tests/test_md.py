@@ -136,10 +136,10 @@ def with_times(folder, tmp_path, times):
 @pytest.mark.parametrize(
     ("times", "says"),
     [
-        ([0, 1, 2, 1, 2], r"frame 3: the time goes from 2 ps back to 1 ps"),
-        ([0, 1, 2, 2, 3], r"frame 3: the time goes from 2 ps again to 2 ps"),
-        ([0, 1, 2, 4, 5], r"frame 3: .* a step of 1 ps was expected"),
-        ([0, 0.2, 0.4, 0.2], r"from 0.4 ps back to 0.2 ps"),
+        ([0, 1, 2, 1, 2], r"frame 3: the time goes back from 2 ps to 1 ps"),
+        ([0, 1, 2, 2, 3], r"frame 3: the time stands still at 2 ps"),
+        ([0, 1, 2, 2.5, 3.5], r"frame 3: .* a step of 1 was expected; give dt"),
+        ([0, 0.2, 0.4, 0.2], r"back from 0.4 ps to 0.2 ps"),
         ([0, 0, 0, 0], r"does not say the time between its frames: give dt"),
     ],
 )
@@ -148,9 +148,19 @@ def test_time_that_cannot_be_trusted_is_refused(folder, tmp_path, times, says):
         read_md(with_times(folder, tmp_path, times), PDB, ["phi"])
 
 
-def test_frames_of_a_long_run_are_evenly_spaced_in_single_precision(folder, tmp_path):
-    path = with_times(folder, tmp_path, 2e6 + 0.2 * np.arange(20))
-    assert read_md(path, PDB, ["phi"], dt=0.2).dt == 0.2
+@pytest.mark.parametrize(("begin", "dt"), [(2e6, 0.2), (1.6e6, 0.16), (3e6, 0.1)])
+def test_frames_of_a_long_run_are_evenly_spaced_in_single_precision(folder, tmp_path, begin, dt):
+    path = with_times(folder, tmp_path, begin + dt * np.arange(N_FRAMES))
+    features = read_md(path, PDB, ["phi"], dt=dt)
+    assert (features.dt, len(features.trajectories), features.notes) == (dt, 1, ())
+
+
+def test_a_trajectory_is_cut_where_frames_are_missing(folder, tmp_path):
+    path = with_times(folder, tmp_path, [0, 1, 2, 4, 5])
+    with pytest.warns(TrajlmWarning, match="1 gap.* frame 3 from 2 ps to 4 ps"):
+        features = read_md(path, PDB, ["phi"])
+    assert [len(x) for x in features.trajectories] == [3, 2]
+    assert (features.dt, features.unit) == (1, "ps")
 
 
 @pytest.mark.parametrize(

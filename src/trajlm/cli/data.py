@@ -43,6 +43,41 @@ def simulate(
     )
 
 
+# What settles what a file does not say; the same for every command that reads features.
+Column = Annotated[
+    list[str] | None,
+    typer.Option(help="Column to use, by name or number from 0; may be repeated."),
+]
+Dt = Annotated[float | None, typer.Option(help="Time between frames.")]
+Unit = Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")]
+Key = Annotated[
+    str | None, typer.Option(help="Arrays of an npz or HDF5 file to read, such as 'E_*'.")
+]
+Periodic = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        metavar="LOW HIGH",
+        help="The columns are periodic, such as -180 180 for an angle (default: as the file says).",
+    ),
+]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option(help="Column that holds the time, where its name does not say so."),
+]
+SplitBy = Annotated[
+    str | None,
+    typer.Option(help="Column that tells trajectories apart, such as the number of a molecule."),
+]
+HeaderLines = Annotated[
+    int | None,
+    typer.Option(min=0, help="Lines above the numbers, the last with the names (default: found)."),
+]
+Clip = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LOW HIGH", help="Set values beyond these ends to them."),
+]
+
+
 def discretize(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", help="COLVAR, text, CSV, HDF5, npy or npz.")
@@ -57,22 +92,20 @@ def discretize(
             help="Where the bins begin and end (default: the data's range).",
         ),
     ] = None,
-    period: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="LOW HIGH",
-            help="The columns are periodic, such as -180 180 for an angle (default: as the file "
-            "says).",
-        ),
-    ] = None,
+    open_ends: Annotated[
+        bool,
+        typer.Option("--open-ends", help="The outermost bins hold what lies beyond them, too."),
+    ] = False,
+    period: Periodic = None,
     centers: Annotated[
         str | None, typer.Option(help="Nearest of these centres, such as -1.5,0,1.5.")
     ] = None,
     kmeans: Annotated[int | None, typer.Option(help="This many k-means centres.")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="Column to use, by name or number from 0; may be repeated."),
-    ] = None,
+    column: Column = None,
+    time_column: TimeColumn = None,
+    split_by: SplitBy = None,
+    header_lines: HeaderLines = None,
+    clip: Clip = None,
     average: Annotated[
         int, typer.Option(help="Means of this many frames first; dt grows as many times.")
     ] = 1,
@@ -83,11 +116,9 @@ def discretize(
     remove_spikes: Annotated[
         int, typer.Option(help="Remove stays that last at most this many frames.")
     ] = 0,
-    dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,
-    key: Annotated[
-        str | None, typer.Option(help="Arrays of an npz or HDF5 file to read, such as 'E_*'.")
-    ] = None,
+    dt: Dt = None,
+    unit: Unit = None,
+    key: Key = None,
     seed: Annotated[int, typer.Option(min=0, help="Of k-means.")] = 0,
 ) -> None:
     """Cut continuous data into states. Several inputs are separate trajectories."""
@@ -99,15 +130,20 @@ def discretize(
     check_output(out, inputs)
     if sum(x is not None for x in (bins, centers, kmeans)) != 1:
         raise InputError("give one of --bins, --centers and --kmeans")
+    if open_ends and bins is None:
+        raise InputError("--open-ends is for --bins: give these")
     discretizer: cuts.Discretizer
     if bins is not None:
-        discretizer = cuts.Bins(bins, range=range_)
+        discretizer = cuts.Bins(bins, range=range_, open_ends=open_ends)
     elif centers is not None:
         discretizer = cuts.NearestCenters(numbers(centers, "--centers"))
     else:
         assert kmeans is not None
         discretizer = cuts.KMeans(kmeans, seed=seed)
-    features = read_features(list(inputs), columns=column, dt=dt, unit=unit, key=key, period=period)
+    features = read_features(
+        list(inputs), columns=column, dt=dt, unit=unit, key=key, period=period,
+        time_column=time_column, split_by=split_by, header_lines=header_lines, clip=clip,
+    )  # fmt: skip
     if average != 1 and decimate != 1:
         raise InputError("give one of --average and --decimate")
     if average != 1:
@@ -127,7 +163,7 @@ def discretize(
     )
     if states.unit == "frame":
         say(f"{inputs[0]} does not say how long a frame is: --dt and --unit give rates a time")
-    elif states.unit == "time unit" and dt is None and file_kind(inputs[0]) in ("text", "hdf5"):
+    elif states.unit == "time unit" and dt is None and file_kind(inputs[0]) != "npy":
         say(f"the time in {inputs[0]} has no unit: --unit names it, such as --unit s")
 
 

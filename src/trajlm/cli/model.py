@@ -7,6 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trajlm.cli.data import (
+    Clip,
+    Column,
+    Dt,
+    HeaderLines,
+    Key,
+    Periodic,
+    SplitBy,
+    TimeColumn,
+    Unit,
+)
 from trajlm.cli.output import Overwrite, check_output
 from trajlm.errors import InputError
 from trajlm.lstm.training.settings import TrainingSettings
@@ -269,29 +280,41 @@ def info(
     path: Annotated[
         Path, typer.Argument(metavar="PATH", help="Model folder, or a file of states or features.")
     ],
+    column: Column = None,
+    dt: Dt = None,
+    unit: Unit = None,
+    key: Key = None,
+    period: Periodic = None,
+    time_column: TimeColumn = None,
+    split_by: SplitBy = None,
+    header_lines: HeaderLines = None,
+    clip: Clip = None,
 ) -> None:
-    """Say what a model or a data file is and how it was made."""
+    """Say what a model or a data file is and how it was made, or would be read.
+
+    The options are those of discretize.
+    """
     from trajlm.models.registry import describe_model
 
     if path.is_dir():
         typer.echo(describe_model(path))
         return
     from trajlm.io import read_features, read_states
-    from trajlm.io.read import file_kind
-    from trajlm.util.words import lines
+    from trajlm.io.states import holds_states
+    from trajlm.util.words import first_rows, lines
 
-    # A file of ours says what it is; of others, whole numbers are states and the rest features.
-    try:
-        data = read_states(path)
-    except InputError as not_states:
-        try:
-            features = read_features(path)
-        except InputError as not_features:
-            continuous = file_kind(path) in ("colvar", "hdf5")
-            raise (not_features if continuous else not_states) from None
-        typer.echo(lines("features", features.facts(features.n_columns)))
-    else:
-        typer.echo(lines("states", data.facts()))
+    options = (column, period, time_column, split_by, header_lines, clip)
+    if all(option is None for option in options) and holds_states(path, key):
+        typer.echo(lines("states", read_states(path, key, dt, unit).facts()))
+        return
+    features = read_features(
+        path, columns=column, dt=dt, unit=unit, key=key, period=period, time_column=time_column,
+        split_by=split_by, header_lines=header_lines, clip=clip,
+    )  # fmt: skip
+    typer.echo(lines("features", features.facts(features.n_columns)))
+    if features.unit == "frame":
+        typer.echo("time: not said, so a frame is the unit")
+    typer.echo("first rows\n" + first_rows(features.names, features.trajectories[0]))
 
 
 def cite(

@@ -85,6 +85,8 @@ class Bins(Discretizer):
         The n + 1 edges themselves, increasing, instead of `n` and `range`.
     period
         The periodic domain found by ``fit``.
+    open_ends
+        Whether the outermost bins hold what lies beyond the range, too; else it is refused.
 
     Raises
     ------
@@ -96,6 +98,7 @@ class Bins(Discretizer):
     range: tuple[float, float] | None = None
     edges: tuple[float, ...] | None = None
     period: Period | None = None
+    open_ends: bool = False
 
     def __post_init__(self) -> None:
         if self.edges is not None:
@@ -146,24 +149,27 @@ class Bins(Discretizer):
             x = wrap(x, low, high)
         margin = SINGLE_PRECISION * max(abs(low), abs(high))
         outside = (x < low - margin) | (x > high + margin)
-        if outside.any():
+        if outside.any() and not self.open_ends:
             frame = int(np.argmax(outside))
             raise InputError(
                 f"trajectory {trajectory}, frame {frame}: the value {x[frame]:.10g} lies outside "
-                f"the range {low:.10g} to {high:.10g}, widen the range"
+                f"the range {low:.10g} to {high:.10g}: widen the range, open the outermost bins to "
+                "what lies beyond, or clip the data"
             )
         index = np.searchsorted(edges, x, side="right") - 1
         n = len(edges) - 1
         return np.clip(index, 0, n - 1).astype(smallest_unsigned(n))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return method, n, range, edges and period."""
+        """Return method, n, range, edges, period and whether the ends are open."""
+        open_ends = {"open_ends": True} if self.open_ends else {}
         return {
             "method": "bins",
             "n": self.n,
             "range": _as_list(self.range),
             "edges": _as_list(self.edges),
             "period": _as_list(self.period),
+            **open_ends,
         }
 
 
@@ -298,7 +304,7 @@ def discretizer_from_dict(values: Mapping[str, Any]) -> Discretizer:
         An unknown method or values that do not fit it.
     """
     methods: dict[Any, tuple[type[Discretizer], tuple[str, ...]]] = {
-        "bins": (Bins, ("n", "range", "edges", "period")),
+        "bins": (Bins, ("n", "range", "edges", "period", "open_ends")),
         "nearest_centers": (NearestCenters, ("centers", "periods")),
         "kmeans": (KMeans, ("k", "seed", "centers", "periods")),
     }

@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import Features
-from trajlm.errors import InputError, TrajlmWarning
-from trajlm.io.sources import (
-    Columns,
-    PathLike,
-    Paths,
-    build,
-    first_bad_step,
-    listed,
-    read_all,
-    select_index,
-    time_of,
-)
-from trajlm.io.table import (
-    check_finite,
-    check_forward,
-    is_number,
-    parse_rows,
-    quantum_of_column,
-    read_lines,
-)
+from trajlm.errors import InputError
+from trajlm.io.record import Record, Wanted, features_of
+from trajlm.io.sources import Columns, PathLike, Paths, listed, read_all
+from trajlm.io.table import Lines, Rows, parse, printed_quantum, read_lines
 
 FIELDS = "#! FIELDS"
 # Components of PLUMED's biases: METAD, PBMETAD, OPES, RESTRAINT, walls, EXTERNAL, ABMD ...
@@ -41,23 +23,21 @@ BIAS_COLUMNS = (
     "bias", "*.bias", "*_bias", "metad.*", "pbmetad.*", "opes.*", "*.rbias", "*.rct", "*.work",
     "*.force2", "*_kappa", "*_fict",
 )  # fmt: skip
-# What METAD writes to its HILLS file: one line a deposited hill, not a trajectory.
-HILLS_COLUMNS = {"height", "biasf"}
-FACTOR = re.compile(r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|pi)", re.IGNORECASE | re.ASCII)
-BEGUN = re.compile(r"[+-]?\d*\.?\d*(?:e[+-]?\d*)?", re.IGNORECASE | re.ASCII)
+FACTOR = re.compile(
+    r"(?=[\d.p])((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)?(pi)?", re.IGNORECASE | re.ASCII
+)
+# PLUMED writes all numbers of a file in one format: so many show with how many decimals.
+ALL_DECIMALS_FROM = 3
 
 
 @dataclass
 class _Layout:
     """What the lines of a COLVAR file say before any number is read."""
 
+    rows: Rows
     names: tuple[str, ...] = ()
     bounds: dict[str, str] = field(default_factory=dict)
-    rows: list[str] = field(default_factory=list)
-    line_numbers: list[int] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)  # the row that follows each header
-    last_line: int = 0  # number of the last line that is not blank
-    ends_with_newline: bool = True
+    headers: list[int] = field(default_factory=list)
 
 
 def read_colvar(
@@ -65,16 +45,20 @@ def read_colvar(
     columns: Columns | None = None,
     dt: float | None = None,
     unit: str | None = None,
+    *,
+    time_column: str | int | None = None,
+    split_by: str | int | None = None,
 ) -> Features:
-    """Read PLUMED COLVAR files, one file a trajectory.
+    """Read PLUMED COLVAR files.
 
     dt comes from the ``time`` column, in ps (PLUMED's default unit), and periodic domains from
     ``#! SET min_... max_...``. A restarted run writes its header again and then the frames
     since its checkpoint a second time: the later copy stands, as the run went on from it, and
-    what was written before from that time on is dropped with a note and a warning. A last
-    line cut short is dropped likewise. Columns of a bias that is not zero throughout give a
-    warning too: what a biased run visits is not what equilibrium visits. Several walkers are
-    a list of files.
+    what was written before from that time on is dropped with a note and a warning. A line cut
+    short, the last one or one before a restart, and a frame written twice are dropped likewise.
+    Where frames are missing, the record is cut into several trajectories. Columns of a bias
+    that is not zero throughout give a warning too: what a biased run visits is not what
+    equilibrium visits. Several walkers are a list of files.
 
     Parameters
     ----------
@@ -85,83 +69,88 @@ def read_colvar(
         when not given.
     dt, unit
         Time between two frames and its unit, instead of what the file says.
+    time_column, split_by
+        Which column holds the time where it has another name, and which tells trajectories
+        apart.
 
     Raises
     ------
     InputError
-        No header, a HILLS file, a header that changes, text or another number of columns in a
-        row, NaN in a column that is used, a time that goes back without a restart, a restart
-        that leaves nothing of what was before it, a missing frame (each with file and line), a
-        column that is not there (the message lists those that are).
+        No header, a HILLS or KERNELS file, a grid, a header that changes, text or another
+        number of columns in a row, NaN in a column that is used, a time that goes back without
+        a restart or is uneven, a restart that leaves nothing of what was before it (each with
+        file and line), a column that is not there (the message lists those that are).
     """
-    return read_all(path, lambda one: _read_one(one, columns, dt, unit))
+    wanted = Wanted(columns, dt, unit, time_column, split_by)
+    return read_all(path, lambda one: features_of(colvar_record(one), wanted))
 
 
-def _read_one(
-    path: PathLike, columns: Columns | None, dt: float | None, unit: str | None
-) -> Features:
-    layout = _scan(path, read_lines(path))
-    notes = _drop_cut_line(path, layout)
-    if not layout.rows:
-        raise InputError(f"{path} holds no frame: there are no numbers after its header")
+def colvar_record(path: PathLike) -> Record:
+    """Return all columns of a PLUMED file, the restarts marked.
+
+    Raises
+    ------
+    InputError
+        As for `read_colvar`, but for the time and what is in the columns.
+    """
+    lines = read_lines(path)
+    layout = _read_header(path, lines)
     names = layout.names
-    index = [k for k, n in enumerate(names) if n != "time"]
-    if columns is not None:
-        index = select_index(names, columns, path)
-    line_numbers = np.array(layout.line_numbers, dtype=np.int64)
-    values = parse_rows(layout.rows, line_numbers, None, names, path)
-    used = [*index, names.index("time")] if "time" in names else index
-    check_finite(values, used, line_numbers, names, path)
-    notes += _bias_notes(path, names, values)
-    file_clock: tuple[float | None, str] = (None, "frame")
-    if "time" in names:
-        kept, step, more = _follow_time(path, layout, values[:, names.index("time")], line_numbers)
-        values = values[kept]
-        notes += more
-        if step is None and dt is None:
-            raise InputError(f"{path} holds one frame only, so dt is unknown: give dt")
-        file_clock = (step, "ps")
-    elif len(layout.starts) > 1:
+    numbers = parse(
+        lines, layout.rows, None, len(names), path, np.array(layout.headers), ALL_DECIMALS_FROM
+    )
+    if len(numbers.values) == 0:
+        raise InputError(f"{path} holds no frame: there are no numbers after its header")
+    if "time" not in names and numbers.marks and numbers.marks != (0,):
         raise InputError(f"{path} was restarted but has no column 'time' to find repeated frames")
-    for note in notes:
-        warnings.warn(note, TrajlmWarning, stacklevel=5)
-    # PLUMED's ps is what goes without saying: another unit alone renames it.
-    clock = time_of(file_clock[0] if dt is None and unit else dt, unit, *file_clock)
-    periods = tuple(_period(path, layout.bounds, names[k]) for k in index)
-    chosen = tuple(names[k] for k in index)
-    return build(path, [values[:, index]], names=chosen, periods=periods, notes=notes, **clock)
+    return Record(
+        path,
+        names,
+        numbers.values,
+        lambda row: f"line {numbers.lines[row] + 1}",
+        numbers.texts,
+        numbers.faults,
+        lambda column: printed_quantum(lines, numbers.lines, None, column),
+        numbers.marks,
+        tuple(_period(path, layout.bounds, name) for name in names),
+        time_unit="ps",
+        strict=True,
+        notes=numbers.notes + _bias_notes(path, names, numbers.values),
+    )
 
 
-def _scan(path: PathLike, lines: Sequence[str]) -> _Layout:
-    layout = _Layout(ends_with_newline=not lines[-1])
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        if words:
-            layout.last_line = number
+def _read_header(path: PathLike, lines: Lines) -> _Layout:
+    """Return what the lines that begin with a hash say, and which lines hold numbers."""
+    layout = _Layout(lines.content())
+    for k in np.flatnonzero(lines.first == ord("#")).tolist():
+        words = lines.text(k).split()
         if words[:2] == ["#!", "FIELDS"]:
-            _add_header(path, number, layout, tuple(words[2:]))
+            _add_header(path, k + 1, layout, tuple(words[2:]))
         elif words[:2] == ["#!", "SET"] and len(words) == 4:
-            _add_bound(path, number, layout, words[2], words[3])
-        elif words and not words[0].startswith("#"):
-            if not layout.names:
-                raise InputError(
-                    f"{path}, line {number}: numbers come before any '{FIELDS}' line, "
-                    "read the file as plain text if it is none of PLUMED's"
-                )
-            layout.rows.append(line)
-            layout.line_numbers.append(number)
+            _add_bound(path, k + 1, layout, words[2], words[3])
     if not layout.names:
         raise InputError(f"{path} has no '{FIELDS}' line: it is not a PLUMED file")
+    if len(layout.rows) and layout.rows[0] < layout.headers[0]:
+        raise InputError(
+            f"{path}, line {layout.rows[0] + 1}: numbers come before any '{FIELDS}' line, "
+            "read the file as plain text if it is none of PLUMED's"
+        )
+    grid = next((key for key in layout.bounds if key.startswith("nbins_")), None)
+    if grid is not None:
+        raise InputError(
+            f"{path} is a grid over {grid.removeprefix('nbins_')}, such as a free energy or a "
+            "histogram, and no trajectory: give the COLVAR file"
+        )
     return layout
 
 
 def _add_header(path: PathLike, number: int, layout: _Layout, names: tuple[str, ...]) -> None:
     if not names or len(set(names)) < len(names):
         raise InputError(f"{path}, line {number}: '{FIELDS}' names no column or one twice")
-    if set(names) >= HILLS_COLUMNS:
+    if "height" in names and any(name.startswith("sigma_") for name in names):
         raise InputError(
-            f"{path} is a HILLS file, the hills of a metadynamics and not its trajectory: give the "
-            "COLVAR file"
+            f"{path} is a HILLS or KERNELS file, which lists the hills or kernels of a bias and "
+            "not the frames of a trajectory: give the COLVAR file"
         )
     if layout.names and names != layout.names:
         raise InputError(
@@ -169,7 +158,7 @@ def _add_header(path: PathLike, number: int, layout: _Layout, names: tuple[str, 
             f"{listed(layout.names)} to {listed(names)}, cut the file there"
         )
     layout.names = names
-    layout.starts.append(len(layout.rows))
+    layout.headers.append(number - 1)
 
 
 def _add_bound(path: PathLike, number: int, layout: _Layout, key: str, text: str) -> None:
@@ -181,15 +170,16 @@ def _add_bound(path: PathLike, number: int, layout: _Layout, key: str, text: str
 
 
 def parse_pi(text: str) -> float | None:
-    """Return the value of a product such as ``-pi``, ``2*pi`` or ``pi/2``, else None."""
+    """Return the value of a product such as ``-pi``, ``2*pi``, ``2pi`` or ``pi/2``, else None."""
     sign = -1.0 if text.startswith("-") else 1.0
     body = text[1:] if text[:1] in ("-", "+") else text
     parts = re.split(r"([*/])", body.replace(" ", ""))
     value = 1.0
     for operator, factor in zip(["*", *parts[1::2]], parts[0::2], strict=True):
-        if not FACTOR.fullmatch(factor):
+        match = FACTOR.fullmatch(factor)
+        if match is None:
             return None
-        number = math.pi if factor.lower() == "pi" else float(factor)
+        number = float(match[1] or 1) * (math.pi if match[2] else 1)
         if operator == "/" and number == 0:
             return None
         value = value * number if operator == "*" else value / number
@@ -224,93 +214,3 @@ def _bias_notes(
         f"{path} holds the bias column(s) {listed(found)}: biased data is not equilibrium data, "
         "its populations and rates are not those of the molecule",
     )
-
-
-def _drop_cut_line(path: PathLike, layout: _Layout) -> tuple[str, ...]:
-    """Take the last row away when the run was killed while it wrote it."""
-    if not layout.rows or not _is_cut(layout):
-        return ()
-    layout.rows.pop()
-    number = layout.line_numbers.pop()
-    return (f"{path}, line {number}: the last line is cut short and was dropped",)
-
-
-def _is_cut(layout: _Layout) -> bool:
-    if layout.line_numbers[-1] != layout.last_line:
-        return False
-    *complete, last = layout.rows[-1].split()
-    if not all(is_number(word) for word in complete) or not BEGUN.fullmatch(last):
-        return False
-    if len(complete) + 1 < len(layout.names):
-        return True
-    if layout.ends_with_newline or len(complete) + 1 > len(layout.names):
-        return False
-    # All columns are there but the line end is not: the last number may lack digits.
-    above = {_n_decimals(row.split()[-1]) for row in layout.rows[-4:-1]}
-    fixed_format = len(layout.rows) > 3 and len(above) == 1
-    return not is_number(last) or (fixed_format and _n_decimals(last) < max(above))
-
-
-def _n_decimals(word: str) -> int:
-    return len(word.partition(".")[2])
-
-
-def _follow_time(
-    path: PathLike,
-    layout: _Layout,
-    times: npt.NDArray[np.float64],
-    line_numbers: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], float | None, tuple[str, ...]]:
-    """Return the rows that stand after all restarts, the time step and the notes."""
-    borders = [*layout.starts, len(times)]
-    blocks = [np.arange(a, b) for a, b in pairwise(borders) if b > a]
-    for block in blocks:
-        remedy = f"but no '{FIELDS}' line of a restart stands before it: cut the file there"
-        check_forward(times[block], line_numbers[block], path, remedy, strictly=True)
-    steps = np.concatenate([np.diff(times[block]) for block in blocks])
-    slack = 0.1 * float(np.median(steps)) if len(steps) else 0.0
-    kept = blocks[0]
-    notes = []
-    for block in blocks[1:]:
-        start = times[block[0]]
-        n_before = int(np.searchsorted(times[kept], start - slack))
-        n_repeated = len(kept) - n_before
-        if start < times[kept[0]] - slack:
-            raise InputError(
-                f"{path}, line {line_numbers[block[0]]}: a restart at time {start:.10g} lies "
-                f"before the first frame, {times[kept[0]]:.10g}: give each run its own file"
-            )
-        # One frame is what a run leaves that is stopped at its start; more are a run.
-        if n_before == 0 and n_repeated > 1:
-            raise InputError(
-                f"{path}, line {line_numbers[block[0]]}: the time begins anew at {start:.10g}, so "
-                f"that all {n_repeated} frames before it would be dropped: these are two runs in "
-                "one file, give each its own file"
-            )
-        if n_repeated:
-            frames = "frame" if n_repeated == 1 else "frames"
-            notes.append(
-                f"{path}: {n_repeated} repeated {frames} after a restart at time {start:.10g} "
-                "were dropped, the later copy stands"
-            )
-        kept = np.concatenate([kept[:n_before], block])
-    return kept, _even_step(path, layout, times[kept], line_numbers[kept]), tuple(notes)
-
-
-def _even_step(
-    path: PathLike,
-    layout: _Layout,
-    times: npt.NDArray[np.float64],
-    line_numbers: npt.NDArray[np.int64],
-) -> float | None:
-    if len(times) < 2:
-        return None
-    quantum = quantum_of_column(layout.rows, None, layout.names.index("time"))
-    step, _, bad = first_bad_step(times, quantum)
-    if bad is not None:
-        raise InputError(
-            f"{path}, line {line_numbers[bad]}: the time goes from {times[bad - 1]:.10g} to "
-            f"{times[bad]:.10g} where a step of {step:.6g} was expected, cut the file at the gap "
-            "and give the pieces as files, side by side"
-        )
-    return step

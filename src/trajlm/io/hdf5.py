@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import numpy.typing as npt
 from trajlm.data import Features
 from trajlm.errors import InputError, MissingDependencyError
 from trajlm.io.arrays import DEFLATE_LIMIT, damaged_as_input_error, select_keys
-from trajlm.io.gaps import Clock, cut_at_gaps
+from trajlm.io.names import time_unit
+from trajlm.io.record import Record, Wanted, features_of
 from trajlm.io.sources import (
-    UNNAMED_UNIT,
     Columns,
     PathLike,
     Paths,
@@ -27,7 +28,8 @@ from trajlm.io.sources import (
 )
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-TIMES = ("time", "t")
+# The fields of values that were stamped one by one.
+TIMESTAMP, VALUE = "Timestamp", "Value"
 # How instruments and acquisition programs call the frames a second, in any case.
 SAMPLE_RATES = ("sample rate (hz)", "sample_rate", "sampling_rate", "sampling_frequency")
 
@@ -43,8 +45,9 @@ def read_hdf5(
 ) -> Features:
     """Read records from HDF5: datasets of one length are the columns of one trajectory.
 
-    A dataset named ``time`` gives dt and is left out, and the record is cut where it has gaps.
-    Else an attribute such as ``Sample rate (Hz)`` of a dataset or of the file gives dt.
+    A dataset named as a time gives dt and is left out, and the record is cut where it has gaps.
+    Else the timestamps of the values, or an attribute such as ``Sample rate (Hz)`` of a dataset
+    or of the file, give dt. Files of MATLAB (7.3) and of Bluelake are read as others are.
 
     Parameters
     ----------
@@ -66,12 +69,23 @@ def read_hdf5(
     MissingDependencyError
         h5py is not installed.
     """
-    return read_all(path, lambda one: _read_one(one, key, dt, unit, columns))
+    wanted = Wanted(columns, dt, unit)
+    return read_all(path, lambda one: hdf5_features(one, key, wanted))
 
 
-def _read_one(
-    path: PathLike, key: str | None, dt: float | None, unit: str | None, columns: Columns | None
-) -> Features:
+def is_hdf5(path: PathLike, start: bytes) -> bool:
+    """Return whether a file is HDF5; MATLAB writes a text of its own in front, of 512 bytes."""
+    return any(start[at:].startswith(MAGIC) for at in (0, 512, 1024, 2048))
+
+
+def hdf5_features(path: PathLike, key: str | None, wanted: Wanted) -> Features:
+    """Return the trajectories of one file.
+
+    Raises
+    ------
+    InputError, MissingDependencyError
+        As for `read_hdf5`.
+    """
     if importlib.util.find_spec("h5py") is None:
         raise MissingDependencyError(f'{path}: reading HDF5 needs h5py: pip install "trajlm[hdf5]"')
     import h5py
@@ -80,66 +94,87 @@ def _read_one(
     with damaged_as_input_error(path), h5py.File(path, "r") as file:
         datasets = _datasets(file, path)
         if key is not None:
-            return _as_trajectories(file, datasets, key, dt, unit, columns, path)
-        return _as_columns(file, datasets, dt, unit, columns, path)
+            return _as_trajectories(file, datasets, key, wanted, path)
+        return _as_columns(file, datasets, wanted, path)
 
 
 def _as_trajectories(
-    file: Dataset,
-    datasets: dict[str, Dataset],
-    key: str,
-    dt: float | None,
-    unit: str | None,
-    columns: Columns | None,
-    path: PathLike,
+    file: Dataset, datasets: dict[str, Dataset], key: str, wanted: Wanted, path: PathLike
 ) -> Features:
     names = select_keys(list(datasets), key, path)
     rate = _sample_dt(file, datasets[names[0]])
-    clock = Clock() if rate is None else Clock(rate, "s")
+    clock = (None, "frame") if rate is None else (rate, "s")
     arrays = [_read(datasets[name], path) for name in names]
-    features = build(path, arrays, **time_of(dt, unit, clock.dt, clock.unit))
-    if columns is None:
+    features = build(path, arrays, **time_of(wanted.dt, wanted.unit, *clock))
+    if wanted.columns is None:
         return features
-    index = select_index(features.names, columns, path)
+    index = select_index(features.names, wanted.columns, path)
     return features.select([features.names[k] for k in index])
 
 
 def _as_columns(
-    file: Dataset,
-    datasets: dict[str, Dataset],
-    dt: float | None,
-    unit: str | None,
-    columns: Columns | None,
-    path: PathLike,
+    file: Dataset, datasets: dict[str, Dataset], wanted: Wanted, path: PathLike
 ) -> Features:
-    time_name = next((n for n in datasets if n.rpartition("/")[2].lower() in TIMES), None)
     names = list(datasets)
-    index = [k for k, n in enumerate(names) if n != time_name]
-    if columns is not None:
-        index = select_index(names, columns, path)
-    chosen = [names[k] for k in index]
-    _check_fit([*chosen, *([time_name] if time_name else [])], datasets, path)
-    table = np.column_stack([_read(datasets[name], path) for name in chosen])
-    pieces, clock = [table], Clock()
-    notes: tuple[str, ...] = ()
-    if time_name is not None:
-        times = _read(datasets[time_name], path).astype(np.float64)
-        found = cut_at_gaps(times, path, "frame", np.arange(len(times)))
-        clock = Clock(found.dt, _time_unit(datasets[time_name]))
-        pieces, notes = [table[piece] for piece in found.pieces], found.notes
-    elif (rate := _sample_dt(file, datasets[chosen[0]])) is not None:
-        clock = Clock(rate, "s")
-    return build(
-        path, pieces, names=_names(table, chosen), notes=notes,
-        **time_of(dt, unit, clock.dt, clock.unit),
-    )  # fmt: skip
+    times = [k for k, name in enumerate(names) if time_unit(name.rpartition("/")[2])[0]]
+    index = list(range(len(names)))
+    if wanted.columns is not None:
+        index = select_index(names, wanted.columns, path)
+    extra = times[:1]
+    for option in (wanted.time_column, wanted.split_by):
+        extra = extra if option is None else [*extra, *select_index(names, option, path)]
+    chosen = [names[k] for k in dict.fromkeys([*extra, *index])]
+    _check_fit(chosen, datasets, path)
+    arrays = {name: _read(datasets[name], path) for name in chosen}
+    columns = {name: _column_names(name, arrays[name]) for name in chosen}
+    table = np.column_stack([x.ravel() if _is_vector(x.shape) else x for x in arrays.values()])
+    if wanted.columns is not None:
+        wanted = replace(wanted, columns=[n for k in index for n in columns[names[k]]])
+    if times and wanted.time_column is None:
+        wanted = replace(wanted, time_column=names[times[0]])
+    record = Record(
+        path,
+        tuple(name for found in columns.values() for name in found),
+        np.asarray(table, np.float64),
+        lambda row: f"frame {row}",
+        units=tuple(_unit(datasets[name]) for name in chosen for _ in columns[name]),
+        strict=True,
+    )
+    stamps = _timestamps(datasets[chosen[0]])
+    if wanted.time_column is None and stamps is not None:
+        return features_of(_with_time(record, stamps), replace(wanted, time_column="time (s)"))
+    rate = _sample_dt(file, datasets[chosen[0]])
+    if wanted.time_column is None and rate is not None:
+        clock = time_of(wanted.dt, wanted.unit, rate, "s")
+        return replace(features_of(record, replace(wanted, dt=None, unit=None)), **clock)
+    return features_of(record, wanted)
 
 
-def _names(table: npt.NDArray[Any], chosen: Sequence[str]) -> tuple[str, ...]:
-    if table.shape[1] == len(chosen):
-        return tuple(chosen)
-    # One dataset of several columns
-    return tuple(f"{chosen[0]}[{k}]" for k in range(table.shape[1]))
+def _column_names(name: str, x: npt.NDArray[Any]) -> list[str]:
+    return [name] if _is_vector(x.shape) else [f"{name}[{k}]" for k in range(x.shape[1])]
+
+
+def _is_vector(shape: tuple[int, ...]) -> bool:
+    """Return whether a dataset holds one number a frame, as MATLAB's columns and rows do."""
+    return len(shape) == 1 or (len(shape) == 2 and 1 in shape and max(shape) > 1)
+
+
+def _timestamps(dataset: Dataset) -> npt.NDArray[np.float64] | None:
+    """Return the times in s since the first of a dataset of stamped values, as of Bluelake."""
+    if dataset.dtype.names is None:
+        return None
+    stamps = np.asarray(dataset[TIMESTAMP], np.int64)
+    times: npt.NDArray[np.float64] = (stamps - stamps[0]) * 1e-9
+    return times
+
+
+def _with_time(record: Record, times: npt.NDArray[np.float64]) -> Record:
+    return replace(
+        record,
+        names=("time (s)", *record.names),
+        values=np.column_stack([times, record.values]),
+        units=(),
+    )
 
 
 def _datasets(file: Dataset, path: PathLike) -> dict[str, Dataset]:
@@ -153,7 +188,7 @@ def _datasets(file: Dataset, path: PathLike) -> dict[str, Dataset]:
     found: dict[str, Dataset] = {}
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim in (1, 2) and item.dtype.kind in "biuf":
+        if isinstance(item, h5py.Dataset) and item.ndim in (1, 2) and _holds_numbers(name, item):
             found[name] = item
 
     file.visititems(visit)
@@ -162,12 +197,19 @@ def _datasets(file: Dataset, path: PathLike) -> dict[str, Dataset]:
     return found
 
 
+def _holds_numbers(name: str, dataset: Dataset) -> bool:
+    if dataset.dtype.names is not None:
+        return dataset.ndim == 1 and {TIMESTAMP, VALUE} == set(dataset.dtype.names)
+    # MATLAB keeps text as numbers, and what cells hold in a group of its own.
+    text = _word(dataset.attrs.get("MATLAB_class", "")) in ("char", "cell")
+    return dataset.dtype.kind in "biuf" and not text and not name.startswith("#")
+
+
 def _check_fit(names: Sequence[str], datasets: dict[str, Dataset], path: PathLike) -> None:
     shapes = {name: datasets[name].shape for name in names}
-    lone = len([s for s in shapes.values() if len(s) == 2]) == 1 and len(shapes) <= 2
-    if len({s[0] for s in shapes.values()}) > 1 or not (
-        lone or all(len(s) == 1 for s in shapes.values())
-    ):
+    tables = [s for s in shapes.values() if not _is_vector(s)]
+    lengths = {max(s) if _is_vector(s) else s[0] for s in shapes.values()}
+    if len(lengths) > 1 or len(tables) > 1 or (tables and len(shapes) > 2):
         found = listed(f"{name} {shape}" for name, shape in shapes.items())
         raise InputError(
             f"{path} holds datasets that are not columns of one record, {found}: choose some with "
@@ -188,7 +230,7 @@ def _read(dataset: Dataset, path: PathLike) -> npt.NDArray[Any]:
         )
     if len(dataset) == 0:
         raise InputError(f"{where} is empty")
-    return np.asarray(dataset[()])
+    return np.asarray(dataset[VALUE] if dataset.dtype.names else dataset[()])
 
 
 def _sample_dt(file: Dataset, dataset: Dataset) -> float | None:
@@ -202,6 +244,9 @@ def _sample_dt(file: Dataset, dataset: Dataset) -> float | None:
     return None
 
 
-def _time_unit(dataset: Dataset) -> str:
-    unit = dataset.attrs.get("unit", dataset.attrs.get("units", UNNAMED_UNIT))
-    return unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit) or UNNAMED_UNIT
+def _unit(dataset: Dataset) -> str:
+    return _word(dataset.attrs.get("unit", dataset.attrs.get("units", "")))
+
+
+def _word(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,23 +13,35 @@ import numpy as np
 from trajlm.data import Features
 from trajlm.errors import InputError
 from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
-from trajlm.io.colvar import read_colvar
-from trajlm.io.hdf5 import MAGIC, read_hdf5
+from trajlm.io.colvar import colvar_record
+from trajlm.io.hdf5 import hdf5_features, is_hdf5
+from trajlm.io.record import (
+    Wanted,
+    are_columns,
+    columns_record,
+    features_of,
+    looks_odd,
+    table_record,
+)
 from trajlm.io.sources import (
     Columns,
     PathLike,
     Paths,
     build,
+    is_packed,
     listed,
     read_all,
     read_bytes,
     select_index,
     time_of,
 )
-from trajlm.io.text import read_text
+from trajlm.io.text import text_record
+from trajlm.util.words import counted
 
 FEATURES_KIND = "trajlm.features"
 STATES_KIND = "trajlm.states"
+# Comments may stand above the first line that PLUMED wrote.
+FIRST_FIELDS = re.compile(rb"\s*(?:#[^\n\r]*[\n\r]\s*)*?#!\s+FIELDS\b")
 
 
 def read_features(
@@ -38,8 +51,15 @@ def read_features(
     unit: str | None = None,
     key: str | None = None,
     period: tuple[float, float] | None = None,
+    *,
+    time_column: str | int | None = None,
+    split_by: str | int | None = None,
+    header_lines: int | None = None,
+    clip: tuple[float, float] | None = None,
 ) -> Features:
     """Read continuous time series from COLVAR, text, CSV, HDF5, npy or npz, told by content.
+
+    COLVAR and text may be packed by gzip, bzip2 or xz.
 
     Parameters
     ----------
@@ -55,23 +75,36 @@ def read_features(
     period
         Periodic domain (low, high) of the columns, instead of what the file says: (-180, 180)
         for an angle in degrees that a text file holds.
+    time_column
+        Which column holds the time, by name or number, where its name does not say so.
+    split_by
+        The column that tells trajectories apart, such as the number of a molecule.
+    header_lines
+        How many lines of a text file stand above its numbers.
+    clip
+        Lowest and highest value (low, high): what lies beyond is set to them, as for the few
+        values that noise or bleaching drives out of 0 to 1. A note says how many.
 
     Returns
     -------
     Features
-        One trajectory a file; several where an npz or HDF5 file holds them or a record has gaps.
+        One trajectory a file; several where an npz or HDF5 file holds them, a record has gaps
+        or is split.
 
     Raises
     ------
     InputError
         Whatever cannot be read as it is, with the file and the place in it.
     """
-    features = read_all(path, lambda one: _read_features(one, columns, dt, unit, key))
-    if period is None:
-        return features
-    low, high = period
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"a period goes from a lower to a higher number, not {low:g} to {high:g}")
+    wanted = Wanted(columns, dt, unit, time_column, split_by, header_lines)
+    features = read_all(path, lambda one: _read_features(one, wanted, key))
+    if period is not None:
+        features = _with_period(features, period)
+    return features if clip is None else _clipped(features, clip)
+
+
+def _with_period(features: Features, period: tuple[float, float]) -> Features:
+    low, high = _ends(period, "a period")
     for name, known in zip(features.names, features.periods, strict=True):
         if known is not None and not np.allclose(known, (low, high), rtol=1e-3):
             raise InputError(
@@ -81,20 +114,43 @@ def read_features(
     return replace(features, periods=((low, high),) * features.n_columns)
 
 
-def _read_features(
-    path: PathLike, columns: Columns | None, dt: float | None, unit: str | None, key: str | None
-) -> Features:
+def _clipped(features: Features, clip: tuple[float, float]) -> Features:
+    low, high = _ends(clip, "what values are clipped to")
+    if any(features.periods):
+        raise InputError("values of a periodic column wrap around: they are not clipped")
+    n_beyond = sum(int(((x < low) | (x > high)).sum()) for x in features.trajectories)
+    if not n_beyond:
+        return features
+    values = counted(n_beyond, "value", "values")
+    note = f"{values} beyond {low:g} to {high:g} set to these ends"
+    return replace(
+        features,
+        trajectories=tuple(np.clip(x, low, high) for x in features.trajectories),
+        notes=(*features.notes, note),
+    )
+
+
+def _ends(values: tuple[float, float], what: str) -> tuple[float, float]:
+    low, high = values
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(f"{what} goes from a lower to a higher number, not {low:g} to {high:g}")
+    return low, high
+
+
+def _read_features(path: PathLike, wanted: Wanted, key: str | None) -> Features:
     kind = file_kind(path)
-    if kind == "npz":
-        return read_npz(path, key, dt, unit, columns)
-    if kind == "hdf5":
-        return read_hdf5(path, key, dt, unit, columns)
-    if key is not None:
+    if wanted.header_lines is not None and kind != "text":
+        raise InputError(f"{path} is no plain text: leave the number of header lines out")
+    if key is not None and kind not in ("npz", "hdf5"):
         raise InputError(f"{path} is neither npz nor HDF5: leave the key {key!r} out")
+    if kind == "npz":
+        return _read_npz(path, key, wanted)
+    if kind == "hdf5":
+        return hdf5_features(path, key, wanted)
     if kind == "npy":
-        return read_npy(path, dt, unit, columns)
-    reader = read_colvar if kind == "colvar" else read_text
-    return reader(path, columns, dt, unit)
+        return _foreign_features({"": load_npy(path)}, path, wanted)
+    record = colvar_record(path) if kind == "colvar" else text_record(path, wanted.header_lines)
+    return features_of(record, wanted)
 
 
 def file_kind(path: PathLike) -> str:
@@ -105,16 +161,20 @@ def file_kind(path: PathLike) -> str:
     InputError
         The file is missing, empty or a folder.
     """
-    start = read_bytes(path, 1000)
+    start = read_bytes(path, 4096)
     suffix = Path(path).suffix.lower()
+    kind = "text"
     if start.startswith(b"\x93NUMPY") or suffix == ".npy":
-        return "npy"
-    if start.startswith(b"PK\x03\x04") or suffix == ".npz":
-        return "npz"
-    if start.startswith(MAGIC):
-        return "hdf5"
-    first = start.removeprefix(b"\xef\xbb\xbf").split(maxsplit=2)[:2]
-    return "colvar" if first == [b"#!", b"FIELDS"] else "text"
+        kind = "npy"
+    elif start.startswith(b"PK\x03\x04") or suffix == ".npz":
+        kind = "npz"
+    elif is_hdf5(path, start):
+        kind = "hdf5"
+    elif FIRST_FIELDS.match(start.removeprefix(b"\xef\xbb\xbf")):
+        kind = "colvar"
+    if kind not in ("text", "colvar") and is_packed(path):
+        raise InputError(f"{path} is a packed {kind} file, of which only text is read: unpack it")
+    return kind
 
 
 def read_npy(
@@ -139,12 +199,8 @@ def read_npy(
     InputError
         A damaged file, values that are not finite numbers (file, frame and column).
     """
-
-    def read_one(one: PathLike) -> Features:
-        array = load_npy(one)
-        return _foreign_features({"": array}, one, columns, **time_of(dt, unit))
-
-    return read_all(path, read_one)
+    wanted = Wanted(columns, dt, unit)
+    return read_all(path, lambda one: _foreign_features({"": load_npy(one)}, one, wanted))
 
 
 def read_npz(
@@ -154,7 +210,12 @@ def read_npz(
     unit: str | None = None,
     columns: Columns | None = None,
 ) -> Features:
-    """Read npz files: those of `write_features`, or foreign ones with one array a trajectory.
+    """Read npz files: those of `write_features`, or foreign ones.
+
+    In a foreign file, arrays of one number a frame, of one length and with names of their own,
+    such as ``time``, ``phi`` and ``psi``, are the columns of one trajectory; arrays of different
+    lengths, tables, or with names that differ by a number only (``arr_0``, ``arr_1``) are a
+    trajectory each.
 
     Parameters
     ----------
@@ -174,37 +235,49 @@ def read_npz(
         A damaged file, arrays that do not fit together (the message lists the keys), Python
         objects, values that are not finite.
     """
-
-    def read_one(one: PathLike) -> Features:
-        arrays, meta = load_npz(one, key)
-        if meta is None:
-            features = _foreign_features(arrays, one, columns, **time_of(dt, unit))
-            if len(arrays) > 1:
-                note = f"{one}: the arrays {listed(arrays)} were read as {len(arrays)} trajectories"
-                features = replace(features, notes=(note,))
-            return features
-        features = _own_features(arrays, meta, one)
-        features = replace(features, **time_of(dt, unit, features.dt, features.unit))
-        if columns is None:
-            return features
-        index = select_index(features.names, columns, one)
-        return features.select([features.names[k] for k in index])
-
-    return read_all(path, read_one)
+    return read_all(path, lambda one: _read_npz(one, key, Wanted(columns, dt, unit)))
 
 
-def _foreign_features(
-    arrays: dict[str, AnyArray], path: PathLike, columns: Columns | None, **clock: Any
-) -> Features:
+def _read_npz(path: PathLike, key: str | None, wanted: Wanted) -> Features:
+    arrays, meta = load_npz(path, key)
+    if meta is None:
+        if key is None and are_columns(arrays):
+            return features_of(columns_record(arrays, path), wanted)
+        features = _foreign_features(arrays, path, wanted)
+        if len(arrays) > 1:
+            note = f"{path}: the arrays {listed(arrays)} were read as {len(arrays)} trajectories"
+            features = replace(features, notes=(*features.notes, note))
+        return features
+    _no_options(path, wanted, "it was written by trajlm and says both itself")
+    features = _own_features(arrays, meta, path)
+    features = replace(features, **time_of(wanted.dt, wanted.unit, features.dt, features.unit))
+    if wanted.columns is None:
+        return features
+    index = select_index(features.names, wanted.columns, path)
+    return features.select([features.names[k] for k in index])
+
+
+def _foreign_features(arrays: dict[str, AnyArray], path: PathLike, wanted: Wanted) -> Features:
     """Return the chosen columns of plain arrays, one a trajectory, as Features."""
     _check_fit(arrays, path)
     tables = [x[:, None] if x.ndim == 1 else x for x in arrays.values()]
-    names = [f"x{k}" for k in range(tables[0].shape[1])]
-    if columns is None or not names:
+    names = tuple(f"x{k}" for k in range(tables[0].shape[1]))
+    if len(tables) == 1 and names and len(tables[0]):
+        table = tables[0]
+        if wanted.time_column is not None or wanted.split_by is not None or looks_odd(table):
+            return features_of(table_record(table, names, path), wanted)
+    _no_options(path, wanted, "it holds several arrays, each a trajectory")
+    clock = time_of(wanted.dt, wanted.unit)
+    if wanted.columns is None or not names:
         return build(path, tables, **clock)
-    index = select_index(names, columns, path)
+    index = select_index(names, wanted.columns, path)
     chosen = tuple(names[k] for k in index)
     return build(path, [x[:, index] for x in tables], names=chosen, **clock)
+
+
+def _no_options(path: PathLike, wanted: Wanted, reason: str) -> None:
+    if wanted.time_column is not None or wanted.split_by is not None:
+        raise InputError(f"{path} has no column of times or molecules to choose: {reason}")
 
 
 def _check_fit(arrays: dict[str, AnyArray], path: PathLike) -> None:

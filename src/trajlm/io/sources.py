@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
+import lzma
 import math
 import os
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import IO, Any
 
 from trajlm.data import Features
 from trajlm.errors import InputError, TrajlmWarning
+from trajlm.io.names import canonical_unit
 from trajlm.util.words import duration
 
 PathLike = str | os.PathLike[str]
 Paths = PathLike | Sequence[PathLike]
 Columns = str | int | Sequence[str | int]
 
+# The first bytes of packed files and the module that unpacks them.
+PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma"}
+LONGEST_MAGIC = max(map(len, PACKED))
+# Text of numbers is packed to a tenth, at most to some hundredth.
+LARGEST_RATIO = 1100
+LEAST_LIMIT = 1 << 26
 LISTED = 12  # names shown in a message before it is cut
 # Single precision leaves late times so coarse that the dt taken from them is off by this share.
 ROUNDED = 0.02
@@ -50,19 +57,48 @@ def check_file(path: PathLike) -> Path:
 
 
 def read_bytes(path: PathLike, count: int = -1) -> bytes:
-    """Return the first `count` bytes of a file, all when -1.
+    """Return the first `count` bytes of a file, all when -1; unpacked where it is packed.
 
     Raises
     ------
     InputError
-        There is no such file, it is a folder, empty, or the system refuses to read it.
+        There is no such file, it is a folder, empty, damaged, or the system refuses to read it.
     """
     file = check_file(path)
     try:
         with file.open("rb") as stream:
-            return stream.read(count)
+            start = stream.read(LONGEST_MAGIC)
+            stream.seek(0)
+            packed = next((name for magic, name in PACKED.items() if start.startswith(magic)), None)
+            if packed is None:
+                return stream.read(count)
+            return _unpack(stream, packed, count, file.stat().st_size, path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def is_packed(path: PathLike) -> bool:
+    """Return whether a file is packed by gzip, bzip2 or xz."""
+    with check_file(path).open("rb") as stream:
+        return stream.read(LONGEST_MAGIC).startswith(tuple(PACKED))
+
+
+def _unpack(stream: IO[bytes], packed: str, count: int, size: int, path: PathLike) -> bytes:
+    limit = max(LARGEST_RATIO * size, LEAST_LIMIT)
+    opened: IO[bytes] = importlib.import_module(packed).open(stream)
+    try:
+        data = opened.read(limit + 1 if count < 0 else count)
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+        raise InputError(
+            f"{path} is a damaged {packed} file or cut short ({error}): pack it again"
+        ) from error
+    if len(data) > limit:
+        raise InputError(
+            f"{path} unpacks to more than {limit:,} bytes, far more than text does: unpack it first"
+        )
+    if not data and count:
+        raise InputError(f"{path} is empty once unpacked: there is nothing to read")
+    return data
 
 
 def as_paths(paths: Paths) -> list[PathLike]:
@@ -94,6 +130,7 @@ def time_of(
         A unit for frames of which nobody says how long they last, or another than the file's
         without a dt in it.
     """
+    unit = None if unit is None else canonical_unit(unit)
     if dt is not None and dt != 1 and unit is None and file_unit == "frame":
         warnings.warn(
             f"dt is {dt:g} but nobody says of what: give the unit, too, such as ps",
@@ -108,12 +145,13 @@ def time_of(
     # A time without a unit cannot be held against one that has a unit.
     known = file_unit != "frame" and (file_unit != UNNAMED_UNIT or unit is None)
     if file_dt is not None and known:
-        if dt is None and used_unit != file_unit:
+        if dt is None and canonical_unit(used_unit) != canonical_unit(file_unit):
             raise InputError(
                 f"the file says {duration(file_dt, file_unit)} a frame, the unit given is {unit}: "
                 "leave the unit out, or give dt, too"
             )
-        agree = used_unit == file_unit and math.isclose(used_dt, file_dt, rel_tol=ROUNDED)
+        same_unit = canonical_unit(used_unit) == canonical_unit(file_unit)
+        agree = same_unit and math.isclose(used_dt, file_dt, rel_tol=ROUNDED)
         if not agree:
             warnings.warn(
                 f"the file says {duration(file_dt, file_unit)} a frame, but "
@@ -188,7 +226,7 @@ def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features
         for what, one, other in (
             ("columns", first.names, part.names),
             ("periods", first.periods, part.periods),
-            ("unit", first.unit, part.unit),
+            ("unit", canonical_unit(first.unit), canonical_unit(part.unit)),
         ):
             if one != other:
                 raise InputError(
@@ -218,29 +256,3 @@ def _shown(value: Any) -> str:
 
 def _part(value: Any) -> str:
     return value if isinstance(value, str) else f"{value[0]:g} to {value[1]:g}"
-
-
-def first_bad_step(
-    times: npt.NDArray[np.float64], quantum: float
-) -> tuple[float, float, int | None]:
-    """Find the time step of increasing times and the first frame that breaks it.
-
-    The times are decimal numbers printed with a step of `quantum`, or were held in single
-    precision, so a step may be off by that much, but never by a tenth of a step or more: a
-    missing frame is always seen.
-
-    Returns
-    -------
-    step, tolerance, frame
-        `frame` is the index of the first frame after a wrong step, None when all are right.
-    """
-    steps = np.diff(times)
-    typical = float(np.sort(steps)[(len(steps) - 1) // 2])  # one of the steps, not a mean of two
-    rounding = max(quantum, 2.4e-7 * float(np.abs(times).max()))
-    tolerance = min(rounding, 0.1 * typical) + 1e-12 * float(np.abs(times).max())
-    wrong = np.abs(steps - typical) > tolerance * (1 + 1e-9)
-    if typical <= 0 or wrong.any():
-        return typical, tolerance, int(np.argmax(wrong)) + 1
-    mean = (times[-1] - times[0]) / len(steps)
-    # Nine digits: a step of 0.1 must come back as 0.1, not as 0.09999999999999432.
-    return float(f"{mean:.9g}"), tolerance, None

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from trajlm.data import States
-from trajlm.errors import InputError
+from trajlm.errors import InputError, TrajlmWarning
 from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
+from trajlm.io.names import canonical_unit
 from trajlm.io.read import STATES_KIND, file_kind, split_trajectories
+from trajlm.io.record import Wanted, features_of
 from trajlm.io.sources import PathLike, Paths, as_paths, listed, time_of
-from trajlm.io.text import read_table
+from trajlm.io.text import text_record
 
+STATE_NAME = re.compile(
+    r"(?:(?:micro|macro|meta)?states?|d_?traj|labels?|clusters?|assignments?)(?:[\s_]?\d*)",
+    re.IGNORECASE,
+)
 LARGEST_STATE = 2**31 - 1  # beyond this a table with a row a state fits no memory
+
+
+def holds_states(path: PathLike, key: str | None = None) -> bool:
+    """Return whether a file is read as states: it says so, or it holds whole numbers from 0."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrajlmWarning)
+        try:
+            if file_kind(path) == "npz" and (meta := load_npz(path, None)[1]) is not None:
+                return bool(meta["kind"] == STATES_KIND)
+            read_states(path, key)
+        except InputError:
+            return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -41,9 +62,9 @@ def read_states(
     Parameters
     ----------
     path
-        An npy file of integers, (T,) or (K, T) with one trajectory a row; an npz file of
+        An npy file of integers, (T,), (T, 1) or (K, T) with one trajectory a row; an npz file of
         `write_states` or a foreign one with one array a trajectory; a text file with one
-        column of integers. Or a list of such files.
+        column of integers, or one that is named as states. Or a list of such files.
     key
         Which arrays of a foreign npz file are trajectories: a name or a glob such as ``G_*``.
         They come in the order of the file.
@@ -88,13 +109,23 @@ def _read_one(path: PathLike, key: str | None) -> _Part:
         raise InputError(
             f"{path} is {name} file of continuous data: discretise it first (trajlm discretize)"
         )
-    table = read_table(path)
-    if len(table.names) != 1:
+    return _of_text(path)
+
+
+def _of_text(path: PathLike) -> _Part:
+    """Return the states in a text file: its one column, or the one that is named so."""
+    record = text_record(path)
+    columns = None
+    if len(record.names) > 1:
+        columns = [name for name in record.names if STATE_NAME.fullmatch(name)][:1] or None
+    features = features_of(record, Wanted(columns))
+    if features.n_columns != 1:
         raise InputError(
-            f"{path} has {len(table.names)} columns, {listed(table.names)}: states are one "
+            f"{path} has {features.n_columns} columns, {listed(features.names)}: states are one "
             "column of integers, discretise continuous data first (trajlm discretize)"
         )
-    return _Part(path, [table.values[:, 0]])
+    rows = [x[:, 0] for x in features.trajectories]
+    return _Part(path, rows, dt=features.dt, unit=features.unit)
 
 
 def _foreign(arrays: dict[str, AnyArray], path: PathLike) -> _Part:
@@ -111,6 +142,8 @@ def _foreign(arrays: dict[str, AnyArray], path: PathLike) -> _Part:
                 f"{path} holds an array of shape {x.shape}: states have shape (frames,), or "
                 "(trajectories, frames) with one trajectory a row"
             )
+        if x.ndim == 2 and x.shape[1] == 1 and len(x) > 1:
+            x = x[:, 0]  # one trajectory as a column
         rows.extend(x if x.ndim == 2 else [x])
     return _Part(path, rows)
 
@@ -146,7 +179,7 @@ def _check_agree(first: _Part, part: _Part) -> None:
     for what, one, other in (
         ("numbers of states", first.n_states, part.n_states),
         ("dt", first.dt, part.dt),
-        ("units", first.unit, part.unit),
+        ("units", canonical_unit(first.unit), canonical_unit(part.unit)),
         ("state centres", _listed_centers(first), _listed_centers(part)),
         ("discretisations", _meaning(first), _meaning(part)),
     ):

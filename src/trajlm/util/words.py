@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
+import numpy.typing as npt
+
 Fact = tuple[str, str]
 # Columns that are listed one by one.
 MOST_COLUMNS = 8
@@ -75,6 +78,16 @@ def extent(n_frames: int, n_trajectories: int, dt: float, unit: str, what: str) 
     several = f" in {n_trajectories} trajectories" if n_trajectories > 1 else ""
     time = "" if (dt, unit) == (1.0, "frame") else f", one each {duration(dt, unit)}"
     return f"{counted(n_frames, 'frame', 'frames')} of {what}{several}{time}"
+
+
+def first_rows(names: Sequence[str], table: npt.NDArray[np.float64], n: int = 3) -> str:
+    """Return the first rows of a table under the names of its columns."""
+    rows = [list(names), *([f"{x:.6g}" for x in row] for row in table[:n].tolist())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True))
+        for row in rows
+    )
 
 
 def lines(title: str, facts: Sequence[Fact]) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError
+from trajlm.io.clock import Timeline
 from trajlm.io.md.trajectories import (
     Topology,
     Trajectory,
@@ -20,8 +21,9 @@ from trajlm.io.md.trajectories import (
     load_topology,
     read_chunks,
     require_mdtraj,
-    time_step,
+    time_line,
 )
+from trajlm.io.record import warn_of
 from trajlm.io.sources import PathLike, Paths, as_paths, build, listed, read_all, time_of
 
 F64 = npt.NDArray[np.float64]
@@ -141,13 +143,19 @@ def _read_one(
         times.append(np.asarray(chunk.time, dtype=np.float64))
         if progress:
             progress(len(chunk))
-    step = time_step(path, np.concatenate(times))
-    if step is None and dt is None:
+    table = np.concatenate(values)
+    every = np.concatenate(times)
+    line = time_line(path, every, lambda k: bool((table[k] == table[k - 1]).all()))
+    line = line or Timeline(None, (np.arange(len(every)),))
+    if line.dt is None and dt is None:
+        if line.uneven:
+            raise InputError(f"{line.uneven}; give dt, and the times are left out")
         raise InputError(
             f"{path} does not say the time between its frames: give dt in ps (--dt), the step of "
             "the simulation times the steps between two frames"
         )
-    table = np.concatenate(values)
+    notes = line.notes + ((f"{line.uneven}, so dt is not taken from it",) if line.uneven else ())
+    warn_of(notes)
     for k, measure in enumerate(measures):
         if measure.period:
             first = sum(len(m.names) for m in measures[:k])
@@ -156,10 +164,11 @@ def _read_one(
             angles[np.abs(angles) >= np.pi] = -np.pi
     return build(
         path,
-        [table],
+        [table[piece] for piece in line.pieces],
         names=tuple(name for m in measures for name in m.names),
         periods=tuple(m.period for m in measures for _ in m.names),
-        **time_of(dt, unit, step, "ps"),
+        notes=notes,
+        **time_of(dt, unit, line.dt, "ps"),
     )
 
 

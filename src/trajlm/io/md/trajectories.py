@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError, MissingDependencyError
 from trajlm.io.arrays import damaged_as_input_error
+from trajlm.io.clock import Timeline, Times, follow
 from trajlm.io.md.headers import check_frames, other_atoms
-from trajlm.io.sources import PathLike, check_file, first_bad_step
+from trajlm.io.sources import PathLike, check_file
 
 HDF5 = (".h5", ".hdf5")
 NETCDF = (".nc", ".netcdf", ".ncdf")
@@ -276,51 +277,32 @@ class FrameWriter:
         )
 
 
-def time_step(path: PathLike, times: npt.NDArray[np.float64]) -> float | None:
-    """Return the time between two frames in ps, None when the file does not say.
+def time_line(
+    path: PathLike, times: npt.NDArray[np.float64], same_frame: Callable[[int], bool]
+) -> Timeline | None:
+    """Return the even stretches of a trajectory, in ps; None when the file does not say its times.
+
+    Files hold times in single precision: late in a long run their steps scatter by a good part of
+    a step, and only their mean is right. `same_frame` says whether a frame repeats the one before.
 
     Raises
     ------
     InputError
-        A time that goes backwards or frames that are not evenly spaced, with the frame.
+        A time that goes back or stands still, with the frame.
     """
     if len(times) < 2 or not np.diff(times).any() or not _has_time(path):
         return None
-    steps = np.diff(times)
-    if (steps <= 0).any():
-        frame = int(np.argmax(steps <= 0)) + 1
-        raise InputError(
-            f"{path}, frame {frame}: the time goes from {_shown(times[frame - 1])} ps "
-            f"{'back' if steps[frame - 1] < 0 else 'again'} to {_shown(times[frame])} ps, as where "
-            "runs were joined: give each run its own file"
+    remedy = "as where runs were joined: give each run its own file"
+    return follow(
+        Times(
+            times,
+            path,
+            lambda row: f"frame {row}",
+            unit="ps",
+            same_row=same_frame,
+            remedy=remedy,
         )
-    step, bad = _even_step(times)
-    if bad is not None:
-        raise InputError(
-            f"{path}, frame {bad}: the time goes from {_shown(times[bad - 1])} to "
-            f"{_shown(times[bad])} ps where a step of {step:.6g} ps was expected, cut the file "
-            "there and give the pieces"
-        )
-    return step
-
-
-def _shown(time: float) -> str:
-    """Return a time held in single precision as it was meant, 0.2 and not 0.200000003."""
-    return f"{float(str(np.float32(time))):.10g}"
-
-
-def _even_step(times: npt.NDArray[np.float64]) -> tuple[float, int | None]:
-    """Return the time step, and the first frame that breaks it or None.
-
-    Files hold times in single precision: late in a long run their steps scatter by a good part of
-    a step, and only their mean is right.
-    """
-    rounding = float(np.spacing(np.float32(np.abs(times).max())))
-    mean = float(times[-1] - times[0]) / (len(times) - 1)
-    if rounding > 0.1 * mean and np.abs(np.diff(times) - mean).max() < min(rounding, 0.5 * mean):
-        return float(f"{mean:.4g}"), None
-    step, _, bad = first_bad_step(times, 0.0)
-    return step, bad
+    )
 
 
 def _check_atoms(path: PathLike, topology: Topology) -> None:
