@@ -24,7 +24,7 @@ from trajlm.analysis import (
 )
 from trajlm.analysis.runs import longest_run
 from trajlm.data import IntArray, States
-from trajlm.evaluate.evaluation import cut_alike
+from trajlm.evaluate.reference import cut_alike
 from trajlm.models.base import SequenceModel
 from trajlm.reproduce.paper.data import make_grouping
 from trajlm.reproduce.paper.recipe import View
