@@ -3,11 +3,11 @@ import pytest
 from scipy.stats import t as student_t
 
 from trajlm.analysis import committed_transitions, discrepancy, group_by_edges
+from trajlm.analysis.metastable import default_grouping
 from trajlm.comparison import compare
 from trajlm.data import Features, States
 from trajlm.discretize import Bins
 from trajlm.errors import InputError
-from trajlm.evaluate.evaluation import default_grouping
 from trajlm.models.markov import fit_msm
 from trajlm.systems.hidden_markov import (
     KINSOFT_LEVEL3_LUMPING,

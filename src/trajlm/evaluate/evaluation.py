@@ -23,11 +23,9 @@ from trajlm.analysis import (
     dwell_times,
     floor,
     free_energy,
-    group_by_list,
-    group_by_pcca,
     survival,
 )
-from trajlm.analysis.pcca import slow_timescales
+from trajlm.analysis.metastable import default_grouping
 from trajlm.analysis.runs import longest_run
 from trajlm.data import IntArray, States, as_states
 from trajlm.discretize import find_difference
@@ -35,10 +33,6 @@ from trajlm.errors import InputError
 from trajlm.evaluate.result import Evaluation, SourceResult
 from trajlm.models.base import SequenceModel
 
-# States up to this number are compared as they are; more are grouped by PCCA+.
-FEW_STATES = 5
-# Lag, in frames, of the Markov model behind the default grouping.
-GROUPING_LAG = 10
 # Parts into which generated data is cut, where it is not many lanes, for the interval of D.
 N_PARTS = 10
 # Frames of each source that a report shows.
@@ -135,20 +129,6 @@ def cut_alike(states: States, reference: States) -> States:
             pieces.append(s[begin : begin + length])
             begin += length
     return states.with_trajectories(pieces)
-
-
-def default_grouping(states: States) -> Grouping:
-    """Return the states as they are up to five, else PCCA+ groups.
-
-    The number of groups, 2 to 4, is where the implied timescales of the Markov state model that
-    PCCA+ groups, at a lag of ten frames, have their largest ratio.
-    """
-    if states.n_states <= FEW_STATES:
-        return group_by_list(states, list(range(states.n_states)))
-    lag = min(GROUPING_LAG, max(len(s) for s in states) - 1)
-    timescales = slow_timescales(states, lag, 4)
-    n_groups = int(np.argmax(timescales[:3] / timescales[1:4])) + 2
-    return group_by_pcca(states, n_groups, lag)
 
 
 def _check_same_states(data: States, name: str, other: SequenceModel | States) -> None:
