@@ -8,6 +8,7 @@ from trajlm.analysis.equilibrium import FreeEnergy, free_energy, population_inte
 from trajlm.analysis.exponentials import ExponentialMixture, fit_exponentials
 from trajlm.analysis.grouping import Grouping, group_by_edges, group_by_list, group_by_pcca
 from trajlm.analysis.kinetics import CommittedTransitions, commit_times, committed_transitions
+from trajlm.analysis.lag import LagChoice, choose_lag
 from trajlm.analysis.passages import (
     FirstPassage,
     TransitionPaths,
@@ -15,7 +16,7 @@ from trajlm.analysis.passages import (
     transition_path_times,
 )
 from trajlm.analysis.stationary import stationary_first_passage_time
-from trajlm.analysis.transitions import Timescales, counted_timescales
+from trajlm.analysis.timescales import Timescales, counted_timescales
 from trajlm.analysis.uncertainty import (
     blocks,
     count_interval,
@@ -33,11 +34,13 @@ __all__ = [
     "FirstPassage",
     "FreeEnergy",
     "Grouping",
+    "LagChoice",
     "Survival",
     "Timescales",
     "TransitionPaths",
     "autocorrelation",
     "blocks",
+    "choose_lag",
     "commit_times",
     "committed_transitions",
     "count_interval",

@@ -80,6 +80,13 @@ def blocks(states: States, n_blocks: int = 20) -> list[States]:
     return [states.with_trajectories(p) for p in pieces if p]
 
 
+def independent_parts(states: States, n_parts: int) -> list[States]:
+    """Deal the trajectories to parts, or cut the data in blocks of time where they are fewer."""
+    if len(states) < n_parts:
+        return blocks(states, n_parts)
+    return [states.with_trajectories(states.trajectories[k::n_parts]) for k in range(n_parts)]
+
+
 def count_interval(
     counts: npt.ArrayLike, dispersion: npt.ArrayLike = 1.0, level: float = 0.95
 ) -> tuple[Floats, Floats]:

@@ -15,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis import (
-    blocks,
     counted_timescales,
     population_intervals,
     populations,
     stationary_first_passage_time,
 )
 from trajlm.analysis.transitions import counted_transition_matrix, name_states
-from trajlm.analysis.uncertainty import jackknife_error
+from trajlm.analysis.uncertainty import independent_parts, jackknife_error
 from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import (
@@ -332,10 +331,7 @@ class CountedKinetics(Kinetics):
         from scipy.special import stdtrit
 
         states = self.states
-        if len(states) >= N_PARTS:
-            parts = [list(states.trajectories[k::N_PARTS]) for k in range(N_PARTS)]
-        else:
-            parts = [list(part.trajectories) for part in blocks(states, N_PARTS)]
+        parts = [list(part) for part in independent_parts(states, N_PARTS)]
         value, n = of(states), len(parts)
         if n < 2:
             return Estimate(value, np.full_like(value, least), np.full_like(value, most), unit)
