@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from trajlm.analysis import Grouping, free_energy, group_by_list, group_by_pcca
-from trajlm.analysis.pcca import slow_timescales
+from trajlm.analysis import Grouping, free_energy
+from trajlm.analysis.metastable import default_grouping
 from trajlm.data import IntArray, States, as_states
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
@@ -15,11 +15,6 @@ from trajlm.evaluate.measure import measure_data, measure_model
 from trajlm.evaluate.reference import Reference, lag_of, make_reference
 from trajlm.evaluate.result import DataAtLag, Evaluation, UnseenData
 from trajlm.models.base import SequenceModel
-
-# States up to this number are compared as they are; more are grouped by PCCA+.
-FEW_STATES = 5
-# Lag, in frames, of the Markov model behind the default grouping.
-GROUPING_LAG = 10
 
 Stage = Callable[[str], None]
 # One model or what was generated before, or several trainings of one kind.
@@ -75,20 +70,6 @@ def evaluate(
         unseen=_describe_unseen(future[1]) if future else None,
         settings={"n_runs": n_runs, "n_frames": n_frames or data.n_frames, "seed": seed},
     )
-
-
-def default_grouping(states: States) -> Grouping:
-    """Return the states as they are up to five, else PCCA+ groups.
-
-    The number of groups, 2 to 4, is where the implied timescales of the Markov state model that
-    PCCA+ groups, at a lag of ten frames, have their largest ratio.
-    """
-    if states.n_states <= FEW_STATES:
-        return group_by_list(states, list(range(states.n_states)))
-    lag = min(GROUPING_LAG, max(len(s) for s in states) - 1)
-    timescales = slow_timescales(states, lag, 4)
-    n_groups = int(np.argmax(timescales[:3] / timescales[1:4])) + 2
-    return group_by_pcca(states, n_groups, lag)
 
 
 def _trainings(name: str, kind: Kind) -> tuple[SequenceModel | States, ...]:
