@@ -23,7 +23,7 @@ from trajlm.lstm.training.settings import TrainingSettings
 from trajlm.models.registry import load_model
 from trajlm.reproduce.paper.measure import EXCERPT_FRAMES, Run, Yardstick, measure_run, yardstick
 from trajlm.reproduce.paper.recipe import View
-from trajlm.util.atomic import atomic_path, plain
+from trajlm.util.atomic import atomic_path, lone_writer, plain
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ class Training:
         from trajlm.lstm.training.train import finished_model, train_in_folder
 
         data = read_states(self.states)
-        model = finished_model(self.folder, data, self.settings)
-        model = model or train_in_folder(data, self.settings, self.folder, n_threads=1)
+        with lone_writer(self.folder):
+            model = finished_model(self.folder, data, self.settings)
+            model = model or train_in_folder(data, self.settings, self.folder, n_threads=1)
         record = model.record
         best = record["history"][record["best_epoch"] - 1]
         return (
