@@ -8,7 +8,7 @@ from typing import Any
 
 from trajlm.evaluate.result import Evaluation
 from trajlm.report.page import render_page
-from trajlm.report.results import collect_results
+from trajlm.report.results import RESULTS, collect_results
 from trajlm.util.atomic import atomic_paths, json_bytes, text_bytes
 
 
@@ -33,6 +33,6 @@ def save_report(comparison: Evaluation, folder: Path, how: Mapping[str, Any]) ->
     """
     results = json_bytes(collect_results(comparison, how))
     page = text_bytes(render_page(comparison, how))
-    with atomic_paths(folder / "results.json", folder / "index.html") as (numbers, shown):
+    with atomic_paths(folder / RESULTS, folder / "index.html") as (numbers, shown):
         numbers.write_bytes(results)
         shown.write_bytes(page)

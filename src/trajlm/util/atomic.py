@@ -231,20 +231,27 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 def _remove_leftovers(folder: Path, target: Path | None = None) -> None:
-    """Remove temporary files in `folder`, or of `target` in it, that no process has in use."""
+    """Remove temporary files that no process has in use: of `target`, or all.
+
+    All are those in `folder` and in the folders in it.
+    """
     wanted = None if target is None else (hidden_stem(target), target.suffix)
     try:
         import fcntl
-
-        found = [entry.path for entry in os.scandir(folder) if entry.is_file()]
-    except (ImportError, OSError):
+    except ImportError:  # Windows
         return
+    found: list[str] = []
+    with suppress(OSError):
+        found += [entry.path for entry in os.scandir(folder)]
+    for place in [] if wanted else list(found):
+        with suppress(OSError):
+            found += [entry.path for entry in os.scandir(place)]
     for path in found:
         match = TEMPORARY.fullmatch(os.path.basename(path))
         if not match or (wanted and wanted != match.groups(default="")):
             continue
         with suppress(OSError):
-            handle = os.open(path, os.O_RDWR)
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.unlink(path)
