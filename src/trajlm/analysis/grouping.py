@@ -15,6 +15,7 @@ from trajlm.data import States, smallest_unsigned
 from trajlm.discretize import periods_of
 from trajlm.discretize.periodic import Period, nearest
 from trajlm.errors import InputError
+from trajlm.util.trajectories import owned
 
 Floats = npt.NDArray[np.float64]
 
@@ -80,11 +81,11 @@ class Grouping:
         if self.running_mean == 1:
             # As small as States keep them: long data is not copied in eight bytes a frame.
             small = self.assignment.astype(smallest_unsigned(self.n_groups))
-            grouped = [small[s] for s in states]
+            grouped = [owned(small[s]) for s in states]
         else:
             grouped = [self._smoothed(s, i) for i, s in enumerate(states)]
         return States(
-            trajectories=tuple(grouped),
+            grouped,
             n_states=self.n_groups,
             dt=states.dt,
             unit=states.unit,

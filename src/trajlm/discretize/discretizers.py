@@ -14,6 +14,7 @@ import numpy.typing as npt
 from trajlm.data import Features, IntArray, States, smallest_unsigned
 from trajlm.discretize.periodic import Array, Period, Periods, nearest, to_circles, wrap
 from trajlm.errors import InputError
+from trajlm.util.trajectories import owned
 
 # The rounding of a number held in single precision, as trajectory libraries give them: pi
 # comes back as 3.1415927, which is above pi.
@@ -52,7 +53,7 @@ class Discretizer(ABC):
         column = {"column": names[0]} if len(names) == 1 else {"columns": names}
         notes = {"notes": list(features.notes)} if features.notes else {}
         return States(
-            tuple(trajectories),
+            [owned(s) for s in trajectories],
             n_states=len(centers),
             dt=features.dt,
             unit=features.unit,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from trajlm.data import Features, IntArray, States
 from trajlm.discretize.periodic import Array, to_circles
 from trajlm.errors import InputError
+from trajlm.util.trajectories import owned
 
 
 def smooth(features: Features, window: int) -> Features:
@@ -41,7 +42,7 @@ def smooth(features: Features, window: int) -> Features:
     means = []
     for x in features.trajectories:
         on_circles, back = to_circles(x, features.periods)
-        means.append(back(_running_mean(on_circles, window)))
+        means.append(owned(back(_running_mean(on_circles, window))))
     note = f"running mean over {window} frames"
     return replace(features, trajectories=tuple(means), notes=(*features.notes, note))
 
@@ -76,7 +77,7 @@ def average(features: Features, n: int) -> Features:
         on_circles, back = to_circles(x, features.periods)
         n_blocks = len(x) // n
         blocks = on_circles[: n_blocks * n].reshape(n_blocks, n, -1)
-        means.append(back(blocks.mean(axis=1)))
+        means.append(owned(back(blocks.mean(axis=1))))
     note = f"averages over {n} frames"
     return replace(
         features, trajectories=tuple(means), dt=features.dt * n, notes=(*features.notes, note)
@@ -175,7 +176,7 @@ def _without_spikes(s: IntArray, threshold: int) -> IntArray:
     after = np.roll(labels, -1)
     halves = np.column_stack([lengths // 2, lengths - lengths // 2])
     new_labels = np.column_stack([np.where(short, before, labels), np.where(short, after, labels)])
-    return np.repeat(new_labels.ravel(), halves.ravel())
+    return owned(np.repeat(new_labels.ravel(), halves.ravel()))
 
 
 def _check_frames(value: int, least: int, what: str) -> None:

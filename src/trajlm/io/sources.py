@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError, TrajlmWarning
+from trajlm.util.trajectories import owned
 from trajlm.util.words import duration
 
 PathLike = str | os.PathLike[str]
@@ -166,7 +167,7 @@ def listed(names: Any) -> str:
 def build(path: PathLike, trajectories: Sequence[Any], **fields: Any) -> Features:
     """Return Features, the file named in whatever they refuse."""
     try:
-        return Features(tuple(trajectories), **fields)
+        return Features([owned(x) for x in trajectories], **fields)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

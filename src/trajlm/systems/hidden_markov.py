@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from trajlm.data import IntArray, States, as_states, smallest_unsigned
 from trajlm.errors import InputError
+from trajlm.util.trajectories import owned
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -168,7 +169,7 @@ class HiddenMarkovProcess:
                 hidden = simulate_hidden_chain(
                     cumulative, cumulative_emission, int(hidden), key, first, chunk
                 )
-        return States(tuple(out), self.n_symbols, self.dt, self.unit)
+        return States(owned(out), self.n_symbols, self.dt, self.unit)
 
     def log_probs(self, states: States | IntArray | Sequence[IntArray]) -> list[FloatArray]:
         """Compute ln P(s_t | s_0 .. s_{t-1}) for every frame but the first of each trajectory.
