@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trajlm.analysis import Grouping
-from trajlm.data import IntArray, States
+from trajlm.data import StatesLike
 from trajlm.evaluate.evaluation import Stage, evaluate
 from trajlm.evaluate.result import Evaluation
 from trajlm.evaluate.summary import summary
@@ -41,8 +41,8 @@ class Comparison(Evaluation):
 
 
 def compare(
-    reference: States | IntArray | Sequence[IntArray],
-    models: Mapping[str, SequenceModel | States],
+    reference: StatesLike,
+    models: Mapping[str, SequenceModel | StatesLike],
     grouping: Grouping | None = None,
     *,
     n_runs: int = 10,
@@ -57,7 +57,7 @@ def compare(
     reference
         The data.
     models
-        By name: a model, which then generates, or States that were generated before.
+        By name: a model, which then generates, or states that were generated before.
     grouping
         How fine states are grouped for the kinetics; None: as they are up to five, else by
         PCCA+ (`default_grouping`).

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from trajlm.analysis.runs import Integers, Runs, encode_runs
 from trajlm.analysis.uncertainty import block_edges, count_interval, mean_interval
-from trajlm.data import States
+from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -157,7 +157,7 @@ def commit_times(longest: int) -> Integers:
 
 
 def committed_transitions(
-    states: States, commit_times: npt.ArrayLike, n_blocks: int = 20
+    states: StatesLike, commit_times: npt.ArrayLike, n_blocks: int = 20
 ) -> CommittedTransitions:
     """Count the transitions between states that are held for at least a commit time.
 
@@ -182,6 +182,7 @@ def committed_transitions(
     """
     from trajlm.kernels.counting import close_blocks, count_committed
 
+    states = as_states(states)
     times = _as_commit_times(commit_times)
     n = states.n_states
     edges = block_edges(states, n_blocks)
@@ -206,7 +207,7 @@ def committed_transitions(
 
 
 def mean_first_passage_time(
-    states: States,
+    states: StatesLike,
     source: int | Sequence[int],
     target: int | Sequence[int],
     level: float = 0.95,
@@ -238,6 +239,7 @@ def mean_first_passage_time(
     InputError
         An empty set, a state that does not exist, or one that is in both sets.
     """
+    states = as_states(states)
     visits = _visits(states, source, target)
     borders = visits.borders
     changes = visits.changes()
@@ -261,7 +263,7 @@ def mean_first_passage_time(
 
 
 def transition_path_times(
-    states: States,
+    states: StatesLike,
     source: int | Sequence[int],
     target: int | Sequence[int],
     level: float = 0.95,
@@ -284,6 +286,7 @@ def transition_path_times(
     InputError
         An empty set, a state that does not exist, or one that is in both sets.
     """
+    states = as_states(states)
     visits = _visits(states, source, target)
     changes = visits.changes()
     leave = changes[visits.values[changes] == 0]

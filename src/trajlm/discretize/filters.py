@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import Features, IntArray, States
+from trajlm.data import Features, FeaturesLike, IntArray, States, StatesLike, as_features, as_states
 from trajlm.discretize.periodic import Array, to_circles
 from trajlm.errors import InputError
 from trajlm.util.trajectories import owned
 
 
-def smooth(features: Features, window: int) -> Features:
+def smooth(features: FeaturesLike, window: int) -> Features:
     """Return the running mean over `window` frames, full windows only.
 
     Frame t of the result is the mean of the frames t .. t + window - 1, so a trajectory of T
@@ -32,6 +32,7 @@ def smooth(features: Features, window: int) -> Features:
     InputError
         A window below 1 or a trajectory shorter than the window.
     """
+    features = as_features(features)
     _check_frames(window, 1, "window of the running mean")
     for i, x in enumerate(features.trajectories):
         if len(x) < window:
@@ -47,7 +48,7 @@ def smooth(features: Features, window: int) -> Features:
     return replace(features, trajectories=tuple(means), notes=(*features.notes, note))
 
 
-def average(features: Features, n: int) -> Features:
+def average(features: FeaturesLike, n: int) -> Features:
     """Return the means of successive blocks of `n` frames; dt becomes n dt.
 
     Block k is the mean of the frames k n .. k n + n - 1; frames left over at the end are
@@ -66,6 +67,7 @@ def average(features: Features, n: int) -> Features:
     InputError
         Fewer than one frame a block or a trajectory shorter than a block.
     """
+    features = as_features(features)
     _check_frames(n, 1, "block of the averages")
     means = []
     for i, x in enumerate(features.trajectories):
@@ -84,7 +86,7 @@ def average(features: Features, n: int) -> Features:
     )
 
 
-def decimate(features: Features, n: int) -> Features:
+def decimate(features: FeaturesLike, n: int) -> Features:
     """Return every `n`-th frame, from the first of each trajectory; dt becomes n dt.
 
     Nothing is averaged: what is faster than n dt is not removed but seen as noise. `average`
@@ -102,6 +104,7 @@ def decimate(features: Features, n: int) -> Features:
     InputError
         A number below 1.
     """
+    features = as_features(features)
     _check_frames(n, 1, "step of the decimation")
     return replace(
         features,
@@ -130,7 +133,7 @@ def _running_mean(x: Array, window: int) -> Array:
     return np.asarray(total / window, dtype=np.float64)
 
 
-def remove_spikes(states: States, threshold: int) -> States:
+def remove_spikes(states: StatesLike, threshold: int) -> States:
     """Split each stay of at most `threshold` frames between its neighbours.
 
     One walk over the change points from left to right: where the stretch between two changes
@@ -157,6 +160,7 @@ def remove_spikes(states: States, threshold: int) -> States:
     InputError
         A threshold that is no whole number of frames.
     """
+    states = as_states(states)
     _check_frames(threshold, 0, "threshold of the spike removal")
     cleaned = tuple(_without_spikes(s, threshold) for s in states.trajectories)
     discretization = {**states.discretization, "remove_spikes": int(threshold)}

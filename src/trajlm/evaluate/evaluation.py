@@ -29,7 +29,7 @@ from trajlm.analysis import (
 )
 from trajlm.analysis.pcca import slow_timescales
 from trajlm.analysis.runs import longest_run
-from trajlm.data import IntArray, States, as_states
+from trajlm.data import IntArray, States, StatesLike, as_states
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 from trajlm.evaluate.result import Evaluation, SourceResult
@@ -50,8 +50,8 @@ Stage = Callable[[str], None]
 
 
 def evaluate(
-    reference: States | IntArray | Sequence[IntArray],
-    models: Mapping[str, SequenceModel | States],
+    reference: StatesLike,
+    models: Mapping[str, SequenceModel | StatesLike],
     grouping: Grouping | None = None,
     *,
     n_runs: int = 10,
@@ -66,7 +66,7 @@ def evaluate(
     reference
         The data.
     models
-        By name: a model, which then generates, or States that were generated before.
+        By name: a model, which then generates, or states that were generated before.
     grouping
         How fine states are grouped for the kinetics; None: as they are up to five, else by
         PCCA+ (`default_grouping`).
@@ -87,7 +87,11 @@ def evaluate(
     data = as_states(reference)
     if not models:
         raise InputError("there is nothing to compare the data with: give a model or states")
-    for name, other in models.items():
+    sources = {
+        name: source if isinstance(source, SequenceModel) else as_states(source)
+        for name, source in models.items()
+    }
+    for name, other in sources.items():
         _check_same_states(data, name, other)
     grouping = grouping or default_grouping(data)
     grouped = grouping.apply(data)
@@ -98,7 +102,7 @@ def evaluate(
     results = []
     # Every model has random numbers of its own, or their noise would be the same.
     seeds = np.random.SeedSequence(seed).generate_state(len(models)).tolist()
-    for own_seed, (name, other) in zip(seeds, models.items(), strict=True):
+    for own_seed, (name, other) in zip(seeds, sources.items(), strict=True):
         model = other if isinstance(other, SequenceModel) else None
         if model:
             say(f"generating with {name}")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis import blocks, mean_first_passage_time, population_intervals, populations
-from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.data import States, StatesLike, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import HiddenMarkovModel
@@ -124,7 +124,7 @@ class Kinetics(ABC):
 
 
 def kinetics(
-    source: SequenceModel | States | IntArray | Sequence[IntArray],
+    source: SequenceModel | StatesLike,
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,

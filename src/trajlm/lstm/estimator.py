@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trajlm.data import IntArray, States
+from trajlm.data import StatesLike
 from trajlm.errors import InputError
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.calibrate import ReportRound
@@ -42,7 +41,7 @@ class LSTMEstimator:
 
     def fit(
         self,
-        states: States | IntArray | Sequence[IntArray],
+        states: StatesLike,
         *,
         checkpoint: str | Path | None = None,
         resume: bool = False,
@@ -73,8 +72,6 @@ class LSTMEstimator:
             raise InputError("there is no model yet: call fit first")
         return self._model
 
-    def fit_fetch(
-        self, states: States | IntArray | Sequence[IntArray], **options: Any
-    ) -> LSTMModel:
+    def fit_fetch(self, states: StatesLike, **options: Any) -> LSTMModel:
         """Train on `states` with the options of `fit`, and return the model."""
         return self.fit(states, **options).fetch_model()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, StateSpace
+from trajlm.data import IntArray, States, StatesLike, StateSpace
 from trajlm.lstm.generation.lanes import generate_lanes
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
@@ -115,7 +115,7 @@ class LSTMModel(SequenceModel):
         n_steps: int,
         n_lanes: int = 1,
         seed: int = 0,
-        start: int | States | None = None,
+        start: int | StatesLike | None = None,
         progress: Progress | None = None,
         temperature: float = 1.0,
         n_threads: int | None = None,

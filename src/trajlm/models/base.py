@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 from trajlm.models.files import ModelContent, Tensors, write_model
@@ -59,7 +59,7 @@ class SequenceModel(ABC):
         n_steps: int,
         n_lanes: int = 1,
         seed: int = 0,
-        start: int | States | None = None,
+        start: int | StatesLike | None = None,
         progress: Progress | None = None,
     ) -> States:
         """Return `n_lanes` independent trajectories of `n_steps` frames.
@@ -84,9 +84,7 @@ class SequenceModel(ABC):
     ) -> SequenceModel:
         """Rebuild a model from what `to_arrays` returned."""
 
-    def log_probs(
-        self, states: States | IntArray | Sequence[IntArray]
-    ) -> list[npt.NDArray[np.float64]]:
+    def log_probs(self, states: StatesLike) -> list[npt.NDArray[np.float64]]:
         """Return ln Q(s(t+1) | s(0..t)) for every frame but the first of each trajectory.
 
         Raises
@@ -99,11 +97,11 @@ class SequenceModel(ABC):
         self._check_known(data)
         return [self._log_probs(s) for s in data.trajectories]
 
-    def log_prob(self, states: States | IntArray | Sequence[IntArray]) -> float:
+    def log_prob(self, states: StatesLike) -> float:
         """Return ln Q of the whole data given the first state of each trajectory, in nats."""
         return float(sum(x.sum() for x in self.log_probs(states)))
 
-    def cross_entropy(self, states: States | IntArray | Sequence[IntArray]) -> float:
+    def cross_entropy(self, states: StatesLike) -> float:
         """Return J = -(1/T) sum_t ln Q(s(t+1) | s(0..t)) over all transitions, in nats a frame."""
         data = as_states(states)
         return -self.log_prob(data) / data.n_transitions
@@ -165,7 +163,7 @@ class SequenceModel(ABC):
             )
 
     def check_lanes(
-        self, n_steps: int, n_lanes: int, seed: int, start: int | States | None
+        self, n_steps: int, n_lanes: int, seed: int, start: int | StatesLike | None
     ) -> int | States | None:
         """Return `start` as a plain integer, States or None.
 
@@ -188,10 +186,12 @@ class SequenceModel(ABC):
             raise InputError(f"the seed is {seed}: give 0 or a positive whole number")
         if start is None:
             return None
-        if isinstance(start, States):
-            self._check_known(start)
-            return start
-        state = operator.index(start)
+        try:
+            state = operator.index(start)  # type: ignore[arg-type]
+        except TypeError:
+            data = as_states(cast("StatesLike", start))
+            self._check_known(data)
+            return data
         if not 0 <= state < self.n_states:
             raise InputError(
                 f"start state {state} is out of range: there are {self.n_states} states, "

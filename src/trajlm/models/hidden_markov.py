@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.chains import (
@@ -75,7 +75,7 @@ class HiddenMarkovModel(SequenceModel):
         n_steps: int,
         n_lanes: int = 1,
         seed: int = 0,
-        start: int | States | None = None,
+        start: int | StatesLike | None = None,
         progress: Progress | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames.
@@ -124,7 +124,7 @@ class HiddenMarkovModel(SequenceModel):
 
 
 def fit_hmm(
-    states: States | IntArray | Sequence[IntArray],
+    states: StatesLike,
     n_hidden: int | None = None,
     max_hidden: int = 6,
     seed: int = 0,

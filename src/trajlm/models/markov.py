@@ -6,12 +6,12 @@ matrices are always put back on all states, in their own numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.chains import (
@@ -64,7 +64,7 @@ class MarkovModel(SequenceModel):
         n_steps: int,
         n_lanes: int = 1,
         seed: int = 0,
-        start: int | States | None = None,
+        start: int | StatesLike | None = None,
         progress: Progress | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames of one lag time each.
@@ -122,9 +122,7 @@ def smoothed_transition_matrix(states: States, lag: int = 1, both_ways: bool = F
     return with_floor(T, states)
 
 
-def fit_msm(
-    states: States | IntArray | Sequence[IntArray], lag: int = 1, reversible: bool = True
-) -> MarkovModel:
+def fit_msm(states: StatesLike, lag: int = 1, reversible: bool = True) -> MarkovModel:
     """Fit a maximum-likelihood Markov state model with deeptime.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trajlm.data import IntArray, States, as_states
+from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError, Interrupted
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
@@ -38,7 +38,7 @@ def fingerprint(states: States) -> str:
 
 
 def train(
-    states: States | IntArray | Sequence[IntArray],
+    states: StatesLike,
     settings: TrainingSettings | None = None,
     *,
     device: str = "cpu",
