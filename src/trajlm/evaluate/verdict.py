@@ -61,7 +61,7 @@ def verdicts(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         if math.isnan(row["D"]):
             text = (
                 "no pair of groups has 20 transitions in the data, so D is not known: try other "
-                "groups (--group)."
+                "groups."
             )
             found.append((name, text, ""))
             continue

@@ -148,7 +148,7 @@ def select_index(names: Sequence[str], columns: Columns, path: PathLike) -> list
             parts = [part.strip() for part in column.split(",")]
             repeat = ""
             if len(parts) > 1 and all(part in names for part in parts):
-                repeat = f": give each on its own, {' '.join(f'--column {p}' for p in parts)}"
+                repeat = f": give each on its own, {' and '.join(map(repr, parts))}"
             raise InputError(
                 f"{path}: there is no column {column!r}, there are {listed(names)}{repeat}"
             )

@@ -175,8 +175,7 @@ def _begin_anew(array_path: Path, resume: bool) -> None:
     left = _memories_left(array_path)
     if left and resume and array_path.exists():
         raise InputError(
-            f"{left[0]} was made by another number of processes: start as many, or generate "
-            "without --resume"
+            f"{left[0]} was made by another number of processes: start as many, or generate anew"
         )
     for memory in left:
         memory.unlink(missing_ok=True)
@@ -230,7 +229,7 @@ class _Sink:
             asked = self.n_steps * sum(b.n_lanes for b in blocks)
             share = sum(b.made * b.n_lanes for b in blocks) / max(asked, 1)
             raise Interrupted(
-                f"generation stopped with {share:.0%} made and saved; go on with --resume"
+                f"generation stopped with {share:.0%} made and saved: resume it to go on"
             ) from None
 
     def write(self, lane: int, frame: int, states: IntArray) -> None:
@@ -279,12 +278,12 @@ def _load(path: Path, request: dict[str, Any], blocks: Sequence[Block]) -> None:
             then = json.loads((file.metadata() or {})["request"])
             arrays = {name: file.get_tensor(name) for name in (*CARRIED, "made")}
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}): generate without --resume") from None
+        raise InputError(f"{path} is damaged ({error}): generate anew") from None
     for name, value in request.items():
         if then.get(name) != value:
             raise InputError(
                 f"{path} was made with another {name} than is asked for now ({value}): give the "
-                "same, or generate without --resume"
+                "same, or generate anew"
             )
     for block in blocks:
         begin = block.first - blocks[0].first
@@ -292,7 +291,6 @@ def _load(path: Path, request: dict[str, Any], blocks: Sequence[Block]) -> None:
         made = np.unique(arrays["made"][lanes])
         if len(made) != 1:
             raise InputError(
-                f"{path} was made on another number of threads: give the same with --threads, or "
-                "generate without --resume"
+                f"{path} was made on another number of threads: give the same, or generate anew"
             )
         block.remember(int(made[0]), {name: arrays[name][lanes] for name in CARRIED})

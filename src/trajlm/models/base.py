@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 from trajlm.models.files import ModelContent, Tensors, write_model
 from trajlm.provenance import notes_of
+from trajlm.util.trajectories import as_integers
 from trajlm.util.words import Fact, counted, duration, html
 
 Progress = Callable[[int], None]
@@ -27,7 +28,8 @@ LARGEST_RESULT = 10**13
 class SequenceModel(ABC):
     """The probability of the next state given the past, whatever the model behind it.
 
-    Subclasses set `kind` and implement `_log_probs`, `generate`, `to_arrays` and `from_arrays`;
+    Subclasses set `kind` and implement `_log_probs`, `_next_state_probabilities`, `generate`,
+    `to_arrays` and `from_arrays`;
     scoring, checking and files are shared, so that one comparison serves all models.
 
     Parameters
@@ -52,6 +54,10 @@ class SequenceModel(ABC):
     @abstractmethod
     def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
         """Return ln Q(s(t+1) | s(0..t)) for t = 0..T-2."""
+
+    @abstractmethod
+    def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
+        """Return Q(s(t+1) = k | s(0..t)) for each state k, unnormalised, for a past of t + 1."""
 
     @abstractmethod
     def generate(
@@ -96,6 +102,40 @@ class SequenceModel(ABC):
         data = as_states(states)
         self._check_known(data)
         return [self._log_probs(s) for s in data.trajectories]
+
+    def next_state_probabilities(self, past: StatesLike) -> npt.NDArray[np.float64]:
+        """Return Q(s(t+1) = k | s(0..t)) for each state k: the next step, given the whole past.
+
+        Parameters
+        ----------
+        past
+            The states from the first frame to the present one, shape (t + 1,), one at least; or
+            States of one trajectory. A Markov model looks at the last one only.
+
+        Returns
+        -------
+        ndarray, shape (n_states,)
+            Sums to one.
+
+        Raises
+        ------
+        InputError
+            Several trajectories, a state that the model does not know, states cut in another
+            way than those it learned, or a past that cannot occur.
+        """
+        if isinstance(past, States):
+            if len(past) > 1:
+                raise InputError(f"{len(past)} trajectories are not one past: give one of them")
+            self._check_known(past)
+            known = past[0]
+        else:
+            known = as_integers(past, 0, least=1)
+            self._check_numbers([known])
+        weights = self._next_state_probabilities(known)
+        total = weights.sum()
+        if not total > 0:
+            raise InputError("this past cannot occur in the model: its probability is zero")
+        return np.asarray(weights / total)
 
     def log_prob(self, states: StatesLike) -> float:
         """Return ln Q of the whole data given the first state of each trajectory, in nats."""
@@ -142,13 +182,7 @@ class SequenceModel(ABC):
 
         Data in frames may be scored by a model that knows their time.
         """
-        for i, s in enumerate(data.trajectories):
-            if s.max() >= self.n_states:
-                frame = int(np.argmax(s >= self.n_states))
-                raise InputError(
-                    f"state {int(s[frame])} in trajectory {i}, frame {frame} is unknown to this "
-                    f"model of {self.n_states} states: use the discretisation it was trained with"
-                )
+        self._check_numbers(data.trajectories)
         space = self.space
         if different := find_difference(space, data.space):
             raise InputError(
@@ -161,6 +195,15 @@ class SequenceModel(ABC):
                 f"the model makes one step each {space.dt:g} {space.unit} but the data has one "
                 f"frame each {data.dt:g} {data.unit}: use data of the same dt"
             )
+
+    def _check_numbers(self, trajectories: Sequence[IntArray]) -> None:
+        for i, s in enumerate(trajectories):
+            if s.max() >= self.n_states:
+                frame = int(np.argmax(s >= self.n_states))
+                raise InputError(
+                    f"state {int(s[frame])} in trajectory {i}, frame {frame} is unknown to this "
+                    f"model of {self.n_states} states: use the discretisation it was trained with"
+                )
 
     def check_lanes(
         self, n_steps: int, n_lanes: int, seed: int, start: int | StatesLike | None

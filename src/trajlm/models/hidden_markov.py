@@ -70,6 +70,15 @@ class HiddenMarkovModel(SequenceModel):
         )
         return out
 
+    def _next_state_probabilities(self, past: IntArray) -> F64:
+        # The forward algorithm; scaled, or a long past would underflow.
+        hidden = self.stationary_distribution
+        for state in past:
+            seen = hidden * self.emission[:, state]
+            scale = seen.sum()
+            hidden = (seen / scale if scale > 0 else seen) @ self.transition_matrix
+        return np.asarray(hidden @ self.emission)
+
     def generate(
         self,
         n_steps: int,

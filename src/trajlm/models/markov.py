@@ -59,6 +59,9 @@ class MarkovModel(SequenceModel):
     def _log_probs(self, trajectory: IntArray) -> F64:
         return np.asarray(np.log(self.transition_matrix)[trajectory[:-1], trajectory[1:]])
 
+    def _next_state_probabilities(self, past: IntArray) -> F64:
+        return np.asarray(self.transition_matrix[past[-1]])
+
     def generate(
         self,
         n_steps: int,

@@ -74,13 +74,13 @@ def check_finite(x: npt.NDArray[np.float64], i: int, names: Sequence[str]) -> No
         )
 
 
-def as_integers(s: Any, i: int) -> npt.NDArray[np.integer[Any]]:
+def as_integers(s: Any, i: int, least: int = 2) -> npt.NDArray[np.integer[Any]]:
     """Return trajectory `i` as integers from zero, shape (frames,).
 
     Raises
     ------
     InputError
-        Another shape, fewer than two frames, or a number that is negative or not whole
+        Another shape, fewer than `least` frames, or a number that is negative or not whole
         (trajectory and frame).
     """
     try:
@@ -89,10 +89,10 @@ def as_integers(s: Any, i: int) -> npt.NDArray[np.integer[Any]]:
         raise InputError(f"trajectory {i} is ragged: states are one number a frame") from None
     if array.ndim != 1:
         raise InputError(f"trajectory {i} has shape {array.shape}: states are one number a frame")
-    if len(array) < 2:
+    if len(array) < least:
         raise InputError(
-            f"trajectory {i} has {counted(len(array), 'frame', 'frames')}: at least two are "
-            "needed for a transition"
+            f"trajectory {i} has {counted(len(array), 'frame', 'frames')}: at least "
+            + ("two are needed for a transition" if least == 2 else f"{least} is needed")
         )
     if array.dtype.kind not in "iu":
         if array.dtype.kind not in "fb":

@@ -58,9 +58,7 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]
             metadata = file.metadata() or {}
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         if metadata["format"] != FORMAT:
-            raise ModelFileError(
-                f"{path} is a checkpoint of another version of trajlm: train anew with --overwrite"
-            )
+            raise ModelFileError(f"{path} is a checkpoint of another version of trajlm: train anew")
         record = json.loads(metadata["record"])
         groups = json.loads(metadata["param_groups"])
         weights: Weights = {}
@@ -73,5 +71,5 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]
             else:
                 weights.setdefault(group, {})[rest] = tensor
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path} is damaged ({error}): train anew with --overwrite") from None
+        raise ModelFileError(f"{path} is damaged ({error}): train anew") from None
     return weights, {"state": moments, "param_groups": groups}, record

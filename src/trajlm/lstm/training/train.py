@@ -22,7 +22,7 @@ from trajlm.lstm.training.trainer import Baselines, EpochRecord, Trainer
 from trajlm.models.files import CHECKPOINT
 from trajlm.models.registry import load_model
 from trajlm.util.atomic import lone_writer
-from trajlm.util.devices import threads
+from trajlm.util.devices import one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE, Processes
 
 Report = Callable[[EpochRecord, Baselines], None]
@@ -87,13 +87,14 @@ def train(
     """
     data = as_states(states)
     settings = settings or TrainingSettings()
+    own_threads = threads_of(n_threads)
     if data.visited().sum() < 2:
         raise InputError("the data holds one state only: there is nothing to learn")
     training, validation = hold_out(data, settings.validation, settings.seed)
     data_sha256 = fingerprint(data)
     try:
-        with threads(n_threads) as n:
-            trainer = Trainer(training, validation, settings, device, n, processes)
+        with one_thread_in_pytorch():
+            trainer = Trainer(training, validation, settings, device, own_threads, processes)
             path = Path(checkpoint) if checkpoint else None
             if path and resume and path.exists():
                 trainer.load(path, data_sha256)
@@ -177,7 +178,7 @@ def _run_epochs(
     except KeyboardInterrupt:
         where = "with nothing saved"
         if path and saved:
-            where = f"saved after epoch {saved}; go on with --resume"
+            where = f"all up to epoch {saved} saved: resume it to go on"
         raise Interrupted(f"training stopped, {where}") from None
 
 
@@ -200,7 +201,7 @@ def _completed(
                 model, trainer.training, trainer.window, settings.seed, report, n_threads
             )
     except KeyboardInterrupt:
-        where = "go on with --resume" if saved else "nothing was saved"
+        where = "resume it to go on" if saved else "nothing was saved"
         raise Interrupted(f"the work after the last epoch was stopped; {where}") from None
     for name, done in (("rounding", rounding), ("calibration", calibration)):
         if done:
