@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
 from trajlm.analysis import Grouping, free_energy
 from trajlm.analysis.metastable import default_grouping
-from trajlm.data import IntArray, States, as_states
+from trajlm.data import States, StatesLike, as_states
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 from trajlm.evaluate.measure import measure_data, measure_model
@@ -18,15 +19,15 @@ from trajlm.models.base import SequenceModel
 
 Stage = Callable[[str], None]
 # One model or what was generated before, or several trainings of one kind.
-Kind = SequenceModel | States | Sequence[SequenceModel | States]
+Kind = SequenceModel | StatesLike | Sequence[SequenceModel | States]
 
 
 def evaluate(
-    reference: States | IntArray | Sequence[IntArray],
+    reference: StatesLike,
     models: Mapping[str, Kind],
     grouping: Grouping | None = None,
     *,
-    unseen: States | IntArray | Sequence[IntArray] | None = None,
+    unseen: StatesLike | None = None,
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,
@@ -73,10 +74,14 @@ def evaluate(
 
 
 def _trainings(name: str, kind: Kind) -> tuple[SequenceModel | States, ...]:
-    trainings = (kind,) if isinstance(kind, SequenceModel | States) else tuple(kind)
-    if not trainings:
-        raise InputError(f"{name} has no training: give at least one model")
-    return trainings
+    if isinstance(kind, SequenceModel):
+        return (kind,)
+    if isinstance(kind, list | tuple):
+        if not kind:
+            raise InputError(f"{name} has no training: give at least one model")
+        if all(isinstance(training, SequenceModel | States) for training in kind):
+            return tuple(kind)
+    return (as_states(cast(StatesLike, kind)),)
 
 
 def _unseen(data: States, unseen: States, at_lag: Mapping[int, Reference]) -> dict[int, Reference]:
