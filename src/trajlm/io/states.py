@@ -106,9 +106,7 @@ def _read_one(path: PathLike, key: str | None) -> _Part:
         return _foreign({"": load_npy(path)}, path)
     if kind in ("colvar", "hdf5"):
         name = {"colvar": "a COLVAR", "hdf5": "an HDF5"}[kind]
-        raise InputError(
-            f"{path} is {name} file of continuous data: discretise it first (trajlm discretize)"
-        )
+        raise InputError(f"{path} is {name} file of continuous data: discretise it first")
     return _of_text(path)
 
 
@@ -122,7 +120,7 @@ def _of_text(path: PathLike) -> _Part:
     if features.n_columns != 1:
         raise InputError(
             f"{path} has {features.n_columns} columns, {listed(features.names)}: states are one "
-            "column of integers, discretise continuous data first (trajlm discretize)"
+            "column of integers, discretise continuous data first"
         )
     rows = [x[:, 0] for x in features.trajectories]
     return _Part(path, rows, dt=features.dt, unit=features.unit)
@@ -154,9 +152,7 @@ def _is_whole(x: AnyArray) -> bool:
 
 def _own(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathLike) -> _Part:
     if meta["kind"] != STATES_KIND:
-        raise InputError(
-            f"{path} holds features, not states: discretise them first (trajlm discretize)"
-        )
+        raise InputError(f"{path} holds features, not states: discretise them first")
     with damaged_as_input_error(path):
         return _Part(
             path,
