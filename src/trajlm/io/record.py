@@ -328,6 +328,14 @@ def _coordinates(
     if not rest:  # a single column, whatever its name
         return [k for k in range(len(record.names)) if k not in record.texts], notes
     if len(rest) > 1 and rest[0] == 0 and rises_evenly(record.values[:, 0]):
+        falls = np.flatnonzero(np.diff(record.values[:, 0]) < 0)
+        if len(falls):
+            raise InputError(
+                f"{record.path}, {record.place(int(falls[0]) + 1)}: the first column, "
+                f"{record.names[0]!r}, rises evenly like a time and then goes back, as where "
+                "several trajectories are stacked in one file: give it as the column that splits "
+                "them, or ask for it as a coordinate"
+            )
         rest = rest[1:]
         notes += (
             f"{record.path}: the first column, {record.names[0]!r}, rises evenly like a time and "
