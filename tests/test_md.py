@@ -115,6 +115,7 @@ def test_angles_stay_in_their_period_in_single_precision(tmp_path):
     """A planar chain has a dihedral of pi, which is above pi in single precision."""
     flat = np.zeros((3, 22, 3), np.float32)
     flat[:, [4, 6, 8, 10], :2] = [[1, 1], [0, 0], [1, 0], [0, -1]]
+    flat /= 8  # bonds of 0.125 nm
     topology = mdtraj.load_topology(PDB)
     mdtraj.Trajectory(flat, topology, time=[0, 1, 2]).save_hdf5(str(tmp_path / "flat.h5"))
     features = read_md(tmp_path / "flat.h5", dihedrals=["phi"])
@@ -368,3 +369,71 @@ def test_backmap_command(folder, states, tmp_path, monkeypatch, capsys):
     assert "20 frames" in capsys.readouterr().out
     assert run([*command, "--out", "gen.xtc", "--lane", "2"]) == 2
     assert "no lane 2" in capsys.readouterr().err
+    command = [
+        "backmap",
+        "g.npy",
+        "--from",
+        source,
+        source,
+        "--states",
+        "s.npz",
+        "--out",
+        "two.xtc",
+    ]
+    assert run([*command, "--frames", "20"]) == 0
+    assert run([*command[:5], *command[3:], "--out", "gen.xtc"]) == 2
+    assert "after one --from" in capsys.readouterr().err
+
+
+def test_backmap_finds_the_frames_of_a_trajectory_with_a_gap(folder, tmp_path):
+    times = np.arange(N_FRAMES) + 10.0 * (np.arange(N_FRAMES) >= 15)
+    path = with_times(folder, tmp_path, times)
+    with pytest.warns(TrajlmWarning, match="1 gap"):
+        features = read_md(path, PDB, ["phi"])
+    states = States([(np.arange(len(x)) + 15 * i).astype(int) for i, x in enumerate(features)])
+    lane = np.array([3, 14, 15, 39, 20])
+    written = backmap(lane, states, [path], tmp_path / "g.xtc", PDB)
+    assert written.frame.tolist() == lane.tolist()
+    assert written.trajectory.tolist() == [0] * 5
+
+
+def test_a_gap_in_a_chain_is_no_dihedral(tmp_path):
+    """Three residues of N, CA and C; between the second and the third others are missing."""
+    topology = mdtraj.Topology()
+    chain = topology.add_chain()
+    for _ in range(3):
+        residue = topology.add_residue("ALA", chain)
+        for name in ("N", "CA", "C"):
+            topology.add_atom(name, mdtraj.element.Element.getBySymbol(name[0]), residue)
+    x = np.arange(9) * 0.12 + 2.0 * (np.arange(9) >= 6)
+    xyz = np.stack([x, 0.05 * (np.arange(9) % 2), 0.05 * (np.arange(9) % 3)], axis=1)
+    frames = mdtraj.Trajectory(np.repeat(xyz[None], 5, axis=0), topology, time=np.arange(5))
+    frames[0].save_pdb(str(tmp_path / "t.pdb"))
+    frames.save_xtc(str(tmp_path / "t.xtc"))
+    with pytest.warns(TrajlmWarning, match=r"phi of ALA2 was left out.*residues are missing"):
+        features = read_md(tmp_path / "t.xtc", tmp_path / "t.pdb", ["phi"])
+    assert features.names == ("phi",)
+    assert "left out" in features.notes[0]
+
+
+def test_superposition_is_right_in_double_precision():
+    """Oracle: the rotations that the frames were turned by; scipy's own for noisy ones."""
+    from scipy.spatial.transform import Rotation
+
+    from trajlm.io.md.superpose import rmsd, superposed
+
+    rng = np.random.default_rng(0)
+    reference = rng.normal(size=(22, 3))
+    turns = Rotation.random(2000, rng=rng)
+    frames = np.array([turn.apply(reference) + rng.normal(size=3) for turn in turns])
+    atoms = np.arange(3, 20)
+    back = superposed(frames.astype(np.float32), reference.astype(np.float32), atoms)
+    assert np.abs(back - reference).max() < 2e-6
+    assert rmsd(frames, reference).max() < 1e-6
+    noisy = frames[:50] + rng.normal(scale=0.3, size=(50, 22, 3))
+    moved = superposed(noisy, reference, np.arange(22))
+    for x, y, d in zip(noisy, moved, rmsd(noisy, reference), strict=True):
+        a, b = x - x.mean(axis=0), reference - reference.mean(axis=0)
+        _, found = Rotation.align_vectors(b, a)
+        assert np.sqrt(((y - reference) ** 2).sum(axis=1).mean()) == pytest.approx(d)
+        assert d == pytest.approx(found / np.sqrt(22))

@@ -30,3 +30,7 @@ class Interrupted(KeyboardInterrupt):
 
 class TrajlmWarning(UserWarning):
     """Something in the data that the user should know but that does not stop the work."""
+
+
+class TrajlmNote(UserWarning):
+    """What a reader took a file for where it is most likely right: shown, and never an error."""

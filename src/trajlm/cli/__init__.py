@@ -21,7 +21,7 @@ from trajlm.cli.demo import demo
 from trajlm.cli.model import cite, generate, info, train
 from trajlm.cli.paper import paper
 from trajlm.cli.structures import backmap, features
-from trajlm.errors import InputError, Interrupted, TrajlmError, TrajlmWarning
+from trajlm.errors import InputError, Interrupted, TrajlmError, TrajlmNote, TrajlmWarning
 from trajlm.util.processes import place
 
 BAD_INPUT = 2
@@ -139,5 +139,5 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Show the package's own warnings as plain notes and no others."""
-    if issubclass(category, TrajlmWarning) and place()[0] == 0:
+    if issubclass(category, TrajlmWarning | TrajlmNote) and place()[0] == 0:
         print(f"trajlm: note: {message}", file=sys.stderr)

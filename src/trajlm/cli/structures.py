@@ -76,12 +76,13 @@ def features(
 
 
 def backmap(
-    generated: Annotated[
-        Path, typer.Argument(metavar="GENERATED", help="Generated states, .npy or .npz.")
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="GENERATED", help="Generated states, .npy or .npz."),
     ],
     source: Annotated[
         list[Path],
-        typer.Option("--from", metavar="TRAJ", help="Original file; repeated for several."),
+        typer.Option("--from", metavar="TRAJ...", help="Original files, in their order."),
     ],
     states: Annotated[Path, typer.Option(help="States of the original, one trajectory a file.")],
     out: Annotated[Path, typer.Option(help=".xtc, .trr or .dcd file; a .pdb comes beside it.")],
@@ -100,6 +101,7 @@ def backmap(
     from trajlm.io import read_states
     from trajlm.io.md.backmap import backmap as run_backmap
 
+    generated, source = _one_generated(paths, source)
     read = [generated, states, *source, *([top] if top else [])]
     written_files = dict.fromkeys((out, out.with_suffix(".pdb")))
     for path in written_files:
@@ -131,3 +133,22 @@ def backmap(
     typer.echo(f"{out}: {len(written.frame):,} frames; look with: vmd {written.structure} {out}")
     if len(lanes) > 1:
         print(f"lane {lane} of {len(lanes)}: --lane chooses another", file=sys.stderr)
+
+
+def _one_generated(paths: list[Path], source: list[Path]) -> tuple[Path, list[Path]]:
+    """Return the generated states, and all files after --from, of which only one is its own.
+
+    Raises
+    ------
+    InputError
+        Two files of states, or files whose order among the originals is not known.
+    """
+    generated = [path for path in paths if path.suffix in (".npy", ".npz")]
+    others = [path for path in paths if path not in generated]
+    if len(paths) == 1:
+        return paths[0], source
+    if len(generated) != 1:
+        raise InputError(f"give one file of generated states (.npy or .npz), not {len(generated)}")
+    if others and len(source) > 1:
+        raise InputError("give the original files after one --from, or each after its own")
+    return generated[0], [*source, *others]

@@ -192,6 +192,8 @@ def _datasets(file: Dataset, path: PathLike) -> dict[str, Dataset]:
             found[name] = item
 
     file.visititems(visit)
+    several = {name: item for name, item in found.items() if item.size > 1}
+    found = several or found  # a single number among records is a setting
     if not found:
         raise InputError(f"{path} holds no dataset of numbers: (frames,) or (frames, columns)")
     return found

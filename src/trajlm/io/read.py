@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trajlm.data import Features
-from trajlm.errors import InputError
+from trajlm.errors import InputError, TrajlmNote
 from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
 from trajlm.io.colvar import colvar_record
 from trajlm.io.hdf5 import hdf5_features, is_hdf5
@@ -22,6 +22,7 @@ from trajlm.io.record import (
     features_of,
     looks_odd,
     table_record,
+    warn_of,
 )
 from trajlm.io.sources import (
     Columns,
@@ -241,11 +242,16 @@ def read_npz(
 def _read_npz(path: PathLike, key: str | None, wanted: Wanted) -> Features:
     arrays, meta = load_npz(path, key)
     if meta is None:
-        if key is None and are_columns(arrays):
-            return features_of(columns_record(arrays, path), wanted)
+        single = [name for name, x in arrays.items() if x.size == 1]
+        rest = {name: x for name, x in arrays.items() if x.size != 1}
+        if key is None and (are_columns(rest) or (single and len(rest) == 1)):
+            record = columns_record(rest, path)
+            left_out = f"{path}: the single number(s) {listed(single)} were left out"
+            return features_of(replace(record, remarks=(left_out,) if single else ()), wanted)
         features = _foreign_features(arrays, path, wanted)
         if len(arrays) > 1:
             note = f"{path}: the arrays {listed(arrays)} were read as {len(arrays)} trajectories"
+            warn_of([note], TrajlmNote)
             features = replace(features, notes=(*features.notes, note))
         return features
     _no_options(path, wanted, "it was written by trajlm and says both itself")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import Features
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError, TrajlmNote, TrajlmWarning
 from trajlm.io.clock import Rows, Timeline, Times, follow
 from trajlm.io.names import canonical_unit, is_counter, is_molecule, is_second_clock, time_unit
 from trajlm.io.sources import (
@@ -87,7 +87,7 @@ class Record:
     strict
         Whether the time is sure to be one, so that it must be even.
     notes, remarks
-        What was dropped or looks odd, with a warning and without one.
+        What was dropped or looks odd, and what is most likely right as it was taken.
     """
 
     path: PathLike
@@ -111,10 +111,10 @@ class Record:
         return self.texts.get(column, self.values[:, column])
 
 
-def warn_of(notes: Sequence[str]) -> None:
+def warn_of(notes: Sequence[str], category: type[UserWarning] = TrajlmWarning) -> None:
     """Warn of what a reader dropped, cut or took for something."""
     for note in notes:
-        warnings.warn(note, TrajlmWarning, stacklevel=2)
+        warnings.warn(note, category, stacklevel=2)
 
 
 def features_of(record: Record, wanted: Wanted) -> Features:
@@ -147,6 +147,7 @@ def features_of(record: Record, wanted: Wanted) -> Features:
         file_dt, uneven = _common_dt(record, lines, wanted, clock_unit or UNNAMED_UNIT)
         notes += uneven
     warn_of(notes)
+    warn_of(record.remarks, TrajlmNote)
     unit = (clock_unit or record.time_unit) if file_dt is not None else "frame"
     dt = wanted.dt
     if dt is None and wanted.unit is not None and file_dt is not None and clock_unit is None:
@@ -190,6 +191,11 @@ def check_numbers(record: Record, used: Sequence[int]) -> None:
             value = record.values[row, k]
             name = record.names[k]
             found = row, f"{value} in column {name!r}, remove or repair it before going on"
+        if found is not None and record.named and k in record.faults and len(record.names) > 1:
+            found = (
+                found[0],
+                f"{found[1]}, in column {record.names[k]!r}: choose columns or mend it",
+            )
         if found is not None and (worst is None or found[0] < worst[0]):
             worst = found
     if worst is not None:

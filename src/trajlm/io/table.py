@@ -385,6 +385,11 @@ def _check_killed(
             raise InputError(f"{path}, line {rows[k] + 1}: {_fault(wrong, line)}")
         # A whole number among numbers with a decimal comma has one column fewer.
         comma = separator == "," and n_columns == 2 and len(found) == 1
+        if len(bad) > 0.9 * len(rows) and not comma:
+            raise InputError(
+                f"{path}, line {rows[k] + 1}: {len(found)} column(s), and {n_columns} in line "
+                f"{rows[0] + 1}: give the number of header lines where such stand above the numbers"
+            )
         raise InputError(
             f"{path}, line {rows[k] + 1}: {len(found)} column(s) where there should be {n_columns}"
             f"{COMMAS_ASKED if comma else ''}"

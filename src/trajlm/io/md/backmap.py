@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,15 @@ import numpy.typing as npt
 from trajlm.data import IntArray, States
 from trajlm.errors import InputError, TrajlmWarning
 from trajlm.io.md.features import HEAVY_ATOMS, select_atoms
-from trajlm.io.md.trajectories import WRITTEN, FrameReader, FrameWriter, load_topology
+from trajlm.io.md.superpose import rmsd, superposed
+from trajlm.io.md.trajectories import (
+    WRITTEN,
+    FrameReader,
+    FrameWriter,
+    Topology,
+    load_topology,
+    stretches_of,
+)
 from trajlm.io.sources import PathLike, Paths, as_paths
 from trajlm.util.atomic import atomic_paths
 from trajlm.util.words import counted
@@ -115,7 +122,7 @@ def backmap(
     fit = select_atoms(topology.subset(chosen), HEAVY_ATOMS)
     frame_ps = states.dt * PICOSECONDS.get(states.unit, 1.0) * every
     with FrameReader(files, topology, chosen) as reader:
-        index = _StateIndex(states, _offset(states, reader, files))
+        index = _StateIndex(states, *_origins(states, reader, files, topology))
         choose = _Smooth(index, reader, fit, every, seed) if smooth else _Random(index, seed)
         origins: list[Integers] = []
         first = None
@@ -127,7 +134,7 @@ def backmap(
                     frames = reader.read(*index.files(origins[-1]))
                     first = frames[0] if first is None else first
                     if len(fit) >= LEAST_FIT:
-                        frames.superpose(first, atom_indices=fit)
+                        frames.xyz = superposed(frames.xyz, first.xyz[0], fit)
                     writer.write(frames.xyz, begin, frame_ps)
                     if progress:
                         progress(len(frames))
@@ -148,7 +155,7 @@ def backmap(
 class _StateIndex:
     """The frames of the original by state, numbered over all trajectories."""
 
-    def __init__(self, states: States, offset: int) -> None:
+    def __init__(self, states: States, files: Integers, frames: Integers) -> None:
         self.labels = np.concatenate(states.trajectories).astype(np.int64)
         lengths = np.array([len(s) for s in states])
         self.borders = np.concatenate([[0], np.cumsum(lengths)])
@@ -156,7 +163,7 @@ class _StateIndex:
         counts = np.bincount(self.labels, minlength=states.n_states)
         self.first = np.concatenate([[0], np.cumsum(counts)])
         self.counts = counts
-        self.offset = offset
+        self.file_of, self.frame_of = files, frames
 
     def draw(self, rng: np.random.Generator, state: int, n: int) -> Integers:
         """Return up to `n` different frames of one state, none for a state never seen."""
@@ -166,9 +173,8 @@ class _StateIndex:
         return rng.choice(members, n, replace=False)
 
     def files(self, numbers: Integers) -> tuple[Integers, Integers]:
-        """Return the trajectory and the frame in its file of numbered frames."""
-        trajectory = np.searchsorted(self.borders, numbers, side="right") - 1
-        return trajectory, numbers - self.borders[trajectory] + self.offset
+        """Return the file and the frame in it of numbered frames."""
+        return self.file_of[numbers], self.frame_of[numbers]
 
 
 class _Random:
@@ -217,20 +223,24 @@ class _Smooth:
             return max(self.last, 0)
         if len(candidates) == 1 or len(self.fit) < LEAST_FIT:
             return int(candidates[0])
-        import mdtraj
-
         frames = self.reader.read(*self.index.files(np.append(candidates, self.last)))
-        distances: Any = mdtraj.rmsd(frames, frames, len(candidates), atom_indices=self.fit)
-        return int(candidates[np.argmin(distances[:-1])])
+        fitted = frames.xyz[:, self.fit]
+        return int(candidates[np.argmin(rmsd(fitted[:-1], fitted[-1]))])
 
 
-def _offset(states: States, reader: FrameReader, files: list[PathLike]) -> int:
-    """Return the file's frame that the first state belongs to, after checking the lengths.
+def _origins(
+    states: States, reader: FrameReader, files: list[PathLike], topology: Topology
+) -> tuple[Integers, Integers]:
+    """Return the file and the frame in it of each frame of the states, after checking lengths.
 
     A running mean over w frames leaves w - 1 frames fewer; its first value is that of the
-    middle of the first window.
+    middle of the first window. Where there are more trajectories than files, these were cut
+    where frames are missing.
     """
-    if len(files) != len(states):
+    stretches = [(i, np.arange(reader.n_frames(i))) for i in range(len(files))]
+    if len(files) < len(states):
+        stretches = [(i, p) for i, f in enumerate(files) for p in stretches_of(f, topology)]
+    if len(stretches) != len(states):
         raise InputError(
             f"{counted(len(files), 'file was', 'files were')} given for states of "
             f"{counted(len(states), 'trajectory', 'trajectories')}: give the files that "
@@ -238,11 +248,13 @@ def _offset(states: States, reader: FrameReader, files: list[PathLike]) -> int:
         )
     notes = " ".join(str(note) for note in states.discretization.get("notes", []))
     missing = sum(int(w) - 1 for w in re.findall(r"running mean over (\d+) frames", notes))
-    for i, (path, s) in enumerate(zip(files, states, strict=True)):
-        n = reader.n_frames(i)
-        if n != len(s) + missing:
+    frames = []
+    for (i, stretch), s in zip(stretches, states, strict=True):
+        if len(stretch) != len(s) + missing:
             raise InputError(
-                f"{path} has {n} frames but its states have {len(s)}: give the files that the "
-                "states were made from, in their order"
+                f"{files[i]} has {len(stretch)} frames but its states have {len(s)}: give the "
+                "files that the states were made from, in their order"
             )
-    return missing // 2
+        frames.append(stretch[missing // 2 :][: len(s)])
+    numbers = np.repeat([i for i, _ in stretches], [len(f) for f in frames])
+    return numbers, np.concatenate(frames)

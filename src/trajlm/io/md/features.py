@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from trajlm.data import Features
 from trajlm.errors import InputError
 from trajlm.io.clock import Timeline
+from trajlm.io.md.superpose import rmsd as superposed_rmsd
 from trajlm.io.md.trajectories import (
     Topology,
     Trajectory,
@@ -35,6 +36,8 @@ DIHEDRALS = ("phi", "psi", "omega", "chi1", "chi2", "chi3", "chi4")
 ATOM_NUMBERS = re.compile(r"\d+(-\d+){3}", re.ASCII)
 CIRCLE = (-np.pi, np.pi)
 HEAVY_ATOMS = "element != H"
+# In nm; bonds of sulfur are the longest along a chain, of 0.2 nm.
+LONGEST_BOND = 0.3
 # More pairs than this are a slip of the selection rather than a wish.
 LARGEST_N_PAIRS = 5000
 
@@ -114,7 +117,7 @@ def read_md(
     for file in files:
         check_format(file)
     topology = load_topology(top, files[0])
-    measures = [*_dihedral_measures(topology, dihedrals)]
+    measures, notes = _dihedral_measures(topology, dihedrals, files[0])
     if distances:
         measures.append(_distance_measure(topology, distances))
     if rmsd is not None:
@@ -124,7 +127,9 @@ def read_md(
     names = [name for m in measures for name in m.names]
     if len(set(names)) < len(names):
         raise InputError(f"a feature was asked for twice among {listed(names)}")
-    return read_all(files, lambda one: _read_one(one, topology, measures, dt, unit, progress))
+    warn_of(notes)
+    found = read_all(files, lambda one: _read_one(one, topology, measures, dt, unit, progress))
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _read_one(
@@ -195,8 +200,11 @@ def select_atoms(topology: Topology, selection: str) -> Atoms:
     return atoms
 
 
-def _dihedral_measures(topology: Topology, wanted: Sequence[str]) -> list[_Measure]:
-    measures = []
+def _dihedral_measures(
+    topology: Topology, wanted: Sequence[str], path: PathLike
+) -> tuple[list[_Measure], tuple[str, ...]]:
+    """Return the measures, and notes on residues left out where the chain is broken."""
+    measures, notes = [], []
     for name in (w.strip() for w in wanted):
         if ATOM_NUMBERS.fullmatch(name):
             quadruples = np.array([[int(k) for k in name.split("-")]])
@@ -207,12 +215,37 @@ def _dihedral_measures(topology: Topology, wanted: Sequence[str]) -> list[_Measu
                     f"{topology.n_atoms}, counted from 0"
                 )
         else:
-            quadruples = _named_dihedrals(topology, name)
+            every = _named_dihedrals(topology, name)
+            quadruples = every[_are_bonded(every, topology, path)]
             # The second atom lies in the residue that the angle is named after.
             residues = [topology.atom(int(q[1])).residue for q in quadruples]
+            if len(quadruples) < len(every):
+                kept = {tuple(q) for q in quadruples.tolist()}
+                lost = [topology.atom(q[1]).residue for q in every.tolist() if tuple(q) not in kept]
+                notes.append(
+                    f"{path}: {name} of {listed(map(str, lost))} was left out, since its atoms are "
+                    "not bonded to each other: residues are missing there"
+                )
+            if not residues:
+                raise InputError(f"{path}: no residue has the dihedral {name} with bonded atoms")
             names = (name,) if len(residues) == 1 else _residue_names(topology, name, residues)
         measures.append(_Measure(names, CIRCLE, quadruples.ravel(), _compute_dihedrals))
-    return measures
+    return measures, tuple(notes)
+
+
+def _are_bonded(quadruples: Atoms, topology: Topology, path: PathLike) -> npt.NDArray[np.bool_]:
+    """Return which dihedrals have atoms at the distance of a bond, in the first frame.
+
+    The topology says only which residue follows which, not that some between are missing.
+    """
+    import mdtraj
+
+    atoms = np.unique(quadruples)
+    first = next(read_chunks(path, topology, atoms))[0]
+    places = np.searchsorted(atoms, quadruples)
+    pairs = np.stack([places[:, :3], places[:, 1:]], axis=2).reshape(-1, 2)
+    lengths = np.asarray(mdtraj.compute_distances(first, pairs)).reshape(-1, 3)
+    return np.asarray((lengths < LONGEST_BOND).all(axis=1))
 
 
 def _named_dihedrals(topology: Topology, name: str) -> Atoms:
@@ -274,7 +307,6 @@ def _compute_distances(chunk: Trajectory, places: Atoms) -> npt.NDArray[Any]:
 
 
 def _rmsd_measure(topology: Topology, reference: PathLike, selection: str) -> _Measure:
-    import mdtraj
 
     structure_topology = load_topology(reference, reference)
     atoms = select_atoms(topology, selection)
@@ -289,6 +321,6 @@ def _rmsd_measure(topology: Topology, reference: PathLike, selection: str) -> _M
     structure = load_structure(reference, structure_topology, own)
 
     def compute(chunk: Trajectory, places: Atoms) -> npt.NDArray[Any]:
-        return np.asarray(mdtraj.rmsd(chunk.atom_slice(places), structure, 0))[:, None]
+        return np.asarray(superposed_rmsd(chunk.xyz[:, places], structure.xyz[0]))[:, None]
 
     return _Measure(("rmsd",), None, atoms, compute)

@@ -39,6 +39,8 @@ TOPOLOGIES = (
 GROMACS_INPUTS = (".tpr", ".top", ".itp")
 # Files that are held open at once.
 OPEN_FILES = 64
+# Atoms by which a frame that repeats the one before is known.
+FEW_ATOMS = 20
 # Coordinates that are held at once.
 CHUNK_BYTES = 32_000_000
 # Two threads that turn standard output away at once could leave it so.
@@ -356,6 +358,15 @@ def time_line(
             remedy=remedy,
         )
     )
+
+
+def stretches_of(path: PathLike, topology: Topology) -> list[npt.NDArray[np.int64]]:
+    """Return the frames of each stretch without a gap, as features of the file were cut."""
+    few = np.arange(min(FEW_ATOMS, topology.n_atoms))
+    chunks = [(c.xyz, np.asarray(c.time, np.float64)) for c in read_chunks(path, topology, few)]
+    xyz, times = (np.concatenate(part) for part in zip(*chunks, strict=True))
+    line = time_line(path, times, lambda k: bool((xyz[k] == xyz[k - 1]).all()))
+    return [np.arange(len(times))] if line is None else list(line.pieces)
 
 
 def _check_atoms(path: PathLike, topology: Topology) -> None:
