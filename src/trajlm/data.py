@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.errors import InputError
-from trajlm.provenance import notes_of
+from trajlm.provenance import Discretization, Note, Step, as_notes
+from trajlm.util.checked import LARGEST
 from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 # Frames that are counted at a time: NumPy counts eight bytes a frame.
 COUNTED_AT_ONCE = 1 << 22
+# Of states of which nobody says how they were made.
+AS_GIVEN = Discretization()
 
 
 def smallest_unsigned(n_states: int) -> np.dtype[Any]:
@@ -29,6 +32,14 @@ def _check_time(dt: float, unit: str) -> None:
         raise InputError(f"dt must be a positive number of {unit or 'time units'}, not {dt}")
     if not unit:
         raise InputError("the unit of dt is empty: give one, for example 'ps' or 'frame'")
+
+
+def _check_discretization(how: object) -> None:
+    if not isinstance(how, Discretization):
+        raise InputError(
+            "the discretization of states is a trajlm.provenance.Discretization, not "
+            f"{type(how).__name__}: Discretization.from_dict makes one"
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +57,10 @@ class Features:
     periods
         For each column its periodic domain (low, high), or None.
     notes
-        What the reader had to say, for example dropped frames after a restart.
+        What the reader had to say, for example dropped frames after a restart; plain text
+        becomes a `trajlm.provenance.Note`.
+    steps
+        Filters that were applied, in their order.
 
     Raises
     ------
@@ -59,7 +73,8 @@ class Features:
     dt: float = 1.0
     unit: str = "frame"
     periods: tuple[tuple[float, float] | None, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
         trajectories = tuple(_as_columns(x, i) for i, x in enumerate(_as_list(self.trajectories)))
@@ -75,13 +90,15 @@ class Features:
         names = tuple(self.names) or tuple(f"x{k}" for k in range(d))
         if len(names) != d:
             raise InputError(f"{len(names)} names were given for {d} columns")
+        if not all(isinstance(name, str) for name in names):
+            raise InputError("the names of columns are text: give each in quotes")
         _check_time(self.dt, self.unit)
         for i, x in enumerate(trajectories):
             _check_finite(x, i, names)
         object.__setattr__(self, "trajectories", trajectories)
         object.__setattr__(self, "names", names)
-        object.__setattr__(self, "periods", tuple(self.periods) or (None,) * d)
-        object.__setattr__(self, "notes", tuple(self.notes))
+        object.__setattr__(self, "periods", _as_periods(self.periods, names))
+        object.__setattr__(self, "notes", as_notes(self.notes))
 
     @property
     def n_columns(self) -> int:
@@ -109,7 +126,8 @@ class Features:
             facts.append((name, f"{low:.4g} to {high:.4g}{domain}"))
         if self.n_columns > most_columns:
             facts.append(("more columns", str(self.n_columns - most_columns)))
-        return facts + [("note", note) for note in self.notes]
+        facts += [("filter", step.describe()) for step in self.steps]
+        return facts + [("note", note.text) for note in self.notes]
 
     def _repr_html_(self) -> str:
         return html("Features", self.facts())
@@ -150,7 +168,10 @@ class StateSpace:
     dt: float = 1.0
     unit: str = "frame"
     centers: npt.NDArray[np.float64] | None = None
-    discretization: Mapping[str, Any] = field(default_factory=dict)
+    discretization: Discretization = AS_GIVEN
+
+    def __post_init__(self) -> None:
+        _check_discretization(self.discretization)
 
     def states(self, trajectories: Sequence[IntArray]) -> States:
         """Return trajectories over these states."""
@@ -181,7 +202,7 @@ class States:
         Where each state lies on the coordinate it was cut from, shape (n_states,) for one
         coordinate or (n_states, d); None when that is unknown.
     discretization
-        How features became states, as plain values that fit in JSON.
+        How features became states.
 
     Raises
     ------
@@ -195,7 +216,7 @@ class States:
     dt: float = 1.0
     unit: str = "frame"
     centers: npt.NDArray[np.float64] | None = None
-    discretization: Mapping[str, Any] = field(default_factory=dict)
+    discretization: Discretization = AS_GIVEN
 
     def __post_init__(self) -> None:
         raw = [_as_integers(s, i) for i, s in enumerate(_as_list(self.trajectories))]
@@ -211,10 +232,13 @@ class States:
                 f"there are {n_states} states, 0 to {n_states - 1}"
             )
         _check_time(self.dt, self.unit)
+        _check_discretization(self.discretization)
         if self.centers is not None:
             centers = np.asarray(self.centers, dtype=np.float64)
             if len(centers) != n_states:
                 raise InputError(f"{len(centers)} state centres were given for {n_states} states")
+            if not (np.abs(centers) <= LARGEST).all():
+                raise InputError("a state centre is not a finite number: give one for each state")
             object.__setattr__(self, "centers", centers)
         dtype = smallest_unsigned(n_states)
         trajectories = tuple(s.astype(dtype, copy=False) for s in raw)
@@ -249,15 +273,13 @@ class States:
     def facts(self) -> list[Fact]:
         """Return length, time, how the states were made and how many are visited."""
         facts = _length(self.n_frames, len(self), self.dt, self.unit)
-        how = self.discretization
-        column = how.get("column") or ", ".join(map(str, how.get("columns", [])))
-        made = f", by {how['method']} of {column or 'features'}" if "method" in how else ""
+        made = f", {how}" if (how := self.discretization.describe()) else ""
         counts = self.counts()
         top = int(counts.argmax())
         share = counts[top] / self.n_frames
         facts.append(("states", f"{self.n_states}, {int((counts > 0).sum())} visited{made}"))
         facts.append(("most visited", f"state {top}, {share:.1%} of the frames"))
-        return facts + [("note", note) for note in notes_of(how)]
+        return facts + self.discretization.facts()
 
     def _repr_html_(self) -> str:
         return html("States", self.facts())
@@ -340,6 +362,29 @@ def _check_finite(x: npt.NDArray[np.float64], i: int, names: Sequence[str]) -> N
             f"{x[frame, column]} in trajectory {i}, frame {frame}, column {names[column]!r}: "
             "remove or repair it before going on"
         )
+
+
+def _as_periods(periods: Any, names: Sequence[str]) -> tuple[tuple[float, float] | None, ...]:
+    given = tuple(periods) or (None,) * len(names)
+    if len(given) != len(names):
+        raise InputError(
+            f"{len(given)} periods were given for {len(names)} columns: give one for each, or None"
+        )
+    found: list[tuple[float, float] | None] = []
+    for name, period in zip(names, given, strict=True):
+        if period is None:
+            found.append(None)
+            continue
+        try:
+            low, high = (float(end) for end in period)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"the period of {name} is not a pair of numbers") from None
+        if not -LARGEST <= low < high <= LARGEST:
+            raise InputError(
+                f"the period of {name} is {low:g} to {high:g}: give a lower and a higher number"
+            )
+        found.append((low, high))
+    return tuple(found)
 
 
 def _as_integers(s: Any, i: int) -> IntArray:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import Features, IntArray, States, smallest_unsigned
+from trajlm.data import Features, IntArray, States, StateSpace, smallest_unsigned
 from trajlm.discretize.periodic import Array, Period, Periods, nearest, to_circles, wrap
 from trajlm.errors import InputError
+from trajlm.provenance import Binning, Centers, Clustering, Discretization, Given, Grouped, Method
+from trajlm.util.checked import LARGEST
+from trajlm.util.words import without_surrogates
 
 # The rounding of a number held in single precision, as trajectory libraries give them: pi
 # comes back as 3.1415927, which is above pi.
@@ -31,8 +33,12 @@ class Discretizer(ABC):
         """Return a copy that is fitted to `features`."""
 
     @abstractmethod
-    def to_dict(self) -> dict[str, Any]:
-        """Return all that is needed to cut other data alike, as values that fit in JSON."""
+    def _method(self) -> Method:
+        """Return all that is needed to cut other data alike."""
+
+    @abstractmethod
+    def _periods(self, features: Features) -> Periods:
+        """Return the domains that the cut of these features goes round."""
 
     @abstractmethod
     def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
@@ -48,16 +54,19 @@ class Discretizer(ABC):
             (trajectory, frame and value).
         """
         trajectories, centers = self._assign(features)
-        names = list(features.names)
-        column = {"column": names[0]} if len(names) == 1 else {"columns": names}
-        notes = {"notes": list(features.notes)} if features.notes else {}
         return States(
             tuple(trajectories),
             n_states=len(centers),
             dt=features.dt,
             unit=features.unit,
             centers=centers,
-            discretization={**self.to_dict(), **column, **notes},
+            discretization=Discretization(
+                method=self._method(),
+                columns=tuple(without_surrogates(name) for name in features.names),
+                periods=self._periods(features),
+                steps=features.steps,
+                notes=features.notes,
+            ),
         )
 
     def fit_transform(self, features: Features) -> States:
@@ -156,15 +165,12 @@ class Bins(Discretizer):
         n = len(edges) - 1
         return np.clip(index, 0, n - 1).astype(smallest_unsigned(n))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return method, n, range, edges and period."""
-        return {
-            "method": "bins",
-            "n": self.n,
-            "range": _as_list(self.range),
-            "edges": _as_list(self.edges),
-            "period": _as_list(self.period),
-        }
+    def _method(self) -> Method:
+        assert self.edges is not None
+        return Binning(self.edges)
+
+    def _periods(self, features: Features) -> Periods:
+        return (self.period,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,16 +212,14 @@ class NearestCenters(Discretizer):
     def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
         centers = np.array(self.centers)
         _check_columns(centers, features)
-        periods = features.periods if self.periods is None else self.periods
+        periods = self._periods(features)
         return [nearest(x, centers, periods) for x in features.trajectories], centers
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return method, centers and periods."""
-        return {
-            "method": "nearest_centers",
-            "centers": np.array(self.centers).tolist(),
-            "periods": _as_list(self.periods),
-        }
+    def _method(self) -> Method:
+        return Centers(_points(self.centers))
+
+    def _periods(self, features: Features) -> Periods:
+        return features.periods if self.periods is None else self.periods
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,39 +282,53 @@ class KMeans(Discretizer):
             raise InputError("the clusters have no centres yet: call fit first")
         return NearestCenters(self.centers, self.periods)._assign(features)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return method, k, seed, centers and periods."""
-        return {
-            "method": "kmeans",
-            "k": self.k,
-            "seed": self.seed,
-            "centers": None if self.centers is None else np.array(self.centers).tolist(),
-            "periods": _as_list(self.periods),
-        }
+    def _method(self) -> Method:
+        assert self.centers is not None
+        return Clustering(_points(self.centers), int(self.seed))
+
+    def _periods(self, features: Features) -> Periods:
+        return features.periods if self.periods is None else self.periods
 
 
-def discretizer_from_dict(values: Mapping[str, Any]) -> Discretizer:
-    """Rebuild what ``to_dict`` or ``States.discretization`` describes; other keys are ignored.
+def discretizer_of(cut: States | StateSpace) -> Discretizer:
+    """Return what cuts other features as these states were cut.
+
+    Filters are not part of it: `cut.discretization.steps` has them.
 
     Raises
     ------
     InputError
-        An unknown method or values that do not fit it.
+        It is not known how the states were made, they are groups of others, or what is known
+        does not fit their number.
     """
-    methods: dict[Any, tuple[type[Discretizer], tuple[str, ...]]] = {
-        "bins": (Bins, ("n", "range", "edges", "period")),
-        "nearest_centers": (NearestCenters, ("centers", "periods")),
-        "kmeans": (KMeans, ("k", "seed", "centers", "periods")),
-    }
-    method = values.get("method")
-    if method not in methods:
-        raise InputError(f"there is no discretization method {method!r}: {', '.join(methods)}")
-    kind, keys = methods[method]
-    fields = {key: _as_tuple(values[key]) for key in keys if values.get(key) is not None}
-    try:
-        return kind(**fields)
-    except TypeError as error:
-        raise InputError(f"the description of the {method} discretization lacks: {error}") from None
+    how = cut.discretization
+    method = how.method
+    discretizer: Discretizer
+    match method:
+        case Binning():
+            period = how.periods[0] if how.periods else None
+            discretizer = Bins(edges=method.edges, period=period)
+        case Centers():
+            discretizer = NearestCenters(method.centers, how.periods or None)
+        case Clustering():
+            n = method.n_states
+            discretizer = KMeans(n, method.seed, method.centers, how.periods or None)
+        case Grouped():
+            raise InputError("groups of states are not cut from features: take the fine states")
+        case Given():
+            raise InputError("it is not known how the states were made: cut the features anew")
+    if method.n_states != cut.n_states:
+        raise InputError(
+            f"the {method.what} make {method.n_states} states, but there are {cut.n_states}: cut "
+            "the features anew"
+        )
+    return discretizer
+
+
+def _points(centers: npt.ArrayLike | None) -> tuple[tuple[float, ...], ...]:
+    """Return centres of shape (k,) or (k, d) as k points."""
+    array = np.asarray(centers, dtype=np.float64)
+    return tuple(map(tuple, array.reshape(len(array), -1).tolist()))
 
 
 def _cluster(points: Array, k: int, seed: int) -> Array:
@@ -362,8 +380,10 @@ def _numbers(values: Any, what: str) -> Array:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"the {what} are not numbers: {values!r:.60}") from None
-    if not np.isfinite(array).all():
-        raise InputError(f"the {what} must be finite numbers, not {values!r:.60}")
+    if not (np.abs(array) <= LARGEST).all():
+        raise InputError(
+            f"the {what} must be finite numbers of at most {LARGEST:g}, not {values!r:.60}"
+        )
     return array
 
 
@@ -383,11 +403,3 @@ def _as_centers(values: Any) -> Array:
     if len(np.unique(centers, axis=0)) < len(centers):
         raise InputError("a centre was given twice, so that one of the two could never be visited")
     return centers
-
-
-def _as_list(values: Any) -> Any:
-    return [_as_list(v) for v in values] if isinstance(values, tuple) else values
-
-
-def _as_tuple(values: Any) -> Any:
-    return tuple(_as_tuple(v) for v in values) if isinstance(values, list) else values

@@ -231,7 +231,7 @@ def _measure(
         cross_entropy=model.cross_entropy(data) if model and data else None,
         excerpt=max(states, key=len)[:EXCERPT_FRAMES].copy(),
         embedding=model.embedding if isinstance(model, LSTMModel) else None,
-        record=model.record if model else {},
+        record=model.record if model else None,
     )
 
 

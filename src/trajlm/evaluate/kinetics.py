@@ -17,6 +17,7 @@ import numpy.typing as npt
 from trajlm.analysis import blocks, mean_first_passage_time, population_intervals, populations
 from trajlm.data import IntArray, States, StateSpace, as_states
 from trajlm.errors import InputError
+from trajlm.lstm.record import LSTMRecord
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import HiddenMarkovModel
 from trajlm.models.markov import MarkovModel, smoothed_transition_matrix
@@ -156,7 +157,9 @@ def kinetics(
     if isinstance(source, HiddenMarkovModel):
         return ExactKinetics(source.transition_matrix, source.emission, source.space)
     if isinstance(source, SequenceModel):
-        frames = n_frames or int(source.record.get("n_frames", DEFAULT_FRAMES))
+        record = source.record
+        known = record.n_frames if isinstance(record, LSTMRecord) else DEFAULT_FRAMES
+        frames = n_frames or known
         return CountedKinetics(source.generate(frames, n_runs, seed))
     return CountedKinetics(as_states(source))
 

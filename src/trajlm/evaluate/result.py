@@ -18,6 +18,7 @@ from trajlm.analysis import (
     Survival,
 )
 from trajlm.data import IntArray, StateSpace
+from trajlm.models.record import ModelRecord
 from trajlm.util.words import counted
 
 
@@ -53,7 +54,7 @@ class SourceResult:
     embedding
         The state vectors of a language model, shape (n_states, M), or None.
     record
-        How the model was made.
+        How the model was made; None where that is not known.
     """
 
     name: str
@@ -69,7 +70,7 @@ class SourceResult:
     cross_entropy: float | None
     excerpt: IntArray
     embedding: npt.NDArray[np.float32] | None
-    record: Mapping[str, Any]
+    record: ModelRecord | None
 
     def __repr__(self) -> str:
         size = counted(self.n_frames, "frame", "frames")

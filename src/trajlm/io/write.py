@@ -13,6 +13,7 @@ from trajlm.data import Features, States
 from trajlm.errors import InputError
 from trajlm.io.read import FEATURES_KIND, STATES_KIND
 from trajlm.io.sources import PathLike
+from trajlm.provenance import History
 from trajlm.util.atomic import atomic_path, plain
 
 
@@ -32,7 +33,7 @@ def write_features(path: PathLike, features: Features) -> None:
         "dt": features.dt,
         "unit": features.unit,
         "periods": features.periods,
-        "notes": features.notes,
+        **History(features.notes, features.steps).to_dict(),
     }
     _write_npz(
         path,
@@ -65,7 +66,7 @@ def write_states(path: PathLike, states: States) -> None:
         "n_states": states.n_states,
         "dt": states.dt,
         "unit": states.unit,
-        "discretization": states.discretization,
+        "discretization": states.discretization.to_dict(),
     }
     arrays: dict[str, npt.NDArray[Any]] = {
         "states": np.concatenate(states.trajectories),

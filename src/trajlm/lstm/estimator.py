@@ -9,8 +9,8 @@ from typing import Any
 from trajlm.data import IntArray, States
 from trajlm.errors import InputError
 from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.settings import training_settings
 from trajlm.lstm.training.calibrate import ReportRound
-from trajlm.lstm.training.settings import training_settings
 from trajlm.lstm.training.train import Report, train
 
 

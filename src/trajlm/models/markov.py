@@ -23,6 +23,7 @@ from trajlm.models.chains import (
     write_lanes,
 )
 from trajlm.models.files import Tensors
+from trajlm.models.record import MarkovRecord
 
 # Beyond this many states the iteration for the reversible maximum of the likelihood takes minutes.
 MOST_ITERATED = 1000
@@ -44,13 +45,15 @@ class MarkovModel(SequenceModel):
     """
 
     kind = "msm"
+    record_type = MarkovRecord
+    record: MarkovRecord | None
 
     def __init__(
         self,
         transition_matrix: F64,
         stationary_distribution: F64,
         space: StateSpace,
-        record: Mapping[str, Any] | None = None,
+        record: MarkovRecord | None = None,
     ) -> None:
         super().__init__(space, record)
         self.transition_matrix = transition_matrix
@@ -97,7 +100,11 @@ class MarkovModel(SequenceModel):
 
     @classmethod
     def from_arrays(
-        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+        cls,
+        space: StateSpace,
+        record: MarkovRecord | None,
+        sizes: Mapping[str, Any],
+        arrays: Tensors,
     ) -> MarkovModel:
         """Rebuild a model from what `to_arrays` returned."""
         n = space.n_states
@@ -160,7 +167,7 @@ def fit_msm(
     else:
         pi = smoothed_populations(data)
     space = StateSpace(n, data.dt * lag, data.unit, data.centers, data.discretization)
-    record = {"lag": lag, "reversible": reversible, "connected": connected.tolist()}
+    record = MarkovRecord(int(lag), bool(reversible), tuple(connected.tolist()))
     return MarkovModel(with_floor(T, data), pi, space, record)
 
 

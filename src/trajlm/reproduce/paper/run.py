@@ -14,7 +14,7 @@ from typing import Any
 from trajlm.data import Features
 from trajlm.io import read_features, read_states, write_features, write_states
 from trajlm.lstm.model import LSTMModel
-from trajlm.lstm.training.settings import TrainingSettings, training_settings
+from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.models.registry import load_model
 from trajlm.reproduce.paper.data import (
     ExactCheck,
@@ -347,7 +347,7 @@ def _sources(recipe: Recipe, view: View, folder: Path) -> tuple[Source, ...]:
     record = found[0].record
     note = (
         f"{record['n_hidden']} hidden states by BIC, out of 2 to "
-        f"{max(int(m) for m in record['bic_tried'])} tried"
+        f"{max(int(m) for m in dict(record['bic_tried']))} tried"
     )
     sources.append(Source("HMM", 1, tuple(found), note, excerpt))
     return tuple(sources)

@@ -19,11 +19,13 @@ import numpy as np
 
 from trajlm.data import IntArray
 from trajlm.io import read_states
-from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.record import LSTMRecord
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.registry import load_model
 from trajlm.reproduce.paper.measure import EXCERPT_FRAMES, Run, Yardstick, measure_run, yardstick
 from trajlm.reproduce.paper.recipe import View
 from trajlm.util.atomic import atomic_path, plain
+from trajlm.util.plain import as_values
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,11 @@ class Training:
         model = finished_model(self.folder, data, self.settings)
         model = model or train_in_folder(data, self.settings, self.folder, n_threads=1)
         record = model.record
-        best = record["history"][record["best_epoch"] - 1]
+        assert record is not None
         return (
-            f"{self.folder.parent.name} {self.folder.name}: {best['validation']:.5f} nats a frame "
-            f"held out (MSM {record['baselines']['msm']:.5f}), epoch {record['best_epoch']} of "
-            f"{len(record['history'])}"
+            f"{self.folder.parent.name} {self.folder.name}: {record.best.validation:.5f} nats a "
+            f"frame held out (MSM {record.baselines.msm:.5f}), epoch {record.best_epoch} of "
+            f"{len(record.history)}"
         )
 
 
@@ -126,12 +128,12 @@ class Measurement:
         for seed in self.seeds:
             generated = model.generate(stick.states.n_frames, self.n_lanes, seed)
             generated = stick.states.with_trajectories(generated.trajectories)
-            record = {key: value for key, value in model.record.items() if key != "history"}
-            history = model.record.get("history")
-            if history:
-                record["epochs"] = len(history)
-                record["validation"] = history[model.record["best_epoch"] - 1]["validation"]
-                record["seconds"] = sum(epoch["seconds"] for epoch in history)
+            record = as_values(model.record) or {}
+            record.pop("history", None)
+            if isinstance(model.record, LSTMRecord):
+                record["epochs"] = len(model.record.history)
+                record["validation"] = model.record.best.validation
+                record["seconds"] = sum(epoch.seconds for epoch in model.record.history)
             own = {"own": model} if self.lag == 1 else {}
             runs.append(
                 measure_run(generated, stick, seed, nats_of_data, {**own, **scorers}, record)
