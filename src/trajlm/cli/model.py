@@ -10,7 +10,7 @@ import typer
 
 from trajlm.cli.output import Overwrite, check_output
 from trajlm.errors import InputError
-from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.files import CHECKPOINT
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
 from trajlm.util.processes import place
@@ -76,7 +76,7 @@ def train(
 ) -> None:
     """Train the language model on states."""
     from trajlm.io import read_states
-    from trajlm.lstm.training.settings import training_settings
+    from trajlm.lstm.settings import training_settings
 
     settings = training_settings(
         epochs=epochs,
@@ -151,24 +151,23 @@ def _train(
 def _tell_trained(model: LSTMModel, out: Path, data: States) -> None:
     """Say how a training went."""
     from trajlm.lstm.record import still_improving
-    from trajlm.provenance import bias_notes
 
-    say(model.record["direction"]["summary"])
-    for after in ("rounding", "calibration"):
-        if after in model.record:
-            say(model.record[after]["summary"])
-    history, best = model.record["history"], model.record["best_epoch"]
-    if history[best - 1]["validation"] >= model.record["baselines"]["msm"]:
+    record = model.record
+    assert record is not None
+    for done in (record.direction, record.rounding, record.calibration):
+        if done:
+            say(done.describe())
+    if record.best.validation >= record.baselines.msm:
         say(
             "the model foretells the held-out stretch no better than the MSM: there is no memory "
             "to learn, or too little data to learn it from"
         )
-    for note in bias_notes(data.discretization):
+    for note in data.discretization.bias_notes:
         say(f"note: {note}")
-    unfinished = still_improving(model.record)
+    unfinished = still_improving(record)
     typer.echo(
-        f"{out}: {history[best - 1]['validation']:.4f} nats a frame on the held-out stretch "
-        f"(epoch {best})" + (f"; {unfinished}" if unfinished else "")
+        f"{out}: {record.best.validation:.4f} nats a frame on the held-out stretch "
+        f"(epoch {record.best_epoch})" + (f"; {unfinished}" if unfinished else "")
     )
 
 
