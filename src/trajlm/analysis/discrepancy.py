@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from trajlm.analysis.kinetics import CommittedTransitions, committed_transitions
 from trajlm.analysis.runs import Integers
-from trajlm.data import IntArray, States
+from trajlm.data import IntArray, States, StatesLike, as_states
 from trajlm.errors import InputError
 
+# Transitions of the data from which on a rate is a term of D.
+MIN_COUNT = 20
 # Splits of several trajectories, and the share of all frames, one in so many, from which on one of
 # them is cut instead of dealt.
 N_SPLITS = 8
@@ -50,7 +52,7 @@ class Discrepancy:
 
 
 def discrepancy(
-    reference: CommittedTransitions, generated: CommittedTransitions, min_count: int = 20
+    reference: CommittedTransitions, generated: CommittedTransitions, min_count: int = MIN_COUNT
 ) -> Discrepancy:
     """Compare committed rates over all pairs of states and commit times.
 
@@ -82,7 +84,9 @@ def discrepancy(
     )
 
 
-def floor(states: States, commit_times: npt.ArrayLike, min_count: int = 20) -> Discrepancy:
+def floor(
+    states: StatesLike, commit_times: npt.ArrayLike, min_count: int = MIN_COUNT
+) -> Discrepancy:
     """Compare two halves of the data that are alike: D0, with the terms of all splits.
 
     One trajectory is cut into its first half of time, as reference, and its second. Several are
@@ -95,7 +99,7 @@ def floor(states: States, commit_times: npt.ArrayLike, min_count: int = 20) -> D
         Too few frames to be cut in two.
     """
     found = []
-    for halves in alike_halves(states):
+    for halves in alike_halves(as_states(states)):
         first, second = (committed_transitions(half, commit_times) for half in halves)
         found.append(discrepancy(first, second, min_count))
     return _pooled(found)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from trajlm.analysis.runs import Integers
 from trajlm.analysis.uncertainty import block_edges, count_interval
-from trajlm.data import States
+from trajlm.data import StatesLike, as_states
 from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -90,7 +90,7 @@ def commit_times(longest: int) -> Integers:
 
 
 def committed_transitions(
-    states: States, commit_times: npt.ArrayLike, n_blocks: int = 20
+    states: StatesLike, commit_times: npt.ArrayLike, n_blocks: int = 20
 ) -> CommittedTransitions:
     """Count the transitions between states that are held for at least a commit time.
 
@@ -115,6 +115,7 @@ def committed_transitions(
     """
     from trajlm.kernels.counting import close_blocks, count_committed
 
+    states = as_states(states)
     times = _as_commit_times(commit_times)
     n = states.n_states
     edges = block_edges(states, n_blocks)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from trajlm.analysis.runs import Integers, Runs, encode_runs
 from trajlm.analysis.uncertainty import FEW_EVENTS, count_interval, mean_interval
-from trajlm.data import States
+from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError
 from trajlm.util.words import counted
 
@@ -80,7 +80,7 @@ class TransitionPaths:
 
 
 def mean_first_passage_time(
-    states: States,
+    states: StatesLike,
     source: int | Sequence[int],
     target: int | Sequence[int],
     level: float = 0.95,
@@ -113,6 +113,7 @@ def mean_first_passage_time(
     InputError
         An empty set, a state that does not exist, or one that is in both sets.
     """
+    states = as_states(states)
     visits = _visits(states, source, target)
     borders = visits.borders
     changes = visits.changes()
@@ -137,7 +138,7 @@ def mean_first_passage_time(
 
 
 def transition_path_times(
-    states: States,
+    states: StatesLike,
     source: int | Sequence[int],
     target: int | Sequence[int],
     level: float = 0.95,
@@ -160,6 +161,7 @@ def transition_path_times(
     InputError
         An empty set, a state that does not exist, or one that is in both sets.
     """
+    states = as_states(states)
     visits = _visits(states, source, target)
     changes = visits.changes()
     leave = changes[visits.values[changes] == 0]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.runs import Integers, trajectory_borders
-from trajlm.data import States
+from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -66,12 +66,13 @@ def block_pieces(states: States, edges: Integers) -> list[tuple[int, int, int, i
     return [(b, i, j, k) for b, i, j, k in rows]
 
 
-def blocks(states: States, n_blocks: int = 20) -> list[States]:
+def blocks(states: StatesLike, n_blocks: int = 20) -> list[States]:
     """Cut the data in blocks of time, each one States.
 
     The blocks are those of `block_edges`. A piece of one frame, which holds no transition,
     is left out.
     """
+    states = as_states(states)
     edges = block_edges(states, n_blocks)
     pieces: list[list[npt.NDArray[np.integer[Any]]]] = [[] for _ in edges[1:]]
     for block, trajectory, first, end in block_pieces(states, edges):

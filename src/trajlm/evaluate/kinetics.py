@@ -22,7 +22,7 @@ from trajlm.analysis import (
 )
 from trajlm.analysis.transitions import counted_transition_matrix, name_states
 from trajlm.analysis.uncertainty import independent_parts, jackknife_error
-from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.data import States, StatesLike, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import (
     closed_sets,
@@ -150,7 +150,7 @@ class Kinetics(ABC):
 
 
 def kinetics(
-    source: SequenceModel | States | IntArray | Sequence[IntArray],
+    source: SequenceModel | StatesLike,
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from trajlm.data import IntArray, States, smallest_unsigned
 from trajlm.kernels.stochastic import closed_sets, connected_sets
 from trajlm.models.base import Progress
+from trajlm.util.trajectories import owned
 
 F64 = npt.NDArray[np.float64]
 
@@ -76,7 +77,7 @@ def write_lanes(
             carried = advance(lane, carried, begin, piece)
             if progress:
                 progress(len(piece))
-    return list(out)
+    return list(owned(out))
 
 
 def smoothed_populations(states: States) -> F64:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
-from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import connected_sets, stationary_distribution
 from trajlm.models.base import Progress, SequenceModel
@@ -105,12 +105,22 @@ class HiddenMarkovModel(SequenceModel):
         forward_log_probs(*self._scored(), self.stationary_distribution, trajectory, out)
         return out
 
+    def _next_state_probabilities(self, past: IntArray) -> F64:
+        # The forward algorithm; scaled, or a long past would underflow.
+        T, E = self._scored()
+        hidden = self.stationary_distribution
+        for state in past:
+            seen = hidden * E[:, state]
+            scale = seen.sum()
+            hidden = (seen / scale if scale > 0 else seen) @ T
+        return np.asarray(hidden @ E)
+
     def generate(
         self,
         n_steps: int,
         n_lanes: int = 1,
         seed: int = 0,
-        start: int | States | None = None,
+        start: int | StatesLike | None = None,
         progress: Progress | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames.
@@ -169,7 +179,7 @@ class HiddenMarkovModel(SequenceModel):
 
 
 def fit_hmm(
-    states: States | IntArray | Sequence[IntArray],
+    states: StatesLike,
     n_hidden: int | None = None,
     max_hidden: int = 6,
     seed: int = 0,

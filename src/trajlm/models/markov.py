@@ -6,7 +6,7 @@ keep their numbers and their counts, and those outside are named in the record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from trajlm.analysis.lag import choose_lag
 from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
 from trajlm.analysis.transitions import check_lag, name_states, transition_matrix
-from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
 from trajlm.kernels.stochastic import closed_sets, connected_sets
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.chains import (
@@ -67,17 +67,24 @@ class MarkovModel(SequenceModel):
         self.stationary_distribution = stationary_distribution
         self.floor = floor
 
+    def _scored(self) -> F64:
+        """Return the matrix with the floor."""
+        T = self.transition_matrix
+        return self.floor.mixed(T) if self.floor else T
+
     def _log_probs(self, trajectory: IntArray) -> F64:
-        T = self.floor.mixed(self.transition_matrix) if self.floor else self.transition_matrix
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(T)[trajectory[:-1], trajectory[1:]])
+            return np.asarray(np.log(self._scored())[trajectory[:-1], trajectory[1:]])
+
+    def _next_state_probabilities(self, past: IntArray) -> F64:
+        return np.asarray(self._scored()[past[-1]])
 
     def generate(
         self,
         n_steps: int,
         n_lanes: int = 1,
         seed: int = 0,
-        start: int | States | None = None,
+        start: int | StatesLike | None = None,
         progress: Progress | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames of one lag time each.
@@ -163,7 +170,7 @@ def smoothed_transition_matrix(states: States, lag: int = 1, both_ways: bool = F
 
 
 def fit_msm(
-    states: States | IntArray | Sequence[IntArray],
+    states: StatesLike,
     lag: int | Literal["auto"] = 1,
     reversible: bool | None = None,
 ) -> MarkovModel:
