@@ -69,13 +69,17 @@ class MarkovModel(SequenceModel):
         self.stationary_distribution = stationary_distribution
         self.floor = floor
 
+    def _scored(self) -> F64:
+        """Return the matrix with the floor."""
+        T = self.transition_matrix
+        return self.floor.mixed(T) if self.floor else T
+
     def _log_probs(self, trajectory: IntArray) -> F64:
-        T = self.floor.mixed(self.transition_matrix) if self.floor else self.transition_matrix
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(T)[trajectory[:-1], trajectory[1:]])
+            return np.asarray(np.log(self._scored())[trajectory[:-1], trajectory[1:]])
 
     def _next_state_probabilities(self, past: IntArray) -> F64:
-        return np.asarray(self.transition_matrix[past[-1]])
+        return np.asarray(self._scored()[past[-1]])
 
     def generate(
         self,
