@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trajlm import cli
-from trajlm.kernels import simd
+from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.training import quantize
 from trajlm.reproduce.bench import gpu, run, work
@@ -63,7 +63,7 @@ def test_large_networks_are_measured_as_trained_and_rounded(quick, monkeypatch):
     result = run.run_bench(run.SIZES, repeats=1)
     found = {r.what: r.precision for r in result.rates if r.threads == 1}
     once, after = found["generate, 1 lane, not rounded"], found["generate, 1 lane"]
-    expected = ("half precision", "8 bits") if simd.HAS_BYTES else ("half precision",) * 2
+    expected = ("half precision", "8 bits") if loops().HAS_BYTES else ("half precision",) * 2
     assert (once, after) == expected
 
 

@@ -20,7 +20,7 @@ from trajlm.kernels.tile import PANEL, tile
 
 # Sums, ROWS numbers of a and a vector of b (AVX-512: a row of b and a number of a) fill the 16
 # (32) registers.
-ROWS = 12 if WIDE else 3
+ROWS = 8 if WIDE else 3
 # Rows of the smaller tile for what is left of them.
 FEW = 4 if WIDE else 2
 # Depth after which a panel of b (16 KiB; AVX-512: 32) would push the rows of a out of the first

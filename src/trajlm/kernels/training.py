@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from trajlm.kernels.arrays import F32, I64, aligned_rows
 from trajlm.kernels.cell import SMALLEST, tanh, unit
-from trajlm.kernels.compiled import inlined
+from trajlm.kernels.compiled import compiled, inlined
 from trajlm.kernels.lstm import exponentials
 from trajlm.kernels.product import add_outer_products, add_packed_product, add_to_looked_up
 from trajlm.kernels.simd import WIDTH, fma, load, prefetch, splat, store, total
@@ -23,7 +22,7 @@ ZERO, ONE = np.float32(0), np.float32(1)
 ROWS_AT_ONCE = 128
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def forward(
     states: I64,
     targets: I64,
@@ -120,7 +119,7 @@ def _nats(logits: F32, row: int, target: int, scale: np.float32) -> float:
     return np.float64(highest) - np.float64(wanted) + math.log(weight)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def backward(
     states: I64,
     recurrent: F32,
@@ -196,7 +195,7 @@ def _gate_gradients(first: int, dh: F32, dc: F32, cell: F32, gates: F32) -> None
             store(gates, at + 3 * L, d * tanh_c * o * (one - o))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def add_by_state(states: I64, logits: F32, grad_skip: F32) -> None:
     """Add each row of `logits` (window, streams, columns) to the row of `grad_skip` of its state.
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from trajlm.data import IntArray, States, StateSpace
 from trajlm.lstm.generation.lanes import generate_lanes
+from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
 from trajlm.lstm.record import training_facts
@@ -21,7 +22,7 @@ from trajlm.models.files import Tensors
 from trajlm.util.words import Fact
 
 if TYPE_CHECKING:
-    from trajlm.kernels.recurrent import Recurrent
+    from trajlm.kernels.arguments import Recurrent
 
 
 def _checked_starts(arrays: Tensors, n_states: int) -> tuple[IntArray, ...]:
@@ -103,11 +104,9 @@ class LSTMModel(SequenceModel):
         return [*facts[: len(facts) - len(notes)], *training, *notes]
 
     def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
-        from trajlm.kernels.lstm import score_lanes
-
         out = np.empty(len(trajectory) - 1)
         t = self.tables
-        score_lanes(t.inputs, t.recurrent, t.readout, t.skip, trajectory[None], out[None])
+        loops().score_lanes(t.inputs, t.recurrent, t.readout, t.skip, trajectory[None], out[None])
         return out
 
     def generate(
