@@ -86,10 +86,8 @@ def folders() -> tuple[Path, ...]:
         # As the user told numba.
         roots.insert(0, Path(numba.config.CACHE_DIR).absolute())
     with suppress(OSError):
-        # Without a home, as in a container, a later command finds it here; but not where the
-        # last resort for temporary files is the folder that the user is in.
-        if (temporary := Path(tempfile.gettempdir())) != Path.cwd():
-            roots.append(temporary / f"trajlm-{_user()}")
+        # Without a home, as in a container, a later command finds it here.
+        roots.append(Path(tempfile.gettempdir()) / f"trajlm-{_user()}")
     return tuple(root / f"kernels-{key}" for root in roots if root.is_absolute())
 
 

@@ -1,9 +1,21 @@
 """The recurrent product of generation, with weights in single precision, in half, or in bytes.
 
-In bytes, a weight is an integer times the scale of its row: one signed byte, and for a fine unit
-half a second one, worth 1/256 of the first. A hidden state h, between -1 and 1, is the integer
-32767 h + 32768, of two bytes. Of the four products of their bytes that of the two lower ones, worth
-1/65536 of that of the two higher ones, is replaced by its mean.
+In bytes, a weight is an integer times the scale s of its row, ``w = s (u + v / 256)``, with u one
+signed byte and v, for a fine unit only, half a second one (a multiple of 16). A hidden state h
+between -1 and 1 is ``h = (256 H + K - 32768) / 32767`` with two unsigned bytes H and K. A gate is
+then::
+
+    A[x] + sum_l w_l h_l = A[x] + s / 32767 * (256 P + Q)
+    P = sum u H - 128 sum u
+    Q = sum u K + sum v H - 128 sum v + sum v K / 256
+
+The last sum, of what is worth 1/65536 of the first, is replaced by its mean for evenly spread K,
+half a v each. P and Q are sums of integers and exact, whatever their order.
+
+In memory, for each lane (`parts`): H of all L units, K of all, H once more of the fine units. A
+panel of weights: u of its `PANEL` columns for units 0 to 3, four bytes a column, then for 4 to 7,
+and so on; after them v of the fine units, eight of them in four bytes: of the first four in the
+lower halves, of the others in the higher.
 """
 
 from __future__ import annotations
@@ -24,8 +36,8 @@ from trajlm.kernels.tile import PANEL
 I8 = npt.NDArray[np.int8]
 U8 = npt.NDArray[np.uint8]
 
-# Two sums for each number of the result, so half the rows of other tiles.
-ROWS = 6 if WIDE else 1
+# Two sums for each number of the result, so half the rows of other tiles (see `tile`).
+ROWS = 4 if WIDE else 1
 FEW = 2 if WIDE else 1
 # Panels that a row which is alone multiplies at a time.
 LONG = 4 if WIDE else 1
