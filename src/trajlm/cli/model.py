@@ -326,14 +326,18 @@ def _language_model_writes(
 
 def info(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="Model folder, or a file of states or features.")
-    ],
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="Model folder, or a file of states or features."),
+    ] = None,
 ) -> None:
-    """Say what a model or a data file is and how it was made."""
+    """Say what a model or a data file is and how it was made; without one, what runs here."""
     from trajlm.models.registry import describe_model
 
-    if path.is_dir():
-        typer.echo(describe_model(path))
+    if path is None or path.is_dir():
+        from trajlm.lstm.loops import choice
+
+        typer.echo(describe_model(path) if path else _installation())
+        typer.echo(f"compiled loops here: {choice().describe()}")
         return
     from trajlm.io import read_features, read_states
     from trajlm.io.read import file_kind
@@ -351,6 +355,15 @@ def info(
         typer.echo(lines("features", features.facts(features.n_columns)))
     else:
         typer.echo(lines("states", data.facts()))
+
+
+def _installation() -> str:
+    """Return the versions that decide a result, and the cores that may be used."""
+    from trajlm.util.devices import usable_cores
+    from trajlm.util.versions import package_versions
+
+    versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
+    return f"versions: {versions}\ncores: {usable_cores()}"
 
 
 def cite(
