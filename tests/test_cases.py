@@ -99,7 +99,7 @@ def test_what_is_read(name):
     assert [len(x) for x in features] == lengths
     assert (features.dt, features.unit) == time
     assert re.search(words, " ".join(str(w.message) for w in found))
-    assert all(str(CASES / name) in note for note in features.notes)
+    assert all(str(CASES / name) in note.text for note in features.notes)
     assert len(found) == len(features.notes)  # nothing is done in silence
 
 

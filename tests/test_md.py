@@ -13,6 +13,7 @@ from trajlm.errors import InputError, TrajlmWarning
 from trajlm.io import read_features, read_md, write_states
 from trajlm.io.md import trajectories
 from trajlm.io.md.backmap import backmap
+from trajlm.provenance import Discretization, RunningMean
 from trajlm.systems.alanine import dihedral
 from trajlm.util.atomic import OutputError
 
@@ -327,7 +328,7 @@ def test_only_some_atoms_and_frames(folder, states, tmp_path):
 def test_a_running_mean_shifts_the_frames(folder, xyz, tmp_path):
     smoothed = States(
         (np.arange(N_FRAMES - 4) // 9,), dt=FRAME_PS, unit="ps",
-        discretization={"notes": ["running mean over 5 frames"]},
+        discretization=Discretization(steps=(RunningMean(5),)),
     )  # fmt: skip
     written = backmap(np.zeros(50, int), smoothed, folder / "t.xtc", tmp_path / "g.xtc", PDB)
     assert set(written.frame) == set(range(2, 11))
@@ -369,19 +370,9 @@ def test_backmap_command(folder, states, tmp_path, monkeypatch, capsys):
     assert "20 frames" in capsys.readouterr().out
     assert run([*command, "--out", "gen.xtc", "--lane", "2"]) == 2
     assert "no lane 2" in capsys.readouterr().err
-    command = [
-        "backmap",
-        "g.npy",
-        "--from",
-        source,
-        source,
-        "--states",
-        "s.npz",
-        "--out",
-        "two.xtc",
-    ]
-    assert run([*command, "--frames", "20"]) == 0
-    assert run([*command[:5], *command[3:], "--out", "gen.xtc"]) == 2
+    given = ["--states", "s.npz", "--frames", "20", "--out", "two.xtc"]
+    assert run(["backmap", "g.npy", "--from", source, source, *given]) == 0
+    assert run(["backmap", "g.npy", *["--from", source, source] * 2, *given]) == 2
     assert "after one --from" in capsys.readouterr().err
 
 
@@ -413,7 +404,7 @@ def test_a_gap_in_a_chain_is_no_dihedral(tmp_path):
     with pytest.warns(TrajlmWarning, match=r"phi of ALA2 was left out.*residues are missing"):
         features = read_md(tmp_path / "t.xtc", tmp_path / "t.pdb", ["phi"])
     assert features.names == ("phi",)
-    assert "left out" in features.notes[0]
+    assert "left out" in features.notes[0].text
 
 
 def test_superposition_is_right_in_double_precision():

@@ -102,7 +102,6 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:
-        # Such as a compiled loop that cannot be kept beside the package on a full disk.
         return _fail(f"the system refused to read or write: {error}", BAD_INPUT)
     except MemoryError:
         return _fail("there is not enough memory for this: use less data at once", BAD_INPUT)

@@ -21,7 +21,7 @@ from trajlm.cli.data import (
 )
 from trajlm.cli.output import Overwrite, check_output
 from trajlm.errors import InputError
-from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.files import CHECKPOINT
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
 from trajlm.util.processes import place
@@ -87,7 +87,7 @@ def train(
 ) -> None:
     """Train the language model on states."""
     from trajlm.io import read_states
-    from trajlm.lstm.training.settings import training_settings
+    from trajlm.lstm.settings import training_settings
 
     settings = training_settings(
         epochs=epochs,
@@ -162,24 +162,23 @@ def _train(
 def _tell_trained(model: LSTMModel, out: Path, data: States) -> None:
     """Say how a training went."""
     from trajlm.lstm.record import still_improving
-    from trajlm.provenance import bias_notes
 
-    say(model.record["direction"]["summary"])
-    for after in ("rounding", "calibration"):
-        if after in model.record:
-            say(model.record[after]["summary"])
-    history, best = model.record["history"], model.record["best_epoch"]
-    if history[best - 1]["validation"] >= model.record["baselines"]["msm"]:
+    record = model.record
+    assert record is not None
+    for done in (record.direction, record.rounding, record.calibration):
+        if done:
+            say(done.describe())
+    if record.best.validation >= record.baselines.msm:
         say(
             "the model foretells the held-out stretch no better than the MSM: there is no memory "
             "to learn, or too little data to learn it from"
         )
-    for note in bias_notes(data.discretization):
+    for note in data.discretization.bias_notes:
         say(f"note: {note}")
-    unfinished = still_improving(model.record)
+    unfinished = still_improving(record)
     typer.echo(
-        f"{out}: {history[best - 1]['validation']:.4f} nats a frame on the held-out stretch "
-        f"(epoch {best})" + (f"; {unfinished}" if unfinished else "")
+        f"{out}: {record.best.validation:.4f} nats a frame on the held-out stretch "
+        f"(epoch {record.best_epoch})" + (f"; {unfinished}" if unfinished else "")
     )
 
 
@@ -338,8 +337,9 @@ def _language_model_writes(
 
 def info(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="Model folder, or a file of states or features.")
-    ],
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="Model folder, or a file of states or features."),
+    ] = None,
     column: Column = None,
     dt: Dt = None,
     unit: Unit = None,
@@ -350,14 +350,17 @@ def info(
     header_lines: HeaderLines = None,
     clip: Clip = None,
 ) -> None:
-    """Say what a model or a data file is and how it was made, or would be read.
+    """Say what a model or a data file is and how it was made; without one, what runs here.
 
-    The options are those of discretize.
+    Of a file of others it shows what would be read; the options are those of discretize.
     """
     from trajlm.models.registry import describe_model
 
-    if path.is_dir():
-        typer.echo(describe_model(path))
+    if path is None or path.is_dir():
+        from trajlm.lstm.loops import choice
+
+        typer.echo(describe_model(path) if path else _installation())
+        typer.echo(f"compiled loops here: {choice().describe()}")
         return
     from trajlm.io import read_features, read_states
     from trajlm.io.states import holds_states
@@ -375,6 +378,15 @@ def info(
     if features.unit == "frame":
         typer.echo("time: not said, so a frame is the unit")
     typer.echo("first rows\n" + first_rows(features.names, features.trajectories[0]))
+
+
+def _installation() -> str:
+    """Return the versions that decide a result, and the cores that may be used."""
+    from trajlm.util.devices import usable_cores
+    from trajlm.util.versions import package_versions
+
+    versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
+    return f"versions: {versions}\ncores: {usable_cores()}"
 
 
 def cite(

@@ -146,7 +146,7 @@ def _training_result(
         rates=counts.transitions.rates(),
         discrepancy=discrepancy(reference.transitions, counts.transitions).value,
         cross_entropy=_cross_entropy(training, reference),
-        record=model.record if model else {},
+        record=model.record if model else None,
     )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.io.sources import PathLike
+from trajlm.provenance import Note
 
 F64 = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -82,7 +83,7 @@ class Timeline:
 
     dt: float | None
     pieces: tuple[Rows, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     uneven: str | None = None
 
 
@@ -119,7 +120,7 @@ def follow(times: Times) -> Timeline:
     return Timeline(None if bad is not None else step, pieces, notes + cut, uneven)
 
 
-def _after_restarts(times: Times) -> tuple[Rows, tuple[str, ...]]:
+def _after_restarts(times: Times) -> tuple[Rows, tuple[Note, ...]]:
     """Return the rows that stand after all restarts, and what was dropped."""
     t = times.values
     borders = [0, *sorted({m for m in times.marks if 0 < m < len(t)}), len(t)]
@@ -153,10 +154,11 @@ def _after_restarts(times: Times) -> tuple[Rows, tuple[str, ...]]:
             )
         if n_repeated:
             frames = "frame" if n_repeated == 1 else "frames"
-            notes.append(
+            text = (
                 f"{times.path}: {n_repeated} repeated {frames} after a restart at time {start} "
                 "were dropped, the later copy stands"
             )
+            notes.append(Note(text, "restart"))
         kept = np.concatenate([kept[:n_before], block])
     return kept, tuple(notes)
 
@@ -166,15 +168,15 @@ def _slack(t: F64, blocks: Sequence[Rows]) -> float:
     return 0.1 * float(np.median(steps)) if len(steps) and len(blocks) > 1 else 0.0
 
 
-def _without_repeats(times: Times, kept: Rows) -> tuple[Rows, tuple[str, ...]]:
+def _without_repeats(times: Times, kept: Rows) -> tuple[Rows, tuple[Note, ...]]:
     """Return the rows without those that repeat the row before them, time and all."""
     steps = np.diff(times.values[kept])
     still = np.flatnonzero(steps == 0) + 1
     if len(still) == 0:
         return kept, ()
-    largest = float(np.abs(times.values[kept]).max())
-    mean = float(times.values[kept[-1]] - times.values[kept[0]]) / len(steps)
-    coarse = max(times.quantum, float(np.spacing(np.float32(largest)))) > 0.4 * mean
+    rounding = _rounding(times.values[kept], times.quantum)
+    near = steps[steps <= CLEAR_GAP * max(float(np.median(steps)), rounding)]
+    coarse = rounding > 0.4 * float(near.mean())
     if coarse and len(still) > LARGEST_SHARE_OF_GAPS * len(steps):
         return kept, ()  # many steps are lost to rounding
     for k in still.tolist():
@@ -191,7 +193,7 @@ def _without_repeats(times: Times, kept: Rows) -> tuple[Rows, tuple[str, ...]]:
         f"before {'was' if n == 1 else 'were'} dropped, the first at "
         f"{times.place(int(kept[still[0]]))}"
     )
-    return np.delete(kept, still), (note,)
+    return np.delete(kept, still), (Note(note, "repeat"),)
 
 
 def _spacing(times: F64, quantum: float) -> tuple[float, Rows, int | None]:
@@ -200,8 +202,14 @@ def _spacing(times: F64, quantum: float) -> tuple[float, Rows, int | None]:
     step, bad = _even_step(times, quantum)
     if bad is None:
         return step, none, None
+    coarse = _coarse_step(times, quantum)
+    # Printed times are multiples of what they are printed in: a longer step is a gap. Those in
+    # single precision need not be: a longer step may be a rounded one.
+    printed = quantum >= _rounding(times, 0.0)
+    if coarse is not None and not printed:
+        return *coarse, None
     steps = np.diff(times)
-    gaps = steps > GAP * step
+    gaps = steps > (GAP * step if printed else max(GAP * step, step + 1.5 * _rounding(times, 0.0)))
     if step > 0 and (gaps.mean() <= LARGEST_SHARE_OF_GAPS or gaps.sum() == 1):
         # With each gap drawn together to one typical step, the times must be even.
         closed = times - np.concatenate([[0.0], np.cumsum(np.where(gaps, steps - step, 0.0))])
@@ -210,8 +218,14 @@ def _spacing(times: F64, quantum: float) -> tuple[float, Rows, int | None]:
         even, still_bad = _even_step(closed, rounding)
         if still_bad is None:
             return even, np.flatnonzero(gaps) + 1, None
-    coarse = _coarse_step(times, quantum)
     return (*coarse, None) if coarse is not None else (step, none, bad)
+
+
+def _rounding(times: F64, quantum: float) -> float:
+    """Return by how much times may be rounded: to printed digits, or to single precision."""
+    single = times.astype(np.float32)
+    held = float(np.spacing(np.abs(single).max())) if (single == times).all() else 0.0
+    return max(quantum, held)
 
 
 def _even_step(times: F64, quantum: float) -> tuple[float, int | None]:
@@ -241,7 +255,7 @@ def _coarse_step(times: F64, quantum: float) -> tuple[float, Rows] | None:
     each 0.16 ps lie 0.125 or 0.25 apart. Their distances from a straight line stay within the
     rounding all the same; where a frame is missing they do not.
     """
-    rounding = max(quantum, float(np.spacing(np.float32(np.abs(times).max()))))
+    rounding = _rounding(times, quantum)
     steps = np.diff(times)
     gaps = steps > CLEAR_GAP * max(float(np.median(steps)), rounding)
     if gaps.mean() > LARGEST_SHARE_OF_GAPS or not (~gaps).any():
@@ -279,7 +293,7 @@ def _clear_gaps(times: F64) -> Rows:
     return np.flatnonzero(gaps) + 1
 
 
-def _cut(times: Times, kept: Rows, starts: Rows) -> tuple[tuple[Rows, ...], tuple[str, ...]]:
+def _cut(times: Times, kept: Rows, starts: Rows) -> tuple[tuple[Rows, ...], tuple[Note, ...]]:
     if len(starts) == 0:
         return (kept,), ()
     every = np.split(kept, starts)
@@ -292,4 +306,4 @@ def _cut(times: Times, kept: Rows, starts: Rows) -> tuple[tuple[Rows, ...], tupl
     )
     if len(pieces) < len(every):
         note += f"; {len(every) - len(pieces)} lone frame(s) between gaps were dropped"
-    return pieces, (note,)
+    return pieces, (Note(note, "gap"),)

@@ -16,6 +16,7 @@ from trajlm.errors import InputError
 from trajlm.io.record import Record, Wanted, features_of
 from trajlm.io.sources import Columns, PathLike, Paths, listed, read_all
 from trajlm.io.table import Lines, Rows, parse, printed_quantum, read_lines
+from trajlm.provenance import Note
 
 FIELDS = "#! FIELDS"
 # Components of PLUMED's biases: METAD, PBMETAD, OPES, RESTRAINT, walls, EXTERNAL, ABMD ...
@@ -201,7 +202,7 @@ def _period(path: PathLike, bounds: dict[str, str], name: str) -> tuple[float, f
 
 def _bias_notes(
     path: PathLike, names: Sequence[str], values: npt.NDArray[np.float64]
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     # A wall that was never reached leaves a column of zeros and the data as it is.
     found = [
         name
@@ -210,7 +211,8 @@ def _bias_notes(
     ]
     if not found:
         return ()
-    return (
+    text = (
         f"{path} holds the bias column(s) {listed(found)}: biased data is not equilibrium data, "
-        "its populations and rates are not those of the molecule",
+        "its populations and rates are not those of the molecule"
     )
+    return (Note(text, "bias"),)

@@ -13,6 +13,7 @@ from trajlm.errors import InputError
 from trajlm.io.names import is_counter, is_unit, time_unit
 from trajlm.io.sources import PathLike
 from trajlm.io.table import Lines, check_decimal_commas, is_number, separator_of, split_row
+from trajlm.provenance import Note
 
 # Lines looked at to find where the numbers begin.
 HEAD = 200
@@ -61,7 +62,7 @@ class Header:
     line: int | None = None
     periods: tuple[tuple[float, float] | None, ...] = ()
     legends: dict[int, str] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Note, ...] = ()
 
 
 def read_header(lines: Lines, path: PathLike, header_lines: int | None) -> Header:
@@ -177,7 +178,9 @@ def _named_by_text(
         shown = f"the header {header[:60]!r} has {len(_words(header))} word(s)"
         remark = f"{path}: {shown} for {n} column(s), so the columns are numbered"
         default = tuple(f"x{k}" for k in range(n))
-        return Header(first, separator, default, False, line=text[-1], remarks=(remark,))
+        return Header(
+            first, separator, default, False, line=text[-1], remarks=(Note(remark, "header"),)
+        )
     names = [word or f"x{k}" for k, word in enumerate(words)]
     name, count = Counter(names).most_common(1)[0]
     if count > 1:

@@ -37,6 +37,8 @@ from trajlm.io.sources import (
     time_of,
 )
 from trajlm.io.text import text_record
+from trajlm.provenance import History, Note
+from trajlm.util.checked import NAME, NAMES, checked
 from trajlm.util.words import counted
 
 FEATURES_KIND = "trajlm.features"
@@ -123,7 +125,7 @@ def _clipped(features: Features, clip: tuple[float, float]) -> Features:
     if not n_beyond:
         return features
     values = counted(n_beyond, "value", "values")
-    note = f"{values} beyond {low:g} to {high:g} set to these ends"
+    note = Note(f"{values} beyond {low:g} to {high:g} set to these ends", "clip")
     return replace(
         features,
         trajectories=tuple(np.clip(x, low, high) for x in features.trajectories),
@@ -246,11 +248,13 @@ def _read_npz(path: PathLike, key: str | None, wanted: Wanted) -> Features:
         rest = {name: x for name, x in arrays.items() if x.size != 1}
         if key is None and (are_columns(rest) or (single and len(rest) == 1)):
             record = columns_record(rest, path)
-            left_out = f"{path}: the single number(s) {listed(single)} were left out"
+            text = f"{path}: the single number(s) {listed(single)} were left out"
+            left_out = Note(text, "columns")
             return features_of(replace(record, remarks=(left_out,) if single else ()), wanted)
         features = _foreign_features(arrays, path, wanted)
         if len(arrays) > 1:
-            note = f"{path}: the arrays {listed(arrays)} were read as {len(arrays)} trajectories"
+            text = f"{path}: the arrays {listed(arrays)} were read as {len(arrays)} trajectories"
+            note = Note(text, "arrays")
             warn_of([note], TrajlmNote)
             features = replace(features, notes=(*features.notes, note))
         return features
@@ -312,16 +316,16 @@ def _own_features(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathL
     with damaged_as_input_error(path):
         if len(meta["periods"]) != len(meta["names"]):
             raise ValueError("not as many periods as columns")
+        history = History.from_dict(meta)
         return build(
             path,
             split_trajectories(arrays["values"], arrays["lengths"]),
-            names=tuple(str(name) for name in meta["names"]),
+            names=checked(NAMES, meta["names"]),
             dt=float(meta["dt"]),
-            unit=str(meta["unit"]),
-            periods=tuple(
-                None if p is None else (float(p[0]), float(p[1])) for p in meta["periods"]
-            ),
-            notes=tuple(str(note) for note in meta["notes"]),
+            unit=checked(NAME, meta["unit"]),
+            periods=tuple(meta["periods"]),
+            notes=history.notes,
+            steps=history.steps,
         )
 
 

@@ -25,6 +25,7 @@ from trajlm.io.sources import (
     select_index,
     time_of,
 )
+from trajlm.provenance import Note
 
 F64 = npt.NDArray[np.float64]
 Period = tuple[float, float] | None
@@ -103,18 +104,18 @@ class Record:
     time_unit: str = UNNAMED_UNIT
     named: bool = True
     strict: bool = False
-    notes: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    remarks: tuple[Note, ...] = ()
 
     def values_of(self, column: int) -> F64 | list[str]:
         """Return the numbers of a column, or its words."""
         return self.texts.get(column, self.values[:, column])
 
 
-def warn_of(notes: Sequence[str], category: type[UserWarning] = TrajlmWarning) -> None:
+def warn_of(notes: Sequence[Note], category: type[UserWarning] = TrajlmWarning) -> None:
     """Warn of what a reader dropped, cut or took for something."""
     for note in notes:
-        warnings.warn(note, category, stacklevel=2)
+        warnings.warn(note.text, category, stacklevel=2)
 
 
 def features_of(record: Record, wanted: Wanted) -> Features:
@@ -245,7 +246,7 @@ def _is_time(record: Record, column: int, wanted: Wanted) -> bool:
 
 def _split(
     record: Record, wanted: Wanted, clock: int | None, asked: Sequence[int]
-) -> tuple[int | None, tuple[str, ...]]:
+) -> tuple[int | None, tuple[Note, ...]]:
     """Return the column that tells trajectories apart, and a note where it was only found."""
     if wanted.split_by is not None:
         return select_index(record.names, wanted.split_by, record.path)[0], ()
@@ -262,11 +263,12 @@ def _split(
         if not (by_name or k in record.texts):
             in_order = in_order and _counts_up(record.values[:, k])
         if n > 1 and (in_order or by_name):
-            return k, (
+            text = (
                 f"{record.path}: column {name!r} changes with the rows as the number of a molecule "
                 f"or run does, so the rows were split by it into {n} trajectories: name it as the "
-                "column to split by, or ask for it as a coordinate",
+                "column to split by, or ask for it as a coordinate"
             )
+            return k, (Note(text, "columns"),)
     return None, ()
 
 
@@ -315,12 +317,12 @@ def _groups(record: Record, split: int) -> list[Rows]:
 
 def _coordinates(
     record: Record, asked: list[int] | None, clock: int | None, split: int | None
-) -> tuple[list[int], tuple[str, ...]]:
+) -> tuple[list[int], tuple[Note, ...]]:
     """Return the columns to keep, and notes on those that look like something else."""
     if asked is not None:
         return asked, ()
     left_out = {k for k in (clock, split) if k is not None}
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     for k, name in enumerate(record.names):
         if record.named and (is_counter(name) or time_unit(name)[0]):
             left_out.add(k)
@@ -329,7 +331,8 @@ def _coordinates(
         left_out |= set(record.texts)
         worded = [record.names[k] for k in unasked if any(record.texts[k])]
         if worded:
-            notes += (f"{record.path}: column(s) {listed(worded)} hold text and were left out",)
+            text = f"{record.path}: column(s) {listed(worded)} hold text and were left out"
+            notes += (Note(text, "columns"),)
     rest = [k for k in range(len(record.names)) if k not in left_out]
     if not rest:  # a single column, whatever its name
         return [k for k in range(len(record.names)) if k not in record.texts], notes
@@ -343,10 +346,11 @@ def _coordinates(
                 "them, or ask for it as a coordinate"
             )
         rest = rest[1:]
-        notes += (
+        text = (
             f"{record.path}: the first column, {record.names[0]!r}, rises evenly like a time and "
-            "was left out: name it as the time column, or ask for it as a coordinate",
+            "was left out: name it as the time column, or ask for it as a coordinate"
         )
+        notes += (Note(text, "columns"),)
     return rest, notes
 
 
@@ -383,14 +387,15 @@ def _follow(record: Record, clock: int | None, rows: Rows, asked: Sequence[int])
 
 def _common_dt(
     record: Record, lines: Sequence[Timeline], wanted: Wanted, unit: str
-) -> tuple[float | None, tuple[str, ...]]:
+) -> tuple[float | None, tuple[Note, ...]]:
     """Return the dt that all trajectories of a file share, and a note where there is none."""
     uneven = next((line.uneven for line in lines if line.uneven), None)
     if uneven is not None:
         if wanted.dt is None and (record.strict or "all times are" in uneven):
             raise InputError(f"{uneven}; give dt, and the time is left out")
         dt = f"{wanted.dt or 1.0:g}"
-        return None, (f"{uneven}, so dt is not taken from it and stays {dt}",)
+        text = f"{uneven}, so dt is not taken from it and stays {dt}"
+        return None, (Note(text, "uneven time"),)
     steps = [line.dt for line in lines if line.dt is not None]
     if not steps:
         if wanted.dt is None and record.strict:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from trajlm.errors import InputError
 from trajlm.io.md.trajectories import TIMED, UNTIMED
 from trajlm.io.sources import PathLike, read_bytes
+from trajlm.provenance import Note
 
 NUMBER = re.compile(
     r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII
@@ -186,7 +187,7 @@ class Numbers:
     texts: dict[int, list[str]]
     faults: dict[int, tuple[int, str]]
     marks: tuple[int, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def parse(
@@ -221,10 +222,11 @@ def parse(
     InputError
         A row of another length, with its line.
     """
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     borders = np.zeros(0, np.int64) if headers is None else headers
     if _is_cut(lines, rows, separator, n_columns, fixed_from):
-        notes = (f"{path}, line {rows[-1] + 1}: the last line is cut short and was dropped",)
+        text = f"{path}, line {rows[-1] + 1}: the last line is cut short and was dropped"
+        notes = (Note(text, "cut line"),)
         rows = rows[:-1]
     values = _parse_fast(lines, rows, separator, n_columns)
     if values is not None:
@@ -232,10 +234,11 @@ def parse(
     bad = np.flatnonzero(_count_fields(lines, rows, separator) != n_columns)
     if len(bad):
         _check_killed(lines, rows, bad, separator, n_columns, path)
-        notes += (
+        text = (
             f"{path}, line {rows[bad[0]] + 1}: the line is broken off, as by a job that was "
-            "killed, and was dropped",
+            "killed, and was dropped"
         )
+        notes += (Note(text, "cut line"),)
         borders = np.union1d(borders, rows[bad])
         rows = np.delete(rows, bad)
         values = _parse_fast(lines, rows, separator, n_columns)

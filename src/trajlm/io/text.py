@@ -21,6 +21,7 @@ from trajlm.io.table import (
     printed_quantum,
     read_lines,
 )
+from trajlm.provenance import Note
 
 SET_BORDER = re.compile(r"\s*(&|@\s*target\b)", re.IGNORECASE)
 
@@ -110,10 +111,11 @@ def text_record(path: PathLike, header_lines: int | None = None) -> Record:
 def _record(path: PathLike, lines: Lines, header: Header, numbers: Numbers) -> Record:
     remarks = header.remarks
     if not lines.ended and not numbers.notes:
-        remarks += (
+        text = (
             f"{path}: the last line has no line end; where the file is still being written, its "
-            "last number may be cut short",
+            "last number may be cut short"
         )
+        remarks += (Note(text, "cut line"),)
     return Record(
         path,
         header.names,

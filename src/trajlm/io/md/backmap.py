@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from trajlm.io.md.trajectories import (
     stretches_of,
 )
 from trajlm.io.sources import PathLike, Paths, as_paths
+from trajlm.provenance import frames_after, origin_of_frames
 from trajlm.util.atomic import atomic_paths
 from trajlm.util.words import counted
 
@@ -233,9 +233,8 @@ def _origins(
 ) -> tuple[Integers, Integers]:
     """Return the file and the frame in it of each frame of the states, after checking lengths.
 
-    A running mean over w frames leaves w - 1 frames fewer; its first value is that of the
-    middle of the first window. Where there are more trajectories than files, these were cut
-    where frames are missing.
+    What was averaged belongs to the frame in the middle of those that it was averaged over.
+    Where there are more trajectories than files, these were cut where frames are missing.
     """
     stretches = [(i, np.arange(reader.n_frames(i))) for i in range(len(files))]
     if len(files) < len(states):
@@ -246,15 +245,18 @@ def _origins(
             f"{counted(len(states), 'trajectory', 'trajectories')}: give the files that "
             "the states were made from, in their order"
         )
-    notes = " ".join(str(note) for note in states.discretization.get("notes", []))
-    missing = sum(int(w) - 1 for w in re.findall(r"running mean over (\d+) frames", notes))
+    steps = states.discretization.steps
+    stride, offset = origin_of_frames(steps)
     frames = []
     for (i, stretch), s in zip(stretches, states, strict=True):
-        if len(stretch) != len(s) + missing:
+        n = len(stretch)
+        expected = frames_after(steps, n)
+        if len(s) != expected:
+            filtered = f", of which filters leave {max(expected, 0)}," if expected != n else ""
             raise InputError(
-                f"{files[i]} has {len(stretch)} frames but its states have {len(s)}: give the "
-                "files that the states were made from, in their order"
+                f"{files[i]} has {n} frames{filtered} but its states have {len(s)}: give the files "
+                "that the states were made from, in their order"
             )
-        frames.append(stretch[missing // 2 :][: len(s)])
+        frames.append(stretch[stride * np.arange(len(s)) + offset])
     numbers = np.repeat([i for i, _ in stretches], [len(f) for f in frames])
     return numbers, np.concatenate(frames)

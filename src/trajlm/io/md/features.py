@@ -27,6 +27,7 @@ from trajlm.io.md.trajectories import (
 )
 from trajlm.io.record import warn_of
 from trajlm.io.sources import PathLike, Paths, as_paths, build, listed, read_all, time_of
+from trajlm.provenance import Note
 
 F64 = npt.NDArray[np.float64]
 Atoms = npt.NDArray[np.int64]
@@ -160,7 +161,9 @@ def _read_one(
             f"{path} does not say the time between its frames: give dt in ps, the step of "
             "the simulation times the steps between two frames"
         )
-    notes = line.notes + ((f"{line.uneven}, so dt is not taken from it",) if line.uneven else ())
+    notes = line.notes
+    if line.uneven:
+        notes += (Note(f"{line.uneven}, so dt is not taken from it", "uneven time"),)
     warn_of(notes)
     for k, measure in enumerate(measures):
         if measure.period:
@@ -202,7 +205,7 @@ def select_atoms(topology: Topology, selection: str) -> Atoms:
 
 def _dihedral_measures(
     topology: Topology, wanted: Sequence[str], path: PathLike
-) -> tuple[list[_Measure], tuple[str, ...]]:
+) -> tuple[list[_Measure], tuple[Note, ...]]:
     """Return the measures, and notes on residues left out where the chain is broken."""
     measures, notes = [], []
     for name in (w.strip() for w in wanted):
@@ -222,10 +225,11 @@ def _dihedral_measures(
             if len(quadruples) < len(every):
                 kept = {tuple(q) for q in quadruples.tolist()}
                 lost = [topology.atom(q[1]).residue for q in every.tolist() if tuple(q) not in kept]
-                notes.append(
+                text = (
                     f"{path}: {name} of {listed(map(str, lost))} was left out, since its atoms are "
                     "not bonded to each other: residues are missing there"
                 )
+                notes.append(Note(text, "columns"))
             if not residues:
                 raise InputError(f"{path}: no residue has the dihedral {name} with bonded atoms")
             names = (name,) if len(residues) == 1 else _residue_names(topology, name, residues)
