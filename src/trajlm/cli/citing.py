@@ -83,13 +83,14 @@ def _used_in(path: Path) -> set[str]:
 
 
 def _used_in_report(path: Path) -> set[str]:
-    from trajlm.models.registry import read_record
+    from trajlm.models.record import ModelRecord
 
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
         names = {"pcca"} if results["grouping"]["method"] == "pcca" else set()
-        records = (read_record(model["record"]) for model in results["models"].values())
-        names |= {record.kind for record in records if record}
+        for model in results["models"].values():
+            if model["record"]:
+                names.add(ModelRecord.from_dict(model["record"]).kind)
         how = Discretization.from_dict(results["space"]["discretization"])
         return names | _used_in_discretization(how)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import importlib
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import BeforeValidator, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from trajlm.util.checked import FROZEN, Count, Flag, Measured, Positive, checked
 from trajlm.util.words import Fact
+
+# Where the record of each kind of model lives, and a key that it alone has: a class is imported
+# when such a record is read.
+KINDS = {
+    "lstm": ("trajlm.lstm.record", "LSTMRecord", "history"),
+    "hmm": ("trajlm.models.record", "HiddenMarkovRecord", "n_hidden"),
+    "msm": ("trajlm.models.record", "MarkovRecord", "lag"),
+}
 
 
 class ModelRecord:
@@ -36,14 +45,23 @@ class ModelRecord:
 
     @classmethod
     def from_dict(cls, values: object) -> Self:
-        """Rebuild what `to_dict` returned.
+        """Rebuild what `to_dict` returned; of `ModelRecord` itself, a record of any kind.
 
         Raises
         ------
         ValueError
             Values that describe no such record.
         """
-        return checked(TypeAdapter(cls), values)
+        kind = cast("type[Self]", _kind_of(values)) if cls is ModelRecord else cls
+        return checked(TypeAdapter(kind), values)
+
+
+def _kind_of(values: object) -> type[ModelRecord]:
+    """Return the class of a record by its kind, in the first version by what it alone holds."""
+    for kind, (module, name, own_key) in KINDS.items():
+        if isinstance(values, dict) and (values.get("kind") == kind or own_key in values):
+            return cast("type[ModelRecord]", getattr(importlib.import_module(module), name))
+    raise ValueError("there is no kind of model whose record this is")
 
 
 @dataclass(frozen=True, config=FROZEN)

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from trajlm.analysis.kinetics import FEW_EVENTS
 from trajlm.evaluate import groups, verdict
 from trajlm.evaluate.result import Evaluation
 from trajlm.evaluate.significance import (
-    FEW_EVENTS,
     population_rows,
     rate_rows,
     settled_commit_index,
 )
-from trajlm.evaluate.summary import summary
+from trajlm.evaluate.summary import Summary, UnseenSummary, summary
 from trajlm.lstm.record import LSTMRecord, still_improving
 from trajlm.models.record import MarkovRecord, ModelRecord
 from trajlm.plots.style import one_coordinate
@@ -85,6 +85,10 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
         "title": f"Beside the data: {words.listed([model.name for model in comparison.models])}",
         "headline": verdict.headline(numbers),
         "floor_sentence": verdict.floor_sentence(numbers),
+        "unseen_sentence": verdict.unseen_sentence(numbers),
+        "unseen": comparison.unseen,
+        "unseen_rows": _unseen_rows(numbers),
+        "several_trainings": any(len(m.trainings) > 1 for m in comparison.models),
         "verdicts": verdict.verdicts(numbers),
         "summary": numbers,
         "facts": groups.data_facts(comparison),
@@ -103,7 +107,7 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
         "commit": commit,
         "rates": rows,
         "few_events": FEW_EVENTS,
-        "unsettled": [row for row in rows if row.few],
+        "unsettled": [row for row in rows if not row.reliable],
         "rate_findings": verdict.rate_findings(rows, commit),
         "populations": population_rows(comparison),
         "models": comparison.models,
@@ -132,6 +136,13 @@ def _pictures(comparison: Evaluation) -> dict[str, Any]:
             if (pictures := figures.network_pictures(model, comparison))
         ],
     }
+
+
+def _unseen_rows(numbers: Summary) -> list[tuple[str, UnseenSummary]]:
+    """Return the training data and the models beside the unseen data; nothing without such."""
+    rows = [("training data", numbers.own_unseen)]
+    rows += [(name, model.unseen) for name, model in numbers.models.items()]
+    return [(name, row) for name, row in rows if row is not None]
 
 
 def _one_frame(comparison: Evaluation) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from trajlm.evaluate.result import Evaluation
 from trajlm.report.page import render_page
-from trajlm.report.results import collect_results
+from trajlm.report.results import RESULTS, collect_results
 from trajlm.util.atomic import write_json, write_text_atomic
 
 
@@ -31,5 +31,5 @@ def save_report(comparison: Evaluation, folder: Path, how: Mapping[str, Any]) ->
     OutputError
         The folder cannot be written.
     """
-    write_json(folder / "results.json", collect_results(comparison, how))
+    write_json(folder / RESULTS, collect_results(comparison, how))
     write_text_atomic(folder / "index.html", render_page(comparison, how))
