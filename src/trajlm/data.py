@@ -12,7 +12,7 @@ import numpy.typing as npt
 from trajlm.errors import InputError
 from trajlm.provenance import Discretization, Note, Step, as_notes
 from trajlm.util.checked import LARGEST
-from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html
+from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html, visible
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -30,8 +30,12 @@ def smallest_unsigned(n_states: int) -> np.dtype[Any]:
 def _check_time(dt: float, unit: str) -> None:
     if not (np.isfinite(dt) and dt > 0):
         raise InputError(f"dt must be a positive number of {unit or 'time units'}, not {dt}")
-    if not unit:
-        raise InputError("the unit of dt is empty: give one, for example 'ps' or 'frame'")
+    if not isinstance(unit, str) or not unit:
+        raise InputError(
+            "the unit of dt is empty or no text: give one, for example 'ps' or 'frame'"
+        )
+    if visible(unit) != unit:
+        raise InputError(f"the unit of dt, {unit!r:.60}, holds control characters: give its name")
 
 
 def _check_discretization(how: object) -> None:
@@ -112,7 +116,7 @@ class Features:
 
     def __repr__(self) -> str:
         names = ", ".join(self.names[:MOST_COLUMNS]) + ", …" * (self.n_columns > MOST_COLUMNS)
-        size = extent(self.n_frames, len(self.trajectories), self.dt, self.unit, names)
+        size = extent(self.n_frames, len(self.trajectories), self.dt, self.unit, visible(names))
         return f"Features({size})"
 
     def facts(self, most_columns: int = MOST_COLUMNS) -> list[Fact]:

@@ -10,7 +10,7 @@ import typer
 from trajlm.cli.output import Overwrite, check_output
 from trajlm.errors import InputError
 from trajlm.lstm.settings import TrainingSettings
-from trajlm.util.progress import progress, say
+from trajlm.util.progress import progress, say, tell
 from trajlm.util.words import counted
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def train(
         )
     model = finished_model(out, data, settings) if resume else None
     if model:
-        typer.echo(f"{out}: this training is finished already")
+        tell(f"{out}: this training is finished already")
         return
     if (out / "model.json").exists() and not overwrite:
         raise InputError(f"{out} holds a trained model: --overwrite replaces it")
@@ -137,7 +137,7 @@ def train(
     for note in data.discretization.bias_notes:
         say(f"note: {note}")
     unfinished = still_improving(record)
-    typer.echo(
+    tell(
         f"{out}: {record.best.validation:.4f} nats a frame on the held-out stretch "
         f"(epoch {record.best_epoch})" + (f"; {unfinished}" if unfinished else "")
     )
@@ -212,7 +212,7 @@ def generate(
             )
         else:
             write_states(out, model.generate(*size, start=start, progress=advance))
-    typer.echo(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
+    tell(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
 
 
 def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
@@ -273,7 +273,7 @@ def info(
     from trajlm.models.registry import describe_model
 
     if path.is_dir():
-        typer.echo(describe_model(path))
+        tell(describe_model(path))
         return
     from trajlm.io import read_features, read_states
     from trajlm.io.read import file_kind
@@ -288,9 +288,9 @@ def info(
         except InputError as not_features:
             continuous = file_kind(path) in ("colvar", "hdf5")
             raise (not_features if continuous else not_states) from None
-        typer.echo(lines("features", features.facts(features.n_columns)))
+        tell(lines("features", features.facts(features.n_columns)))
     else:
-        typer.echo(lines("states", data.facts()))
+        tell(lines("states", data.facts()))
 
 
 def cite(
@@ -305,4 +305,4 @@ def cite(
     """Print BibTeX for the method, this software and what else was used."""
     from trajlm.cli.citing import citations
 
-    typer.echo(citations(paths or [], used.split(",")))
+    tell(citations(paths or [], used.split(",")))
