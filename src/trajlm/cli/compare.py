@@ -28,6 +28,7 @@ GROUP_HELP = (
 
 
 def compare(
+    context: typer.Context,
     reference: Annotated[Path, typer.Argument(help="States of the data.")],
     generated: Annotated[
         list[str] | None,
@@ -70,11 +71,12 @@ def compare(
     from trajlm.evaluate.summary import summary
     from trajlm.evaluate.verdict import floor_sentence, unseen_sentence, verdicts
     from trajlm.io import read_states
-    from trajlm.util.atomic import check_writable
+    from trajlm.util.atomic import check_writable, lone_writer
 
     began = time.perf_counter()
     data = read_states(reference, key=key, dt=dt, unit=unit)
     check_writable(out / "index.html")
+    context.with_resource(lone_writer(out))
     grouping = parse_grouping(group, data, running_mean)
     others: dict[str, Kind] = {}
     for item in generated or []:

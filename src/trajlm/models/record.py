@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 from typing import Annotated, Literal, Self, cast
 
+import numpy as np
 from pydantic import BeforeValidator, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from trajlm.util.checked import FROZEN, Count, Flag, Measured, Positive, checked
+from trajlm.analysis.transitions import name_states
+from trajlm.util.checked import FROZEN, Count, Flag, Measured, Name, Number, Positive, checked
 from trajlm.util.words import Fact
 
 # Where the record of each kind of model lives, and a key that it alone has: a class is imported
@@ -75,14 +77,36 @@ class MarkovRecord(ModelRecord):
     reversible
         Whether detailed balance was imposed.
     connected
-        The states that it was estimated on.
+        The largest set of states that all lead to each other.
+    lag_reason
+        Why this lag; empty in files from before it was told.
+    direction_p_value
+        Of the test for a direction of time that decided `reversible`; None where it was set.
+    outside
+        Visited states outside the largest set.
+    never_left
+        Sets of states that are entered and not left, where there are several sets.
     """
 
     lag: Positive
     reversible: Flag
     connected: tuple[Count, ...]
+    lag_reason: Name = ""
+    direction_p_value: Number | None = None
+    outside: tuple[Count, ...] = ()
+    never_left: tuple[tuple[Count, ...], ...] = ()
     kind: Literal["msm"] = "msm"
     version: Literal[2] = 2
+
+    def facts(self) -> list[Fact]:
+        """Return which states are outside the largest connected set."""
+        facts = []
+        if self.outside:
+            facts.append(("not connected", name_states(np.array(self.outside))))
+        if self.never_left:
+            sets = (name_states(np.array(states)) for states in self.never_left)
+            facts.append(("never left", "; ".join(sets)))
+        return facts
 
 
 def _as_pairs(tried: object) -> object:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from trajlm.analysis.reversibility import reversibility_p_value
+from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
 from trajlm.data import States
 from trajlm.lstm.record import Direction
-
-# Below this p-value the data is taken to have a direction of time.
-DIRECTED = 0.05
 
 
 def find_direction(training: States, reversible: bool | None, seed: int) -> Direction:

@@ -7,14 +7,22 @@ own, with one thread; what it makes is written whole or not at all.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 
+from trajlm.errors import InputError
 from trajlm.io import read_states
 from trajlm.lstm.settings import TrainingSettings
+from trajlm.models.files import holds_model
+from trajlm.util.atomic import lone_writer
+from trajlm.util.signals import STOPPING
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,9 @@ class Training:
         from trajlm.lstm.training.train import finished_model, train_in_folder
 
         data = read_states(self.states)
-        model = finished_model(self.folder, data, self.settings)
-        model = model or train_in_folder(data, self.settings, self.folder, n_threads=1)
+        with lone_writer(self.folder):
+            model = finished_model(self.folder, data, self.settings)
+            model = model or train_in_folder(data, self.settings, self.folder, n_threads=1)
         record = model.record
         assert record is not None
         return (
@@ -56,14 +65,15 @@ class Fit:
         from trajlm.models.hidden_markov import fit_hmm
         from trajlm.models.markov import fit_msm
 
-        if not (self.folder / "model.json").exists():
-            data = read_states(self.states)
-            model = (
-                fit_hmm(data, max_hidden=self.max_hidden, seed=self.seed)
-                if self.lag is None
-                else fit_msm(data, self.lag)
-            )
-            model.save(self.folder)
+        with lone_writer(self.folder):
+            if not holds_model(self.folder):
+                data = read_states(self.states)
+                model = (
+                    fit_hmm(data, max_hidden=self.max_hidden, seed=self.seed)
+                    if self.lag is None
+                    else fit_msm(data, self.lag)
+                )
+                model.save(self.folder)
         return f"{self.folder.name}: fitted"
 
 
@@ -86,10 +96,15 @@ def run_tasks(tasks: Iterable[Task], workers: int, say: Callable[[str], None]) -
         futures: list[Future[str]] = [pool.submit(_call, task) for task in tasks]
         for future in as_completed(futures):
             say(future.result())
-    except BaseException:
+    except BaseException as error:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
-            process.terminate()
+            process.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise InputError(
+                "a worker was ended by the system, perhaps for want of memory: start fewer side "
+                "by side; what is done is taken up again"
+            ) from None
         raise
     pool.shutdown()
 
@@ -99,5 +114,15 @@ def _call(task: Task) -> str:
 
 
 def _quiet_worker() -> None:
-    # Ctrl-C goes to the whole process group: the parent decides and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Signals go to the whole process group: the parent decides and ends its workers.
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the parent, however it ends, and follow it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
