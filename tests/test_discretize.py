@@ -139,7 +139,7 @@ def test_unequal_edges():
         (lambda: KMeans(2, seed=-1), "seed"),
         (lambda: KMeans(2).transform(Features((np.arange(3.0),))), "fit first"),
         (lambda: KMeans(3).fit(Features((np.array([1.0, 2, 1, 2]),))), "2 distinct points"),
-        (lambda: discretizer_of(States((np.arange(3),))), "not known"),
+        (lambda: discretizer_of(States([0, 1])), "not known"),
         (lambda: discretizer_of(group_by_list(SIX, [0, 0, 1, 1, 2, 2]).apply(SIX)), "fine states"),
         (lambda: discretizer_of(replace(SIX, n_states=7, centers=None)), "6 states"),
     ],

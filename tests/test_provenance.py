@@ -43,8 +43,8 @@ from trajlm.lstm.record import (
 )
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.train import train
-from trajlm.models.record import HiddenMarkovRecord, MarkovRecord, ModelRecord
-from trajlm.models.registry import describe_model, load_model
+from trajlm.models.record import HiddenMarkovRecord, MarkovRecord
+from trajlm.models.registry import describe_model, load_model, read_record
 from trajlm.provenance import (
     Averaged,
     Binning,
@@ -152,7 +152,7 @@ def test_a_record_comes_back_from_json(record):
     again = type(record).from_dict(values)
     assert repr(again) == repr(record)  # NaN differs from itself, but shows alike
     if record.kind != "checkpoint":
-        assert repr(ModelRecord.from_dict(values)) == repr(record)
+        assert repr(read_record(values)) == repr(record)
     with pytest.raises(dataclasses.FrozenInstanceError):
         record.version = 3
 

@@ -380,7 +380,7 @@ def test_groups_that_pcca_finds_in_noise_alone_are_told(comparison):
     grouping = replace(comparison.grouping, method="pcca")
     lost = replace(comparison, reference=reference, grouping=grouping)
     assert "PCCA+ made group 0 of 0 of the frames" in grouping_warning(lost)
-    assert "edges" in grouping_warning(lost)
+    assert "Choose the thresholds" in grouping_warning(lost)
 
 
 BIASED = "C holds the bias column metad.bias: biased data is not equilibrium data"

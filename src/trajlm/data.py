@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, SupportsIndex, TypeAlias, overload
 
@@ -11,15 +11,18 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.provenance import Discretization, Note, Step, as_notes
-from trajlm.util.checked import LARGEST
 from trajlm.util.trajectories import (
     as_columns,
     as_integers,
     as_list,
+    as_names,
     as_periods,
+    as_state_centers,
     check_finite,
+    check_range,
+    check_same_columns,
+    check_time,
     kept,
-    owned,
     same_arrays,
 )
 from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html, visible
@@ -42,17 +45,6 @@ def smallest_unsigned(n_states: int) -> np.dtype[Any]:
     return np.min_scalar_type(max(n_states - 1, 0))
 
 
-def _check_time(dt: float, unit: str) -> None:
-    if not (np.isfinite(dt) and dt > 0):
-        raise InputError(f"dt must be a positive number of {unit or 'time units'}, not {dt}")
-    if not isinstance(unit, str) or not unit:
-        raise InputError(
-            "the unit of dt is empty or no text: give one, for example 'ps' or 'frame'"
-        )
-    if visible(unit) != unit:
-        raise InputError(f"the unit of dt, {unit!r:.60}, holds control characters: give its name")
-
-
 def _check_discretization(how: object) -> None:
     if not isinstance(how, Discretization):
         raise InputError(
@@ -66,7 +58,8 @@ class Features:
     """Continuous time series, one or many trajectories of the same columns.
 
     ``len``, iteration and indices go over the trajectories, read-only arrays of shape (T, d); a
-    slice is Features again. ``==`` compares numbers, names, time and periods, but not notes.
+    slice is Features again. ``==`` compares numbers, names, time and periods, but neither notes
+    nor filters.
 
     Parameters
     ----------
@@ -106,26 +99,17 @@ class Features:
         dt: float = 1.0,
         unit: str = "frame",
         periods: Sequence[tuple[float, float] | None] = (),
-        notes: Sequence[str | Note] = (),
-        steps: Sequence[Step] = (),
+        notes: Iterable[str | Note] = (),
+        steps: Iterable[Step] = (),
     ) -> None:
         given = as_list(trajectories, 2)
         arrays = [as_columns(x, i) for i, x in enumerate(given)]
         if not arrays:
             raise InputError("no trajectory was given")
         d = arrays[0].shape[1]
-        for i, x in enumerate(arrays):
-            if x.shape[1] != d:
-                raise InputError(
-                    f"trajectory {i} has {x.shape[1]} columns but trajectory 0 has {d}: "
-                    "give trajectories of the same columns"
-                )
-        names = tuple(names) or tuple(f"x{k}" for k in range(d))
-        if len(names) != d:
-            raise InputError(f"{len(names)} names were given for {d} columns")
-        if not all(isinstance(name, str) for name in names):
-            raise InputError("the names of columns are text: give each in quotes")
-        _check_time(dt, unit)
+        check_same_columns(arrays)
+        names = as_names(names, d)
+        check_time(dt, unit)
         for i, x in enumerate(arrays):
             check_finite(x, i, names)
         fields = {
@@ -296,30 +280,18 @@ class States:
         dt: float = 1.0,
         unit: str = "frame",
         centers: npt.ArrayLike | None = None,
-        discretization: Discretization | None = None,
+        discretization: Discretization = AS_GIVEN,
     ) -> None:
         given = as_list(trajectories, 1)
         raw = [as_integers(s, i) for i, s in enumerate(given)]
         if not raw:
             raise InputError("no trajectory was given")
-        largest = [int(s.max()) for s in raw]
-        n_states = int(n_states) or max(largest) + 1
-        if max(largest) >= n_states:
-            i = next(i for i, state in enumerate(largest) if state >= n_states)
-            frame = int(np.argmax(raw[i] >= n_states))
-            raise InputError(
-                f"state {int(raw[i][frame])} in trajectory {i}, frame {frame} is out of range: "
-                f"there are {n_states} states, 0 to {n_states - 1}"
-            )
-        _check_time(dt, unit)
-        how = AS_GIVEN if discretization is None else discretization
-        _check_discretization(how)
+        n_states = int(n_states) or max(int(s.max()) for s in raw) + 1
+        check_range(raw, n_states)
+        check_time(dt, unit)
+        _check_discretization(discretization)
         if centers is not None:
-            centers = owned(np.array(centers, dtype=np.float64))
-            if len(centers) != n_states:
-                raise InputError(f"{len(centers)} state centres were given for {n_states} states")
-            if not (np.abs(centers) <= LARGEST).all():
-                raise InputError("a state centre is not a finite number: give one for each state")
+            centers = as_state_centers(centers, n_states)
         dtype = smallest_unsigned(n_states)
         fields = {
             "trajectories": tuple(
@@ -329,7 +301,7 @@ class States:
             "dt": dt,
             "unit": unit,
             "centers": centers,
-            "discretization": how,
+            "discretization": discretization,
         }
         vars(self).update(fields)
 

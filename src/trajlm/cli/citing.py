@@ -83,14 +83,13 @@ def _used_in(path: Path) -> set[str]:
 
 
 def _used_in_report(path: Path) -> set[str]:
-    from trajlm.models.record import ModelRecord
+    from trajlm.models.registry import read_record
 
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
         names = {"pcca"} if results["grouping"]["method"] == "pcca" else set()
-        for model in results["models"].values():
-            if model["record"]:
-                names.add(ModelRecord.from_dict(model["record"]).kind)
+        records = (read_record(model["record"]) for model in results["models"].values())
+        names |= {record.kind for record in records if record}
         how = Discretization.from_dict(results["space"]["discretization"])
         return names | _used_in_discretization(how)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

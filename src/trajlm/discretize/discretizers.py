@@ -332,17 +332,17 @@ def discretizer_of(cut: States | StateSpace) -> Discretizer:
     """Return the fitted discretizer that cuts other features as these states were cut.
 
     The states of a model are its ``space``. Filters are not part of it:
-    `cut.discretization.steps` has them.
+    ``cut.discretization.steps`` has them.
 
     Raises
     ------
     InputError
-        It is not known how the states were made, they are groups of others, or what is known
+        It is not known how the states were cut, they are groups of others, or what is known
         does not fit their number.
     """
     how = cut.discretization
     method = how.method
-    fitted: Bins | NearestCenters | KMeans
+    fitted: Discretizer
     match method:
         case Binning():
             fitted = Bins(edges=method.edges)
@@ -357,23 +357,23 @@ def discretizer_of(cut: States | StateSpace) -> Discretizer:
         case Grouped():
             raise InputError("groups of states are not cut from features: take the fine states")
         case Given():
-            raise InputError("it is not known how the states were made: cut the features anew")
+            raise InputError("it is not known how the states were cut: fit a discretizer anew")
     if method.n_states != cut.n_states:
         raise InputError(
-            f"the {method.what} make {method.n_states} states, but there are {cut.n_states}: cut "
-            "the features anew"
+            f"the {method.what} make {method.n_states} states, but there are {cut.n_states}: fit "
+            "a discretizer anew"
         )
     return fitted
-
-
-def _points(centers: Array) -> tuple[tuple[float, ...], ...]:
-    """Return centres of shape (k,) or (k, d) as k points."""
-    return tuple(map(tuple, centers.reshape(len(centers), -1).tolist()))
 
 
 def _nearest_of(centers: Array, periods: Periods, features: Features) -> list[IntArray]:
     _check_columns(centers, features)
     return [nearest(x, centers, periods) for x in features]
+
+
+def _points(centers: Array) -> tuple[tuple[float, ...], ...]:
+    """Return centres of shape (k,) or (k, d) as k points."""
+    return tuple(map(tuple, centers.reshape(len(centers), -1).tolist()))
 
 
 def _cluster(points: Array, k: int, seed: int) -> Array:

@@ -138,7 +138,7 @@ class SourceResult:
 
     @property
     def record(self) -> ModelRecord | None:
-        """How the model of the first training was made; None for the data."""
+        """How the model of the first training was made; None for the data or where unknown."""
         return self.trainings[0].record if self.trainings else None
 
     def rate_intervals(self) -> tuple[Floats, Floats]:

@@ -30,11 +30,11 @@ DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 # The description of weights that are about to take their place.
 NEXT = ".model.next.json"
 FORMAT = "trajlm-model"
-# Bytes: descriptions and weights beyond are no model's.
-LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 1 << 25, 1 << 34
 # The first version had free dictionaries where the second has typed objects.
 FORMAT_VERSION = 2
 READABLE = (1, 2)
+# Bytes: descriptions and weights beyond are no model's.
+LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 1 << 25, 1 << 34
 
 
 @dataclass(frozen=True)

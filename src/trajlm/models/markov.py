@@ -214,15 +214,14 @@ def fit_msm(
         within, weights = _estimate(counts[inside].astype(np.float64), reversible)
         T[inside], pi[states_of] = share * within, frames * weights
     largest, closed = max(members, key=len), closed_sets(counts[np.ix_(visited, visited)])
-    never_left = [tuple(visited[k].tolist()) for k in closed] if len(members) > 1 else []
     record = MarkovRecord(
         lag=lag,
         reversible=bool(reversible),
         connected=tuple(largest.tolist()),
         lag_reason=chosen.why if chosen else "as set",
-        direction_p_value=None if p_value is None else float(p_value),
+        direction_p_value=p_value,
         outside=tuple(np.setdiff1d(visited, largest).tolist()),
-        never_left=tuple(never_left),
+        never_left=tuple(tuple(visited[k].tolist()) for k in closed) if len(members) > 1 else (),
     )
     space = StateSpace(data.n_states, data.dt * lag, data.unit, data.centers, data.discretization)
     return MarkovModel(T, pi, space, record, Floor.of(data, counts))

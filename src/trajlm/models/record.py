@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import BeforeValidator, TypeAdapter
@@ -12,14 +11,6 @@ from pydantic.dataclasses import dataclass
 from trajlm.analysis.transitions import name_states
 from trajlm.util.checked import FROZEN, Count, Flag, Measured, Name, Number, Positive, checked
 from trajlm.util.words import Fact
-
-# Where the record of each kind of model lives, and a key that it alone has: a class is imported
-# when such a record is read.
-KINDS = {
-    "lstm": ("trajlm.lstm.record", "LSTMRecord", "history"),
-    "hmm": ("trajlm.models.record", "HiddenMarkovRecord", "n_hidden"),
-    "msm": ("trajlm.models.record", "MarkovRecord", "lag"),
-}
 
 
 class ModelRecord:
@@ -47,23 +38,14 @@ class ModelRecord:
 
     @classmethod
     def from_dict(cls, values: object) -> Self:
-        """Rebuild what `to_dict` returned; of `ModelRecord` itself, a record of any kind.
+        """Rebuild what `to_dict` returned.
 
         Raises
         ------
         ValueError
             Values that describe no such record.
         """
-        kind = cast("type[Self]", _kind_of(values)) if cls is ModelRecord else cls
-        return checked(TypeAdapter(kind), values)
-
-
-def _kind_of(values: object) -> type[ModelRecord]:
-    """Return the class of a record by its kind, in the first version by what it alone holds."""
-    for kind, (module, name, own_key) in KINDS.items():
-        if isinstance(values, dict) and (values.get("kind") == kind or own_key in values):
-            return cast("type[ModelRecord]", getattr(importlib.import_module(module), name))
-    raise ValueError("there is no kind of model whose record this is")
+        return checked(TypeAdapter(cls), values)
 
 
 @dataclass(frozen=True, config=FROZEN)
@@ -79,13 +61,13 @@ class MarkovRecord(ModelRecord):
     connected
         The largest set of states that all lead to each other.
     lag_reason
-        Why this lag; empty in files from before it was told.
+        Why this lag.
     direction_p_value
-        Of the test for a direction of time that decided `reversible`; None where it was set.
+        Of the test for a direction of time; None where the user decided.
     outside
-        Visited states outside the largest set.
+        The visited states outside that set.
     never_left
-        Sets of states that are entered and not left, where there are several sets.
+        The sets of states that are never left, where not all states lead to each other.
     """
 
     lag: Positive
@@ -99,7 +81,7 @@ class MarkovRecord(ModelRecord):
     version: Literal[2] = 2
 
     def facts(self) -> list[Fact]:
-        """Return which states are outside the largest connected set."""
+        """Return which states are outside the largest set, as names and values."""
         facts = []
         if self.outside:
             facts.append(("not connected", name_states(np.array(self.outside))))

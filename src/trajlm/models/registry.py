@@ -19,6 +19,8 @@ KINDS = {
     "msm": "trajlm.models.markov:MarkovModel",
     "hmm": "trajlm.models.hidden_markov:HiddenMarkovModel",
 }
+# By which the first version of a record tells its kind.
+VERSION_1_KEYS = {"lstm": "history", "hmm": "n_hidden", "msm": "lag"}
 
 
 def load_model(folder: str | Path) -> SequenceModel:
@@ -68,6 +70,24 @@ def describe_model(folder: str | Path) -> str:
         As `load_model`.
     """
     return lines("", load_model(folder).facts())
+
+
+def read_record(values: object) -> ModelRecord | None:
+    """Return the record of a model of any kind, from its plain values in a report.
+
+    Raises
+    ------
+    ValueError
+        Values that describe no record.
+    """
+    if not isinstance(values, dict) or not values:
+        return None
+    # The first version did not say the kind.
+    unsaid = next((kind for kind, key in VERSION_1_KEYS.items() if key in values), None)
+    kind = values.get("kind", unsaid)
+    if kind not in KINDS:
+        raise ValueError(f"there is no model of kind {kind!r:.40}")
+    return _record_of(_class_of(KINDS[kind]), values)
 
 
 def _record_of(cls: type[SequenceModel], values: object) -> ModelRecord | None:

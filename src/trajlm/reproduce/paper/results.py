@@ -13,7 +13,6 @@ from trajlm.models.record import HiddenMarkovRecord, ModelRecord
 from trajlm.reproduce.paper.embedding import EmbeddingResult, RankCorrelation
 from trajlm.reproduce.paper.entropy import SCORED, Nats, kullback_leibler, nats_of_data
 from trajlm.reproduce.paper.run import SystemResult, ViewResult
-from trajlm.util.plain import as_values
 from trajlm.util.versions import package_versions
 from trajlm.util.words import counted
 
@@ -115,7 +114,7 @@ def note_of(source: SourceResult) -> str:
     record = source.record
     if isinstance(record, LSTMRecord):
         return f"{len(source.trainings)} independent trainings with the default settings"
-    if isinstance(record, HiddenMarkovRecord) and record.bic_tried:
+    if isinstance(record, HiddenMarkovRecord):
         most = max(m for m, _ in record.bic_tried)
         return f"{record.n_hidden} hidden states by BIC, out of 2 to {most} tried"
     return f"maximum likelihood, reversible, lag {counted(source.lag, 'frame', 'frames')}"
@@ -190,9 +189,9 @@ def summary_rows(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _short(record: ModelRecord | None) -> dict[str, Any]:
     """Return the record of a training with the best epoch in the place of all of them."""
-    short: dict[str, Any] = as_values(record) or {}
-    short.pop("history", None)
+    short: dict[str, Any] = record.to_dict() if record else {}
     if isinstance(record, LSTMRecord):
+        del short["history"]
         short["epochs"] = len(record.history)
         short["validation"] = record.best.validation
         short["seconds"] = sum(epoch.seconds for epoch in record.history)
