@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         NearestCenters,
         average,
         decimate,
+        discretizer_of,
         remove_spikes,
         smooth,
     )
@@ -59,6 +60,7 @@ _HOMES = {
         "NearestCenters",
         "average",
         "decimate",
+        "discretizer_of",
         "remove_spikes",
         "smooth",
     ),
@@ -94,6 +96,7 @@ __all__ = [
     "average",
     "compare",
     "decimate",
+    "discretizer_of",
     "fetch_dataset",
     "fit_hmm",
     "fit_msm",

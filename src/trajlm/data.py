@@ -25,7 +25,7 @@ from trajlm.util.trajectories import (
     kept,
     same_arrays,
 )
-from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html
+from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html, visible
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -162,7 +162,7 @@ class Features:
 
     def __repr__(self) -> str:
         names = ", ".join(self.names[:MOST_COLUMNS]) + ", …" * (self.n_columns > MOST_COLUMNS)
-        size = extent(self.n_frames, len(self.trajectories), self.dt, self.unit, names)
+        size = extent(self.n_frames, len(self.trajectories), self.dt, self.unit, visible(names))
         return f"Features({size})"
 
     def facts(self, most_columns: int = MOST_COLUMNS) -> list[Fact]:

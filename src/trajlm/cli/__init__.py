@@ -23,6 +23,7 @@ from trajlm.cli.paper import paper
 from trajlm.cli.structures import backmap, features
 from trajlm.errors import InputError, Interrupted, TrajlmError, TrajlmWarning
 from trajlm.util.processes import place
+from trajlm.util.words import visible
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -110,10 +111,10 @@ def run(arguments: list[str]) -> int:
 def _fail(sentence: str, status: int) -> int:
     rank, _ = place()
     if rank == 0:
-        print("trajlm: " + " ".join(sentence.split()), file=sys.stderr)
+        print(f"trajlm: {visible(' '.join(sentence.split()))}", file=sys.stderr)
     elif status != INTERRUPTED:
         # What went wrong here may not have elsewhere; that all are stopped the first one says.
-        print(f"trajlm: process {rank}: " + " ".join(sentence.split()), file=sys.stderr)
+        print(f"trajlm: process {rank}: {visible(' '.join(sentence.split()))}", file=sys.stderr)
     return status
 
 
@@ -139,4 +140,4 @@ def _show_warning(
 ) -> None:
     """Show the package's own warnings as plain notes and no others."""
     if issubclass(category, TrajlmWarning) and place()[0] == 0:
-        print(f"trajlm: note: {message}", file=sys.stderr)
+        print(f"trajlm: note: {visible(str(message))}", file=sys.stderr)

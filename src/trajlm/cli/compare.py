@@ -12,7 +12,7 @@ import typer
 
 from trajlm.cli.data import numbers
 from trajlm.errors import InputError
-from trajlm.util.progress import say
+from trajlm.util.progress import say, tell
 
 if TYPE_CHECKING:
     from trajlm.analysis import Grouping
@@ -105,11 +105,11 @@ def compare(
     comparison.save(out, how)
     if warning := grouping_warning(comparison):
         say(f"note: {warning}")
-    typer.echo(groups_line(comparison))
+    tell(groups_line(comparison))
     found = summary(comparison)
     sentences = [floor_sentence(found), unseen_sentence(found), *map(str, verdicts(found))]
-    typer.echo("\n".join(sentence for sentence in sentences if sentence))
-    typer.echo(str(out / "index.html"))
+    tell("\n".join(sentence for sentence in sentences if sentence))
+    tell(str(out / "index.html"))
 
 
 def parse_grouping(text: str | None, data: States, running_mean: int) -> Grouping | None:

@@ -9,7 +9,7 @@ import typer
 
 from trajlm.cli.output import Overwrite, output
 from trajlm.errors import InputError
-from trajlm.util.progress import progress, say
+from trajlm.util.progress import progress, say, tell
 from trajlm.util.words import counted
 
 
@@ -37,7 +37,7 @@ def simulate(
         with progress(f"simulating {system}", frames * trajectories) as advance:
             features = run_simulation(system, frames, trajectories, seed, progress=advance)
         write_features(out, features)
-    typer.echo(
+    tell(
         f"{out}: {features.n_frames:,} frames of {', '.join(features.names)}, "
         f"one each {duration(features.dt, features.unit)}"
     )
@@ -122,7 +122,7 @@ def discretize(
         if remove_spikes:
             states = cuts.remove_spikes(states, remove_spikes)
         write_states(out, states)
-    typer.echo(
+    tell(
         f"{out}: {counted(len(states), 'trajectory', 'trajectories')}, {states.n_frames:,} frames, "
         f"one each {duration(states.dt, states.unit)}; {int(states.visited().sum())} of "
         f"{states.n_states} states visited"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trajlm.util.progress import progress, say
+from trajlm.util.progress import progress, say, tell
 
 
 def demo(
@@ -33,4 +33,4 @@ def demo(
             say=say,
             progress=progress,
         )
-    typer.echo(f"open {page}")
+    tell(f"open {page}")

@@ -14,7 +14,7 @@ from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.files import CHECKPOINT
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
 from trajlm.util.processes import place
-from trajlm.util.progress import progress, say
+from trajlm.util.progress import progress, say, tell
 from trajlm.util.words import counted
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _train(
     if resume and finished_model(out, data, settings):
         if place()[0] == 0:
             (out / CHECKPOINT).unlink(missing_ok=True)
-        typer.echo(f"{out}: this training is finished already")
+        tell(f"{out}: this training is finished already")
         return None
     if holds_model(out) and not overwrite and not (resume and begun):
         raise InputError(f"{out} holds a trained model: --overwrite replaces it")
@@ -165,7 +165,7 @@ def _tell_trained(model: LSTMModel, out: Path, data: States) -> None:
     for note in data.discretization.bias_notes:
         say(f"note: {note}")
     unfinished = still_improving(record)
-    typer.echo(
+    tell(
         f"{out}: {record.best.validation:.4f} nats a frame on the held-out stretch "
         f"(epoch {record.best_epoch})" + (f"; {unfinished}" if unfinished else "")
     )
@@ -212,7 +212,7 @@ def generate(
             device=device,
         )
     if done:
-        typer.echo(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
+        tell(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
 
 
 def _generate(
@@ -336,8 +336,8 @@ def info(
     if path is None or path.is_dir():
         from trajlm.lstm.loops import choice
 
-        typer.echo(describe_model(path) if path else _installation())
-        typer.echo(f"compiled loops here: {choice().describe()}")
+        tell(describe_model(path) if path else _installation())
+        tell(f"compiled loops here: {choice().describe()}")
         return
     from trajlm.io import read_features, read_states
     from trajlm.io.read import file_kind
@@ -352,9 +352,9 @@ def info(
         except InputError as not_features:
             continuous = file_kind(path) in ("colvar", "hdf5")
             raise (not_features if continuous else not_states) from None
-        typer.echo(lines("features", features.facts(features.n_columns)))
+        tell(lines("features", features.facts(features.n_columns)))
     else:
-        typer.echo(lines("states", data.facts()))
+        tell(lines("states", data.facts()))
 
 
 def _installation() -> str:
@@ -378,4 +378,4 @@ def cite(
     """Print BibTeX for the method, this software and what else was used."""
     from trajlm.cli.citing import citations
 
-    typer.echo(citations(paths or [], used.split(",")))
+    tell(citations(paths or [], used.split(",")))

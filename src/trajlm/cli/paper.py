@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from trajlm.errors import InputError
-from trajlm.util.progress import progress, say
+from trajlm.util.progress import progress, say, tell
 
 ALL = "all"
 AUTHORS = "authors_prediction"
@@ -63,11 +63,11 @@ def paper(
         command = _command(recipe.name, fast, n_models, seed)
         with lone_writer(out / recipe.name):
             document = produce(recipe, out, command, workers, say, progress)
-        typer.echo(f"{recipe.name}: {document.lead}")
-        typer.echo(f"{out / recipe.name / 'index.html'} ({time.perf_counter() - began:.0f} s)")
+        tell(f"{recipe.name}: {document.lead}")
+        tell(f"{out / recipe.name / 'index.html'} ({time.perf_counter() - began:.0f} s)")
     if system == ALL:
         produce_summary(out)
-        typer.echo(str(out / "index.html"))
+        tell(str(out / "index.html"))
 
 
 def _authors(file: Path | None, out: Path, fast: bool, seed: int) -> None:
@@ -81,8 +81,8 @@ def _authors(file: Path | None, out: Path, fast: bool, seed: int) -> None:
     command = f"trajlm paper {AUTHORS} {file.name}" + (" --fast" if fast else "")
     with lone_writer(out / AUTHORS):
         document = produce_authors(file, recipe, out, command, say, progress)
-    typer.echo(document.lead)
-    typer.echo(str(out / AUTHORS / "index.html"))
+    tell(document.lead)
+    tell(str(out / AUTHORS / "index.html"))
 
 
 def _command(name: str, fast: bool, n_models: int | None, seed: int) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from trajlm.cli.output import check_output, output
 from trajlm.errors import InputError
-from trajlm.util.progress import progress
+from trajlm.util.progress import progress, tell
 from trajlm.util.words import counted
 
 TOP_HELP = "Topology (GRO, PDB, PRMTOP, PSF ..., no .tpr); HDF5 trajectories hold their own."
@@ -69,7 +69,7 @@ def features(
     shown = ", ".join(found.names[:8])
     if found.n_columns > 8:
         shown += f" ... ({found.n_columns} columns: trajlm info {out} lists them)"
-    typer.echo(
+    tell(
         f"{out}: {counted(len(found.trajectories), 'trajectory', 'trajectories')}, "
         f"{found.n_frames:,} frames, one each {duration(found.dt, found.unit)}, of {shown}"
     )
@@ -128,6 +128,6 @@ def backmap(
                 wanted, original, list(source), out, top,
                 atoms=atoms, smooth=smooth, every=every, seed=seed, progress=advance,
             )  # fmt: skip
-    typer.echo(f"{out}: {len(written.frame):,} frames; look with: vmd {written.structure} {out}")
+    tell(f"{out}: {len(written.frame):,} frames; look with: vmd {written.structure} {out}")
     if len(lanes) > 1:
         print(f"lane {lane} of {len(lanes)}: --lane chooses another", file=sys.stderr)

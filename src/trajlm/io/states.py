@@ -14,7 +14,7 @@ from trajlm.io.read import STATES_KIND, file_kind, split_trajectories
 from trajlm.io.sources import PathLike, Paths, as_paths, listed, time_of
 from trajlm.io.text import read_table
 from trajlm.provenance import Discretization
-from trajlm.util.checked import NAME, checked
+from trajlm.util.checked import LARGEST, NAME, checked
 
 LARGEST_STATE = 2**31 - 1  # beyond this a table with a row a state fits no memory
 
@@ -136,7 +136,12 @@ def _own(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathLike) -> _
 
 def _centers(arrays: dict[str, AnyArray]) -> AnyArray | None:
     centers = arrays.get("centers")
-    return None if centers is None else np.atleast_1d(np.asarray(centers, dtype=np.float64))
+    if centers is None:
+        return None
+    array = np.atleast_1d(np.asarray(centers, dtype=np.float64))
+    if not (np.abs(array) <= LARGEST).all():
+        raise ValueError("a state centre is not a finite number")
+    return array
 
 
 def _check_agree(first: _Part, part: _Part) -> None:

@@ -20,6 +20,7 @@ from trajlm.provenance import Discretization
 from trajlm.util.atomic import atomic_path, flush_folder, unwritable, write_json
 from trajlm.util.checked import LARGEST, NAME, checked
 from trajlm.util.versions import package_versions
+from trajlm.util.words import visible
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -147,7 +148,7 @@ def _read_space(description: dict[str, Any]) -> StateSpace:
         if len(centers) != n_states or not (np.abs(centers) <= LARGEST).all():
             raise ValueError("the state centres do not fit the number of states")
     dt, unit = float(description["dt"]), checked(NAME, description["unit"])
-    if not (np.isfinite(dt) and dt > 0 and unit):
+    if not (np.isfinite(dt) and dt > 0 and unit and visible(unit) == unit):
         raise ValueError("dt is no positive time with a unit")
     how = Discretization.from_dict(description["discretization"])
     return StateSpace(n_states, dt, unit, centers, how)
