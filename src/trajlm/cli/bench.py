@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from trajlm.errors import InputError
+from trajlm.reproduce.bench import run_bench
+from trajlm.reproduce.bench.run import SIZES
+from trajlm.util.atomic import check_writable, write_json
 from trajlm.util.progress import say
 
 
@@ -18,11 +22,6 @@ def bench(
     ] = 1024,
 ) -> None:
     """Measure generation and training beside plain PyTorch and the machine's matrix product."""
-    from trajlm.errors import InputError
-    from trajlm.reproduce.bench import run_bench
-    from trajlm.reproduce.bench.run import SIZES
-    from trajlm.util.atomic import check_writable, write_json
-
     if json:
         check_writable(json)
     sizes = [size for size in SIZES if size.hidden_dim <= largest]

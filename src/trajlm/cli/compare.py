@@ -6,18 +6,26 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from trajlm import analysis
+from trajlm.analysis import Grouping
 from trajlm.cli.data import numbers
+from trajlm.comparison import compare as run_comparison
+from trajlm.data import States
 from trajlm.errors import InputError
+from trajlm.evaluate.groups import grouping_warning, groups_line
+from trajlm.evaluate.summary import summary
+from trajlm.evaluate.verdict import floor_sentence, verdicts
+from trajlm.io import read_states
+from trajlm.models.base import SequenceModel
+from trajlm.models.hidden_markov import fit_hmm
+from trajlm.models.markov import fit_msm
+from trajlm.models.registry import load_model
+from trajlm.util.atomic import check_writable
 from trajlm.util.progress import say
-
-if TYPE_CHECKING:
-    from trajlm.analysis import Grouping
-    from trajlm.data import States
-    from trajlm.models.base import SequenceModel
 
 GROUP_HELP = (
     "How fine states become metastable ones: edges:X,Y,... on their centres (edges:X,Y,...,wrap: "
@@ -58,13 +66,6 @@ def compare(
     A model folder generates first. Kinetics are compared between groups of states: D is the
     mean |ln(rate / rate of the data)|, D0 the same between the two halves of the data.
     """
-    from trajlm.comparison import compare as run_comparison
-    from trajlm.evaluate.groups import grouping_warning, groups_line
-    from trajlm.evaluate.summary import summary
-    from trajlm.evaluate.verdict import floor_sentence, verdicts
-    from trajlm.io import read_states
-    from trajlm.util.atomic import check_writable
-
     began = time.perf_counter()
     data = read_states(reference, key=key, dt=dt, unit=unit)
     check_writable(out / "index.html")
@@ -104,8 +105,6 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
     InputError
         Text of another form.
     """
-    from trajlm import analysis
-
     if text is None:
         if running_mean != 1:
             raise InputError("--running-mean needs --group, such as --group edges:0.5")
@@ -135,9 +134,6 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel |
     InputError
         A name that is neither msm nor hmm.
     """
-    from trajlm.models.hidden_markov import fit_hmm
-    from trajlm.models.markov import fit_msm
-
     fit: dict[str, Callable[[], SequenceModel]] = {
         "MSM": lambda: fit_msm(data),
         "HMM": lambda: fit_hmm(data, seed=seed),
@@ -154,9 +150,6 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel |
 
 
 def _read_generated(item: str) -> tuple[str, SequenceModel | States]:
-    from trajlm.io import read_states
-    from trajlm.models.registry import load_model
-
     name, separator, rest = item.partition("=")
     path = Path(item)
     if separator and not path.exists():

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from trajlm import discretize as cuts
 from trajlm.cli.output import Overwrite, check_output
 from trajlm.errors import InputError
+from trajlm.io import read_features, write_features, write_states
+from trajlm.io.read import file_kind
+from trajlm.systems import simulate as run_simulation
 from trajlm.util.progress import progress, say
-from trajlm.util.words import counted
+from trajlm.util.words import counted, duration
 
 
 def simulate(
@@ -29,10 +33,6 @@ def simulate(
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate a system whose truth is known."""
-    from trajlm.io import write_features
-    from trajlm.systems import simulate as run_simulation
-    from trajlm.util.words import duration
-
     check_output(out, overwrite=overwrite)
     with progress(f"simulating {system}", frames * trajectories) as advance:
         features = run_simulation(system, frames, trajectories, seed, progress=advance)
@@ -91,11 +91,6 @@ def discretize(
     seed: Annotated[int, typer.Option(min=0, help="Of k-means.")] = 0,
 ) -> None:
     """Cut continuous data into states. Several inputs are separate trajectories."""
-    from trajlm import discretize as cuts
-    from trajlm.io import read_features, write_states
-    from trajlm.io.read import file_kind
-    from trajlm.util.words import duration
-
     check_output(out, inputs)
     if sum(x is not None for x in (bins, centers, kmeans)) != 1:
         raise InputError("give one of --bins, --centers and --kmeans")

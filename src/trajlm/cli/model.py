@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from trajlm.cli.citing import citations
 from trajlm.cli.output import Overwrite, check_output
 from trajlm.errors import InputError
-from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.io import read_features, read_states, write_states
+from trajlm.io.read import file_kind
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.record import still_improving
+from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished
+from trajlm.lstm.training.settings import TrainingSettings, training_settings
+from trajlm.lstm.training.train import finished_model, train_in_folder
+from trajlm.models.files import CHECKPOINT
+from trajlm.models.registry import describe_model, load_model
+from trajlm.provenance import bias_notes
+from trajlm.util.atomic import check_writable
+from trajlm.util.processes import Processes, join
 from trajlm.util.progress import progress, say
-from trajlm.util.words import counted
-
-if TYPE_CHECKING:
-    from trajlm.lstm.model import LSTMModel
-    from trajlm.util.processes import Processes
+from trajlm.util.words import counted, lines
 
 DEFAULT = TrainingSettings()
 
@@ -70,15 +78,6 @@ def train(
     ] = False,
 ) -> None:
     """Train the language model on states."""
-    from trajlm.io import read_states
-    from trajlm.lstm.record import still_improving
-    from trajlm.lstm.training.settings import training_settings
-    from trajlm.lstm.training.train import finished_model, train_in_folder
-    from trajlm.models.files import CHECKPOINT
-    from trajlm.provenance import bias_notes
-    from trajlm.util.atomic import check_writable
-    from trajlm.util.processes import join
-
     settings = training_settings(
         epochs=epochs,
         hidden_dim=hidden_dim,
@@ -169,11 +168,6 @@ def generate(
     overwrite: Overwrite = False,
 ) -> None:
     """Let a model write new trajectories."""
-    from trajlm.io import write_states
-    from trajlm.lstm.model import LSTMModel
-    from trajlm.models.registry import load_model
-    from trajlm.util.processes import join
-
     if out.suffix not in (".npy", ".npz"):
         raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
     begun = _check_generated(out, resume, overwrite)
@@ -218,8 +212,6 @@ def generate(
 
 def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
     """Refuse what would be lost, and return whether an interrupted file is there to go on with."""
-    from trajlm.lstm.to_file import is_begun
-
     is_array = out.suffix == ".npy"
     begun = is_array and is_begun(out)
     if begun and not (resume or overwrite):
@@ -233,8 +225,6 @@ def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
 
 def _was_finished(model: LSTMModel, out: Path, size: tuple[int, int, int], **how: Any) -> bool:
     """Return whether all that is to be gone on with is there; refuse what was made otherwise."""
-    from trajlm.lstm.to_file import is_finished
-
     if out.suffix != ".npy" or not out.is_file():
         return False
     if not is_finished(model, out, *size, **how):
@@ -252,9 +242,6 @@ def _language_model_writes(
     **options: Any,
 ) -> None:
     """Write an npy file as it is made; an npz file, which holds its time too, at the end."""
-    from trajlm.io import write_states
-    from trajlm.lstm.to_file import generate_to_file
-
     if out.suffix == ".npy":
         generate_to_file(model, out, *size, resume=resume, processes=processes, **options)
     elif processes.size > 1:
@@ -271,15 +258,9 @@ def info(
     ],
 ) -> None:
     """Say what a model or a data file is and how it was made."""
-    from trajlm.models.registry import describe_model
-
     if path.is_dir():
         typer.echo(describe_model(path))
         return
-    from trajlm.io import read_features, read_states
-    from trajlm.io.read import file_kind
-    from trajlm.util.words import lines
-
     # A file of ours says what it is; of others, whole numbers are states and the rest features.
     try:
         data = read_states(path)
@@ -304,6 +285,4 @@ def cite(
     ] = "",
 ) -> None:
     """Print BibTeX for the method, this software and what else was used."""
-    from trajlm.cli.citing import citations
-
     typer.echo(citations(paths or [], used.split(",")))

@@ -229,7 +229,8 @@ class _Sink:
             asked = self.n_steps * sum(b.n_lanes for b in blocks)
             share = sum(b.made * b.n_lanes for b in blocks) / max(asked, 1)
             raise Interrupted(
-                f"generation stopped with {share:.0%} made and saved: resume it to go on"
+                f"generation stopped with {share:.0%} made and saved: resume it to go on",
+                resumable=True,
             ) from None
 
     def write(self, lane: int, frame: int, states: IntArray) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import StateSpace
-from trajlm.errors import InputError, ModelFileError
+from trajlm.errors import InputError, ModelFileError, UnfinishedTrainingError
 from trajlm.util.atomic import atomic_path, write_json
 from trajlm.util.versions import package_versions
 
@@ -138,7 +138,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelFileError(_why_no_model(path)) from None
+        raise _no_model_there(path) from None
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged ({error}): train the model again") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
@@ -151,16 +151,13 @@ def _read_description(path: Path) -> dict[str, Any]:
     return description
 
 
-def _why_no_model(path: Path) -> str:
+def _no_model_there(path: Path) -> ModelFileError:
     folder = path.parent
     if (folder / CHECKPOINT).exists():
-        return (
-            f"{folder} holds an unfinished training and no model yet: resume the training, with "
-            "the same states and settings, to finish it"
-        )
+        return UnfinishedTrainingError(folder)
     if (folder / "results.json").exists():
-        return f"{folder} holds a report and no model: open {folder / 'index.html'}"
-    return f"{path} is missing: the folder holds no whole model"
+        return ModelFileError(f"{folder} holds a report and no model: open {folder / 'index.html'}")
+    return ModelFileError(f"{path} is missing: the folder holds no whole model")
 
 
 def _read_weights(path: Path, description: dict[str, Any]) -> Tensors:

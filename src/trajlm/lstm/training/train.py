@@ -179,7 +179,7 @@ def _run_epochs(
         where = "with nothing saved"
         if path and saved:
             where = f"all up to epoch {saved} saved: resume it to go on"
-        raise Interrupted(f"training stopped, {where}") from None
+        raise Interrupted(f"training stopped, {where}", bool(path and saved)) from None
 
 
 def _completed(
@@ -202,7 +202,8 @@ def _completed(
             )
     except KeyboardInterrupt:
         where = "resume it to go on" if saved else "nothing was saved"
-        raise Interrupted(f"the work after the last epoch was stopped; {where}") from None
+        stopped = f"the work after the last epoch was stopped; {where}"
+        raise Interrupted(stopped, resumable=saved) from None
     for name, done in (("rounding", rounding), ("calibration", calibration)):
         if done:
             model.record[name] = {**asdict(done), "summary": done.describe()}
