@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, States
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
 from trajlm.io.md.features import HEAVY_ATOMS, select_atoms
 from trajlm.io.md.trajectories import WRITTEN, FrameReader, FrameWriter, load_topology
 from trajlm.io.sources import PathLike, Paths, as_paths
 from trajlm.util.atomic import atomic_path
+from trajlm.util.warn import warn
 from trajlm.util.words import counted
 
 Integers = npt.NDArray[np.int64]
@@ -136,11 +136,9 @@ def backmap(
     trajectory, frame = index.files(np.concatenate(origins))
     n_unseen = int((~states.visited()[lane]).sum())
     if n_unseen:
-        warnings.warn(
+        warn(
             f"{n_unseen} of {len(lane)} generated frames are in states that the original never "
             "visits: they repeat the frame before",
-            TrajlmWarning,
-            stacklevel=2,
         )
     return Backmap(trajectory, frame, n_unseen, structure)
 

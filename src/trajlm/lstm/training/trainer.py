@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from trajlm.data import States
-from trajlm.errors import InputError, ModelFileError, TrajlmWarning
+from trajlm.errors import InputError, ModelFileError
 from trajlm.lstm.generation.blocks import choose_starts
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.batching import Streams, Window, choose_n_streams, lay_streams
@@ -24,6 +23,7 @@ from trajlm.lstm.training.settings import TrainingSettings
 from trajlm.models.markov import fit_msm, smoothed_transition_matrix
 from trajlm.util.devices import usable_device
 from trajlm.util.processes import Processes
+from trajlm.util.warn import warn
 from trajlm.util.words import counted
 
 if TYPE_CHECKING:
@@ -97,11 +97,9 @@ class Trainer:
             validation, min(VALIDATION_STREAMS, self.n_streams), self.window
         )
         if processes.is_first and self.n_streams < processes.size:
-            warnings.warn(
+            warn(
                 f"{processes.size} processes share {counted(self.n_streams, 'stream', 'streams')}, "
                 "as many as so little data is read in: the others have nothing to do",
-                TrajlmWarning,
-                stacklevel=3,
             )
         self.baselines = _baselines(training, validation)
         self.direction = find_direction(training, settings.reversible, settings.seed)
