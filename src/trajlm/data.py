@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, SupportsIndex, TypeAlias, overload
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,6 @@ from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, htm
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
-# What is taken wherever trajectories are, continuous or discrete.
-FeaturesLike: TypeAlias = "Features | FloatArray | Sequence[FloatArray] | Sequence[float]"
-StatesLike: TypeAlias = (
-    "States | IntArray | Sequence[IntArray] | Sequence[Sequence[int]] | Sequence[int]"
-)
 # Frames that are counted at a time: NumPy counts eight bytes a frame.
 COUNTED_AT_ONCE = 1 << 22
 
@@ -409,6 +404,11 @@ class States:
         if not all(kept):
             raise InputError(f"{self.n_frames} frames are too few to be cut in two")
         return self.with_trajectories(kept[0]), self.with_trajectories(kept[1])
+
+
+# What is taken wherever trajectories are, continuous or discrete.
+FeaturesLike = Features | FloatArray | Sequence[FloatArray] | Sequence[float]
+StatesLike = States | IntArray | Sequence[IntArray] | Sequence[Sequence[int]] | Sequence[int]
 
 
 def as_states(data: StatesLike) -> States:

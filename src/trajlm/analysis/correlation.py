@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.runs import Integers
-from trajlm.analysis.uncertainty import block_edges, block_pieces
+from trajlm.analysis.uncertainty import block_edges, block_pieces, jackknife_error
 from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError
 
@@ -102,8 +102,7 @@ def autocorrelation(
         )
         # Where all pairs of a lag, or all changes, lie in one block their spread is unknown.
         known = np.isfinite(left_out).all(axis=0)
-        spread = left_out[:, known].std(axis=0)
-        half[known] = -stdtrit(n - 1, (1 - level) / 2) * np.sqrt(n - 1) * spread
+        half[known] = stdtrit(n - 1, (1 + level) / 2) * jackknife_error(left_out[:, known])
     return Autocorrelation(
         lags=np.arange(max_lag + 1),
         values=result,

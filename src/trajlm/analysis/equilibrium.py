@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +30,9 @@ class FreeEnergy:
     """
 
     populations: Floats
-    values: Floats
-    low: Floats
-    high: Floats
+    values: Floats = field(metadata={"null": np.inf})
+    low: Floats = field(metadata={"null": np.inf})
+    high: Floats = field(metadata={"null": np.inf})
     level: float
 
     @property

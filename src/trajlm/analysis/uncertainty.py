@@ -13,6 +13,10 @@ from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 
+# From this number of events on a result is reliable: below it the interval of a rate spans more
+# than a factor of three.
+FEW_EVENTS = 10
+
 
 def block_edges(states: States, n_blocks: int = 20) -> Integers:
     """Return the frames, counted over all trajectories, where blocks of time begin and end.
@@ -75,6 +79,13 @@ def blocks(states: StatesLike, n_blocks: int = 20) -> list[States]:
         if end - first >= 2:
             pieces[block].append(states.trajectories[trajectory][first:end])
     return [states.with_trajectories(p) for p in pieces if p]
+
+
+def independent_parts(states: States, n_parts: int) -> list[States]:
+    """Deal the trajectories to parts, or cut the data in blocks of time where they are fewer."""
+    if len(states) < n_parts:
+        return blocks(states, n_parts)
+    return [states.with_trajectories(states.trajectories[k::n_parts]) for k in range(n_parts)]
 
 
 def count_interval(
@@ -165,6 +176,19 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, fl
         return mean, -np.inf, np.inf
     half = float(-stdtrit(len(x) - 1, _tail(level)) * x.std(ddof=1) / np.sqrt(len(x)))
     return mean, mean - half, mean + half
+
+
+def jackknife_error(left_out: Floats) -> Floats:
+    """Return the standard error of an estimate, from its values with each part left out in turn.
+
+    Parameters
+    ----------
+    left_out
+        Shape (n, ...), of n parts that are independent of each other.
+    """
+    n = len(left_out)
+    error: Floats = np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
+    return error
 
 
 def fraction_interval(

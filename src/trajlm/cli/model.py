@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,19 +10,20 @@ import typer
 
 from trajlm.cli.citing import citations
 from trajlm.cli.output import Overwrite, check_output
+from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.io import read_features, read_states, write_states
 from trajlm.io.read import file_kind
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.record import still_improving
-from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished
+from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished, remove_orphans
 from trajlm.lstm.training.settings import TrainingSettings, training_settings
 from trajlm.lstm.training.train import finished_model, train_in_folder
-from trajlm.models.files import CHECKPOINT
+from trajlm.models.files import CHECKPOINT, holds_model
 from trajlm.models.registry import describe_model, load_model
 from trajlm.provenance import bias_notes
-from trajlm.util.atomic import check_writable
-from trajlm.util.processes import Processes, join
+from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
+from trajlm.util.processes import Processes, join, place
 from trajlm.util.progress import progress, say
 from trajlm.util.words import counted, lines
 
@@ -93,19 +95,37 @@ def train(
         seed=seed,
     )
     data = read_states(states, key=key, dt=dt, unit=unit)
-    checkpoint = out / CHECKPOINT
-    check_writable(checkpoint)
-    if checkpoint.exists() and not (resume or overwrite):
+    check_writable(out / CHECKPOINT)
+    # Of several processes the first holds the folder for all.
+    with lone_writer(out) if place()[0] == 0 else nullcontext():
+        model = _train(data, out, settings, resume, overwrite, device, threads)
+    if model:
+        _tell_trained(model, out, data)
+
+
+def _train(
+    data: States,
+    out: Path,
+    settings: TrainingSettings,
+    resume: bool,
+    overwrite: bool,
+    device: str,
+    threads: int | None,
+) -> LSTMModel | None:
+    """Train into a folder that is held; None where the same training is finished already."""
+    begun = (out / CHECKPOINT).exists()
+    if begun and not (resume or overwrite):
         raise InputError(
             f"{out} holds an unfinished training: --resume goes on with it, --overwrite begins anew"
         )
-    model = finished_model(out, data, settings) if resume else None
-    if model:
+    if resume and finished_model(out, data, settings):
+        if place()[0] == 0:
+            (out / CHECKPOINT).unlink(missing_ok=True)
         typer.echo(f"{out}: this training is finished already")
-        return
-    if (out / "model.json").exists() and not overwrite:
+        return None
+    if holds_model(out) and not overwrite and not (resume and begun):
         raise InputError(f"{out} holds a trained model: --overwrite replaces it")
-    if resume and not checkpoint.exists():
+    if resume and not begun:
         say(f"{out} holds no unfinished training: beginning anew")
     say(
         f"training on {counted(len(data), 'trajectory', 'trajectories')}, "
@@ -113,7 +133,7 @@ def train(
     )
     # From here on files change: every process has seen by now what was there.
     processes = join(device)
-    model = train_in_folder(
+    return train_in_folder(
         data,
         settings,
         out,
@@ -121,9 +141,13 @@ def train(
         device=processes.device,
         n_threads=processes.n_threads(threads),
         processes=processes,
-        report=lambda record, baselines: say(record.describe(epochs, baselines)),
+        report=lambda record, baselines: say(record.describe(settings.epochs, baselines)),
         report_calibration=lambda done: say(done.describe()),
     )
+
+
+def _tell_trained(model: LSTMModel, out: Path, data: States) -> None:
+    """Say how a training went."""
     say(model.record["direction"]["summary"])
     for after in ("rounding", "calibration"):
         if after in model.record:
@@ -170,9 +194,38 @@ def generate(
     """Let a model write new trajectories."""
     if out.suffix not in (".npy", ".npz"):
         raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
+    # Of several processes the first holds the file for all.
+    with lone_file_writer(out) if place()[0] == 0 else nullcontext():
+        done = _generate(
+            model_dir,
+            out,
+            (steps, lanes, seed),
+            resume,
+            overwrite,
+            start=start,
+            temperature=temperature,
+            threads=threads,
+            device=device,
+        )
+    if done:
+        typer.echo(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
+
+
+def _generate(
+    model_dir: Path,
+    out: Path,
+    size: tuple[int, int, int],
+    resume: bool,
+    overwrite: bool,
+    *,
+    start: int | None,
+    temperature: float | None,
+    threads: int | None,
+    device: str,
+) -> bool:
+    """Let a model write to a file that is held; return whether there was anything to do."""
     begun = _check_generated(out, resume, overwrite)
     model = load_model(model_dir)
-    size = steps, lanes, seed
     warmth = 1.0 if temperature is None else temperature
     if (
         resume
@@ -181,8 +234,9 @@ def generate(
         and _was_finished(model, out, size, start=start, temperature=warmth)
     ):
         say(f"{out} is finished already")
-        return
+        return False
     processes = join(device)
+    steps, lanes, _ = size
     own = len(range(lanes)[processes.share(lanes)])
     with progress("generating", steps * own) as advance:
         if isinstance(model, LSTMModel):
@@ -207,13 +261,15 @@ def generate(
             )
         else:
             write_states(out, model.generate(*size, start=start, progress=advance))
-    typer.echo(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
+    return True
 
 
 def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
     """Refuse what would be lost, and return whether an interrupted file is there to go on with."""
     is_array = out.suffix == ".npy"
     begun = is_array and is_begun(out)
+    if is_array and place()[0] == 0:
+        remove_orphans(out)
     if begun and not (resume or overwrite):
         raise InputError(
             f"{out} was begun and interrupted: --resume goes on with it, --overwrite begins anew"
@@ -261,6 +317,7 @@ def info(
     if path.is_dir():
         typer.echo(describe_model(path))
         return
+
     # A file of ours says what it is; of others, whole numbers are states and the rest features.
     try:
         data = read_states(path)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, States, StatesLike, StateSpace
+from trajlm.lstm.generation.blocks import START_FRAMES
 from trajlm.lstm.generation.lanes import generate_lanes
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
@@ -20,6 +21,9 @@ from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
 from trajlm.util.words import Fact
 
+# Stretches that a model file may hold.
+MOST_STARTS = 1 << 16
+
 if TYPE_CHECKING:
     from trajlm.kernels.recurrent import Recurrent
 
@@ -29,11 +33,16 @@ def _checked_starts(arrays: Tensors, n_states: int) -> tuple[IntArray, ...]:
     states, lengths = arrays["start_states"], arrays["start_lengths"]
     if states.dtype.kind != "u" or lengths.dtype.kind != "i" or states.ndim != 1:
         raise ValueError("the starting stretches are not integers")
-    if len(lengths) == 0 or lengths.min() < 1 or int(lengths.sum()) != len(states):
+    if lengths.ndim != 1 or not 1 <= len(lengths) <= MOST_STARTS:
+        raise ValueError(f"the starting stretches are not 1 to {MOST_STARTS}")
+    # None longer than all, or their sum could wrap around.
+    if lengths.min() < 1 or lengths.max() > len(states) or int(lengths.sum()) != len(states):
         raise ValueError("the lengths of the starting stretches do not add up")
     if states.max() >= n_states:
         raise ValueError("a starting stretch holds an unknown state")
-    return tuple(np.split(states, np.cumsum(lengths)[:-1]))
+    stretches = np.split(states, np.cumsum(lengths)[:-1])
+    # Copies of what is read of them: the rest is let go.
+    return tuple(s[-START_FRAMES:].copy() for s in stretches)
 
 
 def _sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

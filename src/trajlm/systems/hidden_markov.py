@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from trajlm.data import States, StatesLike, as_states, smallest_unsigned
 from trajlm.errors import InputError
+from trajlm.kernels import stochastic
 from trajlm.util.trajectories import owned
 
 FloatArray = npt.NDArray[np.float64]
@@ -279,18 +280,12 @@ def stationary_distribution(T: FloatArray) -> FloatArray:
     InputError
         The chain falls into parts that do not communicate, so that there are many.
     """
-    n = len(T)
-    balance = T.T - np.eye(n)
-    if n - np.linalg.matrix_rank(balance) > 1:
+    if len(stochastic.closed_sets(T)) > 1:
         raise InputError(
             "the hidden chain falls into parts that do not communicate: "
             "it has no single stationary distribution"
         )
-    constraints = np.vstack([balance, np.ones(n)])
-    pi, *_ = np.linalg.lstsq(constraints, np.append(np.zeros(n), 1.0), rcond=None)
-    # Transient states come out as zero but for rounding.
-    pi = np.clip(pi, 0.0, None)
-    return np.asarray(pi / pi.sum())
+    return stochastic.stationary_distribution(T)
 
 
 def _check_stochastic(matrix: FloatArray, what: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,15 @@ from typing import Any
 import numpy as np
 
 from trajlm.data import States, StatesLike, as_states
-from trajlm.errors import InputError, Interrupted
+from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
 from trajlm.lstm.training.holdout import hold_out
 from trajlm.lstm.training.quantize import round_for_generation
 from trajlm.lstm.training.settings import TrainingSettings
 from trajlm.lstm.training.trainer import Baselines, EpochRecord, Trainer
-from trajlm.models.files import CHECKPOINT
-from trajlm.models.registry import load_model
-from trajlm.util.atomic import lone_writer
+from trajlm.models.files import CHECKPOINT, holds_model
+from trajlm.models.registry import read_any_model
 from trajlm.util.devices import one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE, Processes
 
@@ -43,6 +41,7 @@ def train(
     *,
     device: str = "cpu",
     checkpoint: str | Path | None = None,
+    checkpoint_at_once: bool = False,
     resume: bool = False,
     report: Report | None = None,
     report_calibration: ReportRound | None = None,
@@ -61,6 +60,8 @@ def train(
         A PyTorch device, such as "cpu" or "cuda".
     checkpoint
         File that keeps all a resumed run needs, written after every epoch.
+    checkpoint_at_once
+        Write it before the first epoch, too.
     resume
         Go on from `checkpoint` where it exists; the result is bit-identical to a run that was
         never stopped, on the same machine.
@@ -98,6 +99,8 @@ def train(
             path = Path(checkpoint) if checkpoint else None
             if path and resume and path.exists():
                 trainer.load(path, data_sha256)
+            if path and checkpoint_at_once and processes.is_first and not trainer.history:
+                trainer.save(path, data_sha256)
             processes.check_same((data_sha256, settings, len(trainer.history)))
             _run_epochs(trainer, path, data_sha256, report)
             model = trainer.model(data, data_sha256)
@@ -114,13 +117,15 @@ def train(
 
 
 def finished_model(folder: Path, states: States, settings: TrainingSettings) -> LSTMModel | None:
-    """Return the model in `folder` if it was trained on the same data with the same settings.
-
-    A folder with a checkpoint holds a training that is not finished.
-    """
-    if (folder / CHECKPOINT).exists() or not (folder / "model.json").exists():
+    """Return the model in `folder` if it was trained on the same data with the same settings."""
+    if not holds_model(folder):
         return None
-    model = load_model(folder)
+    try:
+        model = read_any_model(folder)
+    except ModelFileError:
+        if (folder / CHECKPOINT).exists():
+            return None  # there is something to go on from
+        raise
     if not isinstance(model, LSTMModel) or model.record.get("settings") != settings.model_dump():
         return None
     return model if model.record.get("data_sha256") == fingerprint(states) else None
@@ -137,6 +142,9 @@ def train_in_folder(
 ) -> LSTMModel:
     """Train a model into `folder`, or go on where a training there was stopped.
 
+    The caller holds the folder with `trajlm.util.atomic.lone_writer`. A model that is there stays
+    until the new one takes its place.
+
     Parameters
     ----------
     resume
@@ -147,18 +155,24 @@ def train_in_folder(
     Raises
     ------
     OutputError
-        Another run is writing to the folder.
+        The folder cannot be written.
     InputError, ModelFileError, Interrupted
         As `train`.
     """
     checkpoint = folder / CHECKPOINT
-    with lone_writer(folder) if processes.is_first else nullcontext():
-        model = train(
-            states, settings, checkpoint=checkpoint, resume=resume, processes=processes, **options
-        )
-        if processes.is_first:
-            model.save(folder)
-            checkpoint.unlink(missing_ok=True)
+    model = train(
+        states,
+        settings,
+        checkpoint=checkpoint,
+        resume=resume,
+        # From its beginning on, the folder says that what is there is being replaced.
+        checkpoint_at_once=checkpoint.exists() or holds_model(folder),
+        processes=processes,
+        **options,
+    )
+    if processes.is_first:
+        model.save(folder)
+        checkpoint.unlink(missing_ok=True)
     return model
 
 

@@ -101,8 +101,8 @@ class Trainer:
                 f"{processes.size} processes share {counted(self.n_streams, 'stream', 'streams')}, "
                 "as many as so little data is read in: the others have nothing to do",
             )
-        self.baselines = _baselines(training, validation)
         self.direction = find_direction(training, settings.reversible, settings.seed)
+        self.baselines = _baselines(training, validation, self.direction.both_ways)
         self.network = build_network(training, settings, self.window, self.direction.both_ways)
         self.network.to(self.device)
         self.averaged = copy.deepcopy(self.network)
@@ -335,9 +335,9 @@ def build_network(
     )
 
 
-def _baselines(training: States, validation: States) -> Baselines:
+def _baselines(training: States, validation: States, reversible: bool) -> Baselines:
     smoothed = training.counts() + 1.0 / training.n_states
     log_p: npt.NDArray[np.float64] = np.log(smoothed / smoothed.sum())
     independent = -np.concatenate([log_p[s[1:]] for s in validation]).mean()
-    msm = fit_msm(training).cross_entropy(validation)
+    msm = fit_msm(training, reversible=reversible).cross_entropy(validation)
     return Baselines(msm=msm, independent=float(independent))
