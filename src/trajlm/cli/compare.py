@@ -63,6 +63,9 @@ def compare(
         int, typer.Option(min=1, help="Generations of each training, each as long as the data.")
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the generations.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the processor (default: all cores).")
+    ] = None,
     dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,
     key: Annotated[
@@ -91,7 +94,14 @@ def compare(
         others[name] = model
     future = None if unseen is None else read_states(unseen, dt=dt, unit=unit)
     comparison = run_comparison(
-        data, others, grouping, unseen=future, n_runs=runs, seed=seed, stage=say
+        data,
+        others,
+        grouping,
+        unseen=future,
+        n_runs=runs,
+        seed=seed,
+        n_threads=threads,
+        stage=say,
     )
     how = {
         "command": " ".join(["trajlm", *sys.argv[1:]]),

@@ -30,12 +30,17 @@ def simulate(
         int, typer.Option(min=1, max=10**6, help="Independent trajectories.")
     ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the processor (default: all cores).")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate a system whose truth is known."""
     with output(out, overwrite=overwrite):
         with progress(f"simulating {system}", frames * trajectories) as advance:
-            features = run_simulation(system, frames, trajectories, seed, progress=advance)
+            features = run_simulation(
+                system, frames, trajectories, seed, progress=advance, n_threads=threads
+            )
         write_features(out, features)
     typer.echo(
         f"{out}: {features.n_frames:,} frames of {', '.join(features.names)}, "

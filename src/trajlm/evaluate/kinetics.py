@@ -154,6 +154,7 @@ def kinetics(
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,
+    n_threads: int | None = None,
 ) -> Kinetics:
     """Return the kinetics of a model, or of data.
 
@@ -168,6 +169,8 @@ def kinetics(
         when None.
     seed
         Of the generation.
+    n_threads
+        That generate; all cores when None. The result is the same for any number.
 
     Examples
     --------
@@ -188,7 +191,7 @@ def kinetics(
         )
     if isinstance(source, SequenceModel):
         frames = n_frames or int(source.record.get("n_frames", DEFAULT_FRAMES))
-        return CountedKinetics(source.generate(frames, n_runs, seed))
+        return CountedKinetics(source.generate(frames, n_runs, seed, n_threads=n_threads))
     return CountedKinetics(as_states(source))
 
 

@@ -67,6 +67,7 @@ class SequenceModel(ABC):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
         """Return `n_lanes` independent trajectories of `n_steps` frames.
 
@@ -77,6 +78,9 @@ class SequenceModel(ABC):
             past; States: stretches of that data, as far as the model has a past.
         progress
             Called now and then with the number of frames made since the last call.
+        n_threads
+            Threads at most, all cores when None; they do not change the result. Markov models
+            use one.
         """
 
     @abstractmethod

@@ -86,6 +86,7 @@ class HiddenMarkovModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames.
 

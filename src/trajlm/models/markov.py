@@ -82,6 +82,7 @@ class MarkovModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames of one lag time each.
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from trajlm.data import IntArray, States, smallest_unsigned
 from trajlm.errors import InputError
 from trajlm.lstm.generation.blocks import CARRIED, Block, Generator, Progress, choose_starts
-from trajlm.util.devices import usable_cores
+from trajlm.util.devices import threads_of, usable_cores
 from trajlm.util.trajectories import owned
 
 # Outside these, a temperature is a slip: 1/T or the logits over T leave single precision.
@@ -104,7 +104,7 @@ def lane_blocks(
 
         own = chosen[first:last], keys[first:last]
         return [DeviceBlock(model, starts, *own, 1.0 / temperature, first, gpu(device))]
-    threads = n_threads or usable_cores()
+    threads = threads_of(n_threads)
     tiles = model.generating.tile_rows
     size, team = share_out(n_own, threads, model.tables.hidden_dim, tiles)
     cuts = [*range(first, last, size), last]
@@ -167,7 +167,7 @@ def run_blocks(
     after_round
         Called when every block has made its chunk and none is running.
     """
-    pool = ThreadPoolExecutor(n_threads or usable_cores())
+    pool = ThreadPoolExecutor(threads_of(n_threads))
 
     # As many frames in each block, however many lanes it has: none is ahead after a round.
     chunk = min((block.chunk for block in blocks), default=0)
