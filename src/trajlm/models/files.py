@@ -208,7 +208,8 @@ def read_plain_file(path: Path, largest: int) -> bytes:
         if found.st_size > largest:
             raise ModelFileError(f"{path} is too large for a model: {found.st_size:,} bytes")
         with path.open("rb") as file:
-            return file.read(largest)
+            # Not `largest`: as much memory as is asked for is taken at once.
+            return file.read(found.st_size)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
