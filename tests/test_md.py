@@ -13,6 +13,7 @@ from trajlm.errors import InputError, TrajlmWarning
 from trajlm.io import read_features, read_md, write_states
 from trajlm.io.md import trajectories
 from trajlm.io.md.backmap import backmap
+from trajlm.provenance import Discretization, RunningMean
 from trajlm.systems.alanine import dihedral
 from trajlm.util.atomic import OutputError
 
@@ -316,7 +317,7 @@ def test_only_some_atoms_and_frames(folder, states, tmp_path):
 def test_a_running_mean_shifts_the_frames(folder, xyz, tmp_path):
     smoothed = States(
         (np.arange(N_FRAMES - 4) // 9,), dt=FRAME_PS, unit="ps",
-        discretization={"notes": ["running mean over 5 frames"]},
+        discretization=Discretization(steps=(RunningMean(5),)),
     )  # fmt: skip
     written = backmap(np.zeros(50, int), smoothed, folder / "t.xtc", tmp_path / "g.xtc", PDB)
     assert set(written.frame) == set(range(2, 11))

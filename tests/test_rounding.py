@@ -17,11 +17,11 @@ from trajlm.lstm.generation.lanes import share_out
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, in_two_bytes, worth_of_one
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.to_file import generate_to_file
 from trajlm.lstm.training import quantize
 from trajlm.lstm.training.calibrate import calibrate
 from trajlm.lstm.training.quantize import round_for_generation
-from trajlm.lstm.training.settings import TrainingSettings
 from trajlm.lstm.training.train import train
 from trajlm.models.registry import describe_model, load_model
 
@@ -255,7 +255,7 @@ def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path)
     torch.manual_seed(0)
     settings = TrainingSettings(epochs=1, hidden_dim=24, embedding_dim=4, calibration=False)
     model = train(states, settings)
-    assert model.record["rounding"]["n_fine"] == 0
+    assert model.record.rounding.n_fine == 0
     model.save(tmp_path / "m")
     again = load_model(tmp_path / "m")
     for name, array in vars(model.rounded).items():

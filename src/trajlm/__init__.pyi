@@ -41,7 +41,7 @@ from .io.datasets import load_dataset as load_dataset
 from .io.md.backmap import backmap as backmap
 from .lstm.estimator import LSTMEstimator as LSTMEstimator
 from .lstm.model import LSTMModel as LSTMModel
-from .lstm.training.settings import TrainingSettings as TrainingSettings
+from .lstm.settings import TrainingSettings as TrainingSettings
 from .lstm.training.train import train as train
 from .models.base import SequenceModel as SequenceModel
 from .models.hidden_markov import HiddenMarkovModel as HiddenMarkovModel

@@ -16,12 +16,11 @@ from trajlm.io import read_features, read_states, write_states
 from trajlm.io.read import file_kind
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.record import still_improving
+from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished, remove_orphans
-from trajlm.lstm.training.settings import TrainingSettings, training_settings
 from trajlm.lstm.training.train import finished_model, train_in_folder
 from trajlm.models.files import CHECKPOINT, holds_model
 from trajlm.models.registry import describe_model, load_model
-from trajlm.provenance import bias_notes
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
 from trajlm.util.processes import Processes, join, place
 from trajlm.util.progress import progress, say
@@ -148,22 +147,22 @@ def _train(
 
 def _tell_trained(model: LSTMModel, out: Path, data: States) -> None:
     """Say how a training went."""
-    say(model.record["direction"]["summary"])
-    for after in ("rounding", "calibration"):
-        if after in model.record:
-            say(model.record[after]["summary"])
-    history, best = model.record["history"], model.record["best_epoch"]
-    if history[best - 1]["validation"] >= model.record["baselines"]["msm"]:
+    record = model.record
+    assert record is not None
+    for done in (record.direction, record.rounding, record.calibration):
+        if done:
+            say(done.describe())
+    if record.best.validation >= record.baselines.msm:
         say(
             "the model foretells the held-out stretch no better than the MSM: there is no memory "
             "to learn, or too little data to learn it from"
         )
-    for note in bias_notes(data.discretization):
+    for note in data.discretization.bias_notes:
         say(f"note: {note}")
-    unfinished = still_improving(model.record)
+    unfinished = still_improving(record)
     typer.echo(
-        f"{out}: {history[best - 1]['validation']:.4f} nats a frame on the held-out stretch "
-        f"(epoch {best})" + (f"; {unfinished}" if unfinished else "")
+        f"{out}: {record.best.validation:.4f} nats a frame on the held-out stretch "
+        f"(epoch {record.best_epoch})" + (f"; {unfinished}" if unfinished else "")
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from trajlm.models.base import SequenceModel
 
 Stage = Callable[[str], None]
 # One model or what was generated before, or several trainings of one kind.
-Kind = SequenceModel | StatesLike | Sequence[SequenceModel | States]
+Kind: TypeAlias = "SequenceModel | StatesLike | Sequence[SequenceModel | States]"
 
 
 def evaluate(

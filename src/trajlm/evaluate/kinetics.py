@@ -30,6 +30,7 @@ from trajlm.kernels.stochastic import (
     passage_times,
     stationary_distribution,
 )
+from trajlm.lstm.record import LSTMRecord
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import HiddenMarkovModel
 from trajlm.models.markov import MarkovModel
@@ -190,7 +191,9 @@ def kinetics(
             source.transition_matrix, source.emission, source.space, source.stationary_distribution
         )
     if isinstance(source, SequenceModel):
-        frames = n_frames or int(source.record.get("n_frames", DEFAULT_FRAMES))
+        record = source.record
+        known = record.n_frames if isinstance(record, LSTMRecord) else DEFAULT_FRAMES
+        frames = n_frames or known
         return CountedKinetics(source.generate(frames, n_runs, seed, n_threads=n_threads))
     return CountedKinetics(as_states(source))
 

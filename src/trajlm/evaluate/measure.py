@@ -149,7 +149,7 @@ def _training_result(
         rates=counts.transitions.rates(),
         discrepancy=discrepancy(reference.transitions, counts.transitions).value,
         cross_entropy=_cross_entropy(training, reference),
-        record=model.record if model else {},
+        record=model.record if model else None,
     )
 
 

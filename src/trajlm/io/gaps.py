@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.io.sources import PathLike, first_bad_step
+from trajlm.provenance import Note
 from trajlm.util.warn import warn
 
 # A step beyond this many typical ones is a gap: frames are missing there.
@@ -44,7 +45,7 @@ class Segments:
 
     dt: float
     pieces: tuple[slice, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def even_segments(
@@ -157,4 +158,4 @@ def segments(
     if len(kept) < len(pieces):
         note += f"; {len(pieces) - len(kept)} lone frame(s) between gaps were dropped"
     warn(note)
-    return Segments(dt, kept, (note,))
+    return Segments(dt, kept, (Note(note, "gap"),))

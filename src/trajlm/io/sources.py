@@ -186,6 +186,7 @@ def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features
             ("columns", first.names, part.names),
             ("periods", first.periods, part.periods),
             ("unit", first.unit, part.unit),
+            ("filters", _described(first), _described(part)),
         ):
             if one != other:
                 raise InputError(
@@ -204,6 +205,7 @@ def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features
         unit=first.unit,
         periods=first.periods,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        steps=first.steps,
     )
 
 
@@ -211,6 +213,10 @@ def _shown(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"({', '.join('none' if v is None else _part(v) for v in value)})"
+
+
+def _described(features: Features) -> tuple[str, ...]:
+    return tuple(step.describe() for step in features.steps)
 
 
 def _part(value: Any) -> str:

@@ -14,12 +14,11 @@ from trajlm.lstm.generation.blocks import START_FRAMES
 from trajlm.lstm.generation.lanes import generate_lanes
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
-from trajlm.lstm.record import training_facts
+from trajlm.lstm.record import LSTMRecord
 from trajlm.lstm.tables import StepTables, step_tables
 from trajlm.lstm.weights import F32, LSTMWeights
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
-from trajlm.util.words import Fact
 
 # Stretches that a model file may hold.
 MOST_STARTS = 1 << 16
@@ -67,13 +66,15 @@ class LSTMModel(SequenceModel):
     """
 
     kind = "lstm"
+    record_type = LSTMRecord
+    record: LSTMRecord | None
 
     def __init__(
         self,
         weights: LSTMWeights,
         space: StateSpace,
         starts: tuple[IntArray, ...],
-        record: Mapping[str, Any] | None = None,
+        record: LSTMRecord | None = None,
         rounded: RoundedWeights | None = None,
     ) -> None:
         super().__init__(space, record)
@@ -107,13 +108,6 @@ class LSTMModel(SequenceModel):
     def embedding(self) -> F32:
         """The state vectors E, shape (n_states, M)."""
         return self.weights.embedding
-
-    def facts(self) -> list[Fact]:
-        """Return sizes, time, states and how the training went, as names and values."""
-        facts = super().facts()
-        notes = [fact for fact in facts if fact[0] == "note"]
-        training = training_facts(self.record) if "history" in self.record else []
-        return [*facts[: len(facts) - len(notes)], *training, *notes]
 
     def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
         from trajlm.kernels.lstm import score_lanes
@@ -204,7 +198,11 @@ class LSTMModel(SequenceModel):
 
     @classmethod
     def from_arrays(
-        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+        cls,
+        space: StateSpace,
+        record: LSTMRecord | None,
+        sizes: Mapping[str, Any],
+        arrays: Tensors,
     ) -> LSTMModel:
         """Rebuild a model from what `to_arrays` returned."""
         weights = LSTMWeights(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
-from trajlm.discretize import find_difference
+from trajlm.discretize import Discretizer, discretizer_of, find_difference
 from trajlm.errors import InputError
 from trajlm.models.files import ModelContent, Tensors, write_model
-from trajlm.provenance import notes_of
+from trajlm.models.record import ModelRecord
 from trajlm.util.trajectories import as_integers
 from trajlm.util.words import Fact, counted, duration, html
 
@@ -37,14 +38,15 @@ class SequenceModel(ABC):
     space
         The states that the model speaks about, with dt and unit of its steps.
     record
-        How the model was made (settings, history, seed), as plain values that fit in JSON.
+        How the model was made (settings, history, seed); None where that is not known.
     """
 
     kind: str
+    record_type: type[ModelRecord]
 
-    def __init__(self, space: StateSpace, record: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, space: StateSpace, record: ModelRecord | None = None) -> None:
         self.space = space
-        self.record: dict[str, Any] = dict(record or {})
+        self.record = record
 
     @property
     def n_states(self) -> int:
@@ -90,9 +92,26 @@ class SequenceModel(ABC):
     @classmethod
     @abstractmethod
     def from_arrays(
-        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+        cls, space: StateSpace, record: Any, sizes: Mapping[str, Any], arrays: Tensors
     ) -> SequenceModel:
-        """Rebuild a model from what `to_arrays` returned."""
+        """Rebuild a model from what `to_arrays` returned; `record` is of its `record_type`."""
+
+    def with_record(self, record: ModelRecord) -> Self:
+        """Return the same model with another record of how it was made."""
+        model = copy.copy(self)
+        model.record = record
+        return model
+
+    @property
+    def discretizer(self) -> Discretizer:
+        """What cuts other features as the data of the model was cut.
+
+        Raises
+        ------
+        InputError
+            It is not known how the states were made, or they are groups of others.
+        """
+        return discretizer_of(self.space)
 
     def log_probs(self, states: StatesLike) -> list[npt.NDArray[np.float64]]:
         """Return ln Q(s(t+1) | s(0..t)) for every frame but the first of each trajectory.
@@ -159,7 +178,9 @@ class SequenceModel(ABC):
             The folder cannot be written.
         """
         sizes, arrays = self.to_arrays()
-        content = ModelContent(self.kind, self.space, self.record, sizes, arrays)
+        record = self.record.to_dict() if self.record else None
+        seed = self.record.seed if self.record else None
+        content = ModelContent(self.kind, self.space, record, sizes, arrays, seed)
         write_model(Path(folder), content)
 
     def facts(self) -> list[Fact]:
@@ -169,9 +190,10 @@ class SequenceModel(ABC):
         facts = [
             (self.kind, ", ".join(f"{k} {v}" for k, v in sizes.items())),
             ("time", f"one frame each {duration(space.dt, space.unit)}"),
-            ("states", _discretization_sentence(space)),
+            ("states", f"{space.n_states}, {space.discretization.describe() or 'as given'}"),
         ]
-        return facts + [("note", note) for note in notes_of(space.discretization)]
+        made = self.record.facts() if self.record else []
+        return facts + made + space.discretization.facts()
 
     def __repr__(self) -> str:
         space = self.space
@@ -245,11 +267,3 @@ class SequenceModel(ABC):
                 f"0 to {self.n_states - 1}"
             )
         return state
-
-
-def _discretization_sentence(space: StateSpace) -> str:
-    how = space.discretization
-    if not how:
-        return f"{space.n_states}, as given"
-    column = how.get("column") or ", ".join(how.get("columns", []))
-    return f"{space.n_states} by {how.get('method', 'grouping')} of {column or 'states'}"

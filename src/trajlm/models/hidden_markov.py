@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from trajlm.models.chains import (
     write_lanes,
 )
 from trajlm.models.files import Tensors
+from trajlm.models.record import HiddenMarkovRecord
 
 # Random guesses that a fit of many hidden states starts from, and the steps after which the best
 # goes on alone.
@@ -42,6 +44,8 @@ class HiddenMarkovModel(SequenceModel):
     """
 
     kind = "hmm"
+    record_type = HiddenMarkovRecord
+    record: HiddenMarkovRecord | None
 
     def __init__(
         self,
@@ -49,7 +53,7 @@ class HiddenMarkovModel(SequenceModel):
         emission: F64,
         stationary_distribution: F64,
         space: StateSpace,
-        record: Mapping[str, Any] | None = None,
+        record: HiddenMarkovRecord | None = None,
     ) -> None:
         super().__init__(space, record)
         self.transition_matrix = transition_matrix
@@ -122,7 +126,11 @@ class HiddenMarkovModel(SequenceModel):
 
     @classmethod
     def from_arrays(
-        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+        cls,
+        space: StateSpace,
+        record: HiddenMarkovRecord | None,
+        sizes: Mapping[str, Any],
+        arrays: Tensors,
     ) -> HiddenMarkovModel:
         """Rebuild a model from what `to_arrays` returned."""
         T, E, pi = (arrays[k] for k in ("transition_matrix", "emission", "stationary_distribution"))
@@ -164,15 +172,20 @@ def fit_hmm(
             raise InputError(f"{n_hidden} hidden state(s) were asked for: at least 2 are needed")
         return _fit_hmm(data, n_hidden, seed)
     best = _fit_hmm(data, 2, seed)
-    tried = {2: best.record["bic"]}
+    tried = [(2, _bic(best))]
     for m in range(3, max_hidden + 1):
         candidate = _fit_hmm(data, m, seed)
-        tried[m] = candidate.record["bic"]
-        if candidate.record["bic"] >= best.record["bic"]:
+        tried.append((m, _bic(candidate)))
+        if _bic(candidate) >= _bic(best):
             break
         best = candidate
-    best.record["bic_tried"] = {str(m): b for m, b in tried.items()}
-    return best
+    assert best.record is not None
+    return best.with_record(replace(best.record, bic_tried=tuple(tried)))
+
+
+def _bic(model: HiddenMarkovModel) -> float:
+    assert model.record is not None
+    return model.record.bic
 
 
 def _fit_hmm(data: States, n_hidden: int, seed: int) -> HiddenMarkovModel:
@@ -198,12 +211,8 @@ def _fit_hmm(data: States, n_hidden: int, seed: int) -> HiddenMarkovModel:
     model = HiddenMarkovModel(T, emission, pi, data.space)
     n_parameters = n_hidden * (n_hidden - 1) + n_hidden * (len(visited) - 1)
     log_likelihood = model.log_prob(data)
-    model.record = {
-        "n_hidden": n_hidden,
-        "log_likelihood": log_likelihood,
-        "bic": float(n_parameters * np.log(data.n_frames) - 2 * log_likelihood),
-    }
-    return model
+    bic = float(n_parameters * np.log(data.n_frames) - 2 * log_likelihood)
+    return model.with_record(HiddenMarkovRecord(int(n_hidden), log_likelihood, bic))
 
 
 def _with_stationary_distribution(T: F64, emission: F64, data: States) -> tuple[F64, F64]:

@@ -131,7 +131,8 @@ def quantity_of(space: StateSpace) -> str:
     """Return the name of what the state centres measure, or ``state`` where it is unknown."""
     if one_coordinate(space) is None:
         return "state"
-    return str(space.discretization.get("column") or "centre of state")
+    columns = space.discretization.columns
+    return columns[0] if len(columns) == 1 else "centre of state"
 
 
 def one_coordinate(space: StateSpace) -> npt.NDArray[np.float64] | None:

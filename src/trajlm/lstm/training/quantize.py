@@ -12,7 +12,6 @@ to 16 bits, which changes log probabilities by some 2e-5 and is not looked at.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,7 @@ from trajlm.lstm.quantization.weights import (
     in_two_bytes,
     worth_of_one,
 )
+from trajlm.lstm.record import Rounding
 from trajlm.lstm.tables import StepTables
 from trajlm.util.devices import threads_of
 
@@ -49,36 +49,6 @@ SHARES = (0.0, 0.25, 0.5, 1.0)
 N_LANES, FRAMES, FRAMES_CHECKED = 48, 200, 100
 # Added to the mean squares of the units, in parts of their mean.
 DAMPING = 1e-3
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """How the recurrent weights were rounded.
-
-    Parameters
-    ----------
-    hidden_dim, n_fine
-        Units, and how many of them keep a byte and a half.
-    n_frames
-        Frames that were looked at, at each temperature.
-    changes
-        The largest change of a log probability on those at 1 and on hot ones.
-    """
-
-    hidden_dim: int
-    n_fine: int
-    n_frames: int
-    changes: tuple[float, ...]
-
-    def describe(self) -> str:
-        """Say in a line what was done and what it changes."""
-        own, hot = self.changes
-        fine = f", those of {self.n_fine} of {self.hidden_dim} units of 12" if self.n_fine else ""
-        return (
-            f"generation reads recurrent weights of 8 bits{fine}, where the machine multiplies "
-            f"bytes: log probabilities within {own:.1e} of those of the trained weights on "
-            f"{self.n_frames:,} frames of its own, {hot:.1e} on hotter ones"
-        )
 
 
 def round_for_generation(
@@ -125,9 +95,9 @@ def round_for_generation(
             rounded = _round(weights, factor, order, n_fine, pool)
             reduced = precision.single_precision(rounded.weights)
             found = pool.map(partial(_log_probs, tables, reduced), paths)
-            changes = tuple(float(np.abs(a - b).max()) for a, b in zip(exact, found, strict=True))
+            changes = [float(np.abs(a - b).max()) for a, b in zip(exact, found, strict=True)]
             if all(x <= most for x, most in zip(changes, ALLOWED.values(), strict=True)):
-                done = Rounding(L, n_fine, N_LANES * FRAMES_CHECKED, changes)
+                done = Rounding(L, n_fine, N_LANES * FRAMES_CHECKED, (changes[0], changes[1]))
                 new = LSTMModel(model.weights, model.space, model.starts, model.record, rounded)
                 return new, done
     return model, None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trajlm.data import StateSpace
-from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.reproduce.bench.result import Size
 
 if TYPE_CHECKING:
