@@ -143,7 +143,7 @@ class HiddenMarkovModel(SequenceModel):
 
 def fit_hmm(
     states: StatesLike,
-    n_hidden: int | None = None,
+    n_hidden_states: int | None = None,
     max_hidden: int = 6,
     seed: int = 0,
 ) -> HiddenMarkovModel:
@@ -153,7 +153,7 @@ def fit_hmm(
     ----------
     states
         The data.
-    n_hidden
+    n_hidden_states
         Number of hidden states; None chooses it by the Bayesian information criterion,
         BIC = n_parameters ln(n_frames) - 2 ln L, going up from 2 while it falls.
     max_hidden
@@ -167,10 +167,11 @@ def fit_hmm(
         Fewer than two hidden states.
     """
     data = as_states(states)
-    if n_hidden is not None:
-        if n_hidden < 2:
-            raise InputError(f"{n_hidden} hidden state(s) were asked for: at least 2 are needed")
-        return _fit_hmm(data, n_hidden, seed)
+    m = n_hidden_states
+    if m is not None:
+        if m < 2:
+            raise InputError(f"{m} hidden state(s) were asked for: at least 2 are needed")
+        return _fit_hmm(data, m, seed)
     best = _fit_hmm(data, 2, seed)
     tried = [(2, _bic(best))]
     for m in range(3, max_hidden + 1):
