@@ -426,6 +426,22 @@ def as_states(data: StatesLike) -> States:
     return data if isinstance(data, States) else States(data)
 
 
+def as_trajectory(data: StatesLike) -> IntArray:
+    """Return the states of one trajectory, one frame at least.
+
+    Raises
+    ------
+    InputError
+        Several trajectories, features, or numbers that are no states.
+    """
+    if not isinstance(data, States | Features):
+        return as_integers(data, 0, least=1)
+    states = as_states(data)
+    if len(states) > 1:
+        raise InputError(f"{len(states)} trajectories were given: give one of them")
+    return states[0]
+
+
 def as_features(data: FeaturesLike) -> Features:
     """Return `data` as Features: arrays and lists are taken as frames with dt 1.
 
