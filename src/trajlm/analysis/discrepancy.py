@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.kinetics import CommittedTransitions, committed_transitions
 from trajlm.analysis.runs import Integers
-from trajlm.data import StatesLike, as_states
+from trajlm.data import IntArray, States, StatesLike, as_states
 from trajlm.errors import InputError
 
 # Transitions of the data from which on a rate is a term of D.
 MIN_COUNT = 20
+# Splits of several trajectories, and the share of all frames, one in so many, from which on one of
+# them is cut instead of dealt.
+N_SPLITS = 8
+LONG = 20
 
 
 @dataclass(frozen=True)
@@ -82,18 +87,76 @@ def discrepancy(
 def floor(
     states: StatesLike, commit_times: npt.ArrayLike, min_count: int = MIN_COUNT
 ) -> Discrepancy:
-    """Compare the first half of the data, as reference, with the second half.
+    """Compare two halves of the data that are alike: D0, with the terms of all splits.
 
-    The halves are of equal numbers of frames over the list of trajectories. This is the
-    discrepancy that data of half the length have by chance alone.
+    One trajectory is cut into its first half of time, as reference, and its second. Several are
+    split as `alike_halves` says, eight times, and the mean is over the terms of all of them. This
+    is the discrepancy that data of half the length have by chance alone.
+
+    Raises
+    ------
+    InputError
+        Too few frames to be cut in two.
     """
-    states = as_states(states)
-    first, second = states.split_at(states.n_frames // 2)
-    return discrepancy(
-        committed_transitions(first, commit_times),
-        committed_transitions(second, commit_times),
-        min_count,
-    )
+    found = []
+    for halves in alike_halves(as_states(states)):
+        first, second = (committed_transitions(half, commit_times) for half in halves)
+        found.append(discrepancy(first, second, min_count))
+    return _pooled(found)
+
+
+def alike_halves(states: States) -> list[tuple[States, States]]:
+    """Return pairs of halves of the data that hold trajectories alike, whatever their order.
+
+    A trajectory of more than a twentieth of all frames gives half of its time to each half of the
+    data, and its first half of time to the one or the other in turn. The others are dealt whole:
+    of two of like length, one to each half, by chance. There are eight such splits; one trajectory
+    alone is split once, at the middle of its time.
+    """
+    order = sorted(range(len(states)), key=lambda i: _digest(states.trajectories[i]))
+    trajectories = [states.trajectories[i] for i in order]
+    lengths = np.array([len(s) for s in trajectories])
+    cut = lengths * LONG > states.n_frames
+    splits = []
+    for split in range(1 if len(states) == 1 else N_SPLITS):
+        rng = np.random.default_rng(split)
+        halves: tuple[list[IntArray], list[IntArray]] = ([], [])
+        first = split
+        for k in np.flatnonzero(cut):
+            middle = lengths[k] // 2
+            halves[first % 2].append(trajectories[k][:middle])
+            halves[1 - first % 2].append(trajectories[k][middle:])
+            first += 1
+        whole = np.flatnonzero(~cut)
+        whole = whole[np.lexsort((rng.random(len(whole)), lengths[whole]))]
+        for pair in (whole[i : i + 2] for i in range(0, len(whole), 2)):
+            turn = int(rng.integers(2))
+            for side, k in enumerate(pair):
+                halves[(turn + side) % 2].append(trajectories[k])
+        splits.append((_with_some(states, halves[0]), _with_some(states, halves[1])))
+    return splits
+
+
+def _digest(trajectory: IntArray) -> tuple[int, bytes]:
+    """Return what orders trajectories by themselves, whatever order they came in."""
+    data = np.ascontiguousarray(trajectory).data
+    return len(trajectory), hashlib.sha256(data).digest()
+
+
+def _with_some(states: States, pieces: list[IntArray]) -> States:
+    kept = [s for s in pieces if len(s) >= 2]
+    if not kept:
+        raise InputError(f"{states.n_frames} frames are too few to be cut in two")
+    return states.with_trajectories(kept)
+
+
+def _pooled(found: list[Discrepancy]) -> Discrepancy:
+    """Return the mean over all terms of several discrepancies, and those terms."""
+    names = [f.name for f in fields(Discrepancy)[2:]]
+    terms = {name: np.concatenate([getattr(d, name) for d in found]) for name in names}
+    n = len(terms["log_ratios"])
+    value = float(np.abs(terms["log_ratios"]).mean()) if n else float("nan")
+    return Discrepancy(value, n, **terms)
 
 
 def _check_comparable(reference: CommittedTransitions, generated: CommittedTransitions) -> None:

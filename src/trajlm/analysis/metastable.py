@@ -18,7 +18,8 @@ def default_grouping(states: States) -> Grouping:
     """Return the states as they are up to five, else PCCA+ groups.
 
     The number of groups, 2 to 4, is where the implied timescales of the Markov state model that
-    PCCA+ groups, at a lag of ten frames, have their largest ratio.
+    PCCA+ groups, at a lag of ten frames, have their largest ratio. Basins that the data never
+    joins, or joins once, are groups of their own.
     """
     if states.n_states <= FEW_STATES:
         return group_by_list(states, list(range(states.n_states)))

@@ -10,11 +10,17 @@ import numpy.typing as npt
 from trajlm.analysis.runs import Integers
 from trajlm.data import States
 from trajlm.errors import InputError
+from trajlm.kernels.stochastic import connected_sets
 
 Floats = npt.NDArray[np.float64]
 
 # Largest error of an eigenvector's entry, in standard deviations of it over the data.
 ENTRY_ERROR = 0.2
+# A set of states that holds less than this share of the frames is left out where nothing leads
+# from it to the others and back.
+RARE_SET = 1e-2
+# Transitions that are put between sets that the data never joins.
+FAINT = 1e-3
 
 
 def pcca_sets(states: States, n_groups: int, lag: int) -> tuple[Integers, Integers]:
@@ -38,7 +44,13 @@ def pcca_sets(states: States, n_groups: int, lag: int) -> tuple[Integers, Intege
     merged, model = _merged_model(states, connected, counts, n_groups)
     if model.n_states == n_groups:
         return connected, merged
-    sets = np.asarray(model.pcca(n_groups).assignments, dtype=np.int64)
+    try:
+        sets = np.asarray(model.pcca(n_groups).assignments, dtype=np.int64)
+    except (AssertionError, ValueError):
+        raise InputError(
+            f"PCCA+ finds no {n_groups} groups among the {len(connected)} states that are "
+            f"connected at a lag of {lag} frames: ask for fewer groups, or give them by a list"
+        ) from None
     if len(np.unique(sets)) < n_groups:
         raise InputError(
             f"PCCA+ leaves one of {n_groups} groups without any state: ask for fewer groups"
@@ -66,19 +78,41 @@ def slow_timescales(states: States, lag: int, n: int) -> Floats:
 
 
 def _connected_counts(states: States, lag: int) -> tuple[Integers, Floats]:
-    """Return the largest set of states that reach each other, and the transitions in it."""
-    from deeptime.markov import TransitionCountModel
+    """Return the states to group and the transitions between them, which lead to each other.
 
+    These are the states of the largest set that do, where it holds nearly all frames. Where the
+    data crosses to another set without coming back, or holds sets that it never joins, leaving
+    them out would put the only slow step inside a group: then each transition counts both ways,
+    and sets that nothing joins are joined by next to nothing.
+
+    Raises
+    ------
+    InputError
+        A lag that no trajectory spans.
+    """
     longest = max(len(s) for s in states)
     if not 1 <= lag < longest:
         raise InputError(
             f"the lag is {lag} frames: it must lie between 1 and {longest - 1}, one less than "
             "the frames of the longest trajectory"
         )
-    all_counts = states.transition_counts(lag).astype(np.float64)
-    largest = TransitionCountModel(all_counts, "sliding", lag).submodel_largest()
-    connected = np.asarray(largest.state_symbols, dtype=np.int64)
-    return connected, all_counts[np.ix_(connected, connected)]
+    counts, frames = states.transition_counts(lag).astype(np.float64), states.counts()
+    largest = _largest(connected_sets(counts), frames)
+    if frames[largest].sum() >= (1 - RARE_SET) * states.n_frames:
+        return largest, counts[np.ix_(largest, largest)]
+    joined = connected_sets(counts, directed=False)
+    shares = np.bincount(joined, weights=frames) / states.n_frames
+    kept = np.flatnonzero((shares[joined] >= RARE_SET) & (frames > 0))
+    both_ways = counts[np.ix_(kept, kept)]
+    both_ways = (both_ways + both_ways.T) / 2
+    weights = frames[kept] / frames[kept].sum()
+    apart = joined[kept][:, None] != joined[kept]
+    return kept, both_ways + FAINT * np.where(apart, np.outer(weights, weights), 0.0)
+
+
+def _largest(sets: Integers, frames: Integers) -> Integers:
+    """Return the states of the set with the most frames."""
+    return np.flatnonzero(sets == np.argmax(np.bincount(sets, weights=frames)))
 
 
 def _merged_model(

@@ -30,8 +30,8 @@ N_GROUPS = 20
 FEW_CUT = 0.2
 # Below this probability a drift within the trajectories is taken to be real.
 DRIFT = 0.01
-# Weight, in frames, of a state of which nothing tells whether it belongs to the source or the
-# target: half a frame for each.
+# Weight, in frames, that keeps a state out of which nothing tells whether it belongs to the source
+# or the target: it then belongs to neither.
 NOTHING = 1e-6
 
 
@@ -219,7 +219,7 @@ def _ratio(total: _Sums) -> tuple[float, float, float]:
     frames_j q_j = owned_j + sum_i q_i open_frames_ij.
     """
     system = np.diag(total.frames + NOTHING) - total.open_frames.T
-    shares = np.linalg.solve(system, total.owned + NOTHING / 2)
+    shares = np.linalg.solve(system, total.owned)
     guessed = float(shares @ total.open_arrivals)
     steps = float(total.steps + shares @ total.open_steps)
     return steps, float(total.arrivals) + guessed, guessed

@@ -6,19 +6,27 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from trajlm import analysis
+from trajlm.analysis import Grouping
 from trajlm.cli.data import numbers
+from trajlm.comparison import compare as run_comparison
+from trajlm.data import States
 from trajlm.errors import InputError
+from trajlm.evaluate.evaluation import Kind
+from trajlm.evaluate.groups import grouping_warning, groups_line
+from trajlm.evaluate.summary import summary
+from trajlm.evaluate.verdict import floor_sentence, unseen_sentence, verdicts
+from trajlm.io import read_states
+from trajlm.models.base import SequenceModel
+from trajlm.models.hidden_markov import fit_hmm
+from trajlm.models.markov import fit_msm
+from trajlm.models.registry import load_model
+from trajlm.util.atomic import check_writable, lone_writer
 from trajlm.util.progress import say, tell
-
-if TYPE_CHECKING:
-    from trajlm.analysis import Grouping
-    from trajlm.data import States
-    from trajlm.evaluate.evaluation import Kind
-    from trajlm.models.base import SequenceModel
 
 GROUP_HELP = (
     "How fine states become metastable ones: edges:X,Y,... on their centres (edges:X,Y,...,wrap: "
@@ -55,6 +63,9 @@ def compare(
         int, typer.Option(min=1, help="Generations of each training, each as long as the data.")
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the generations.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the processor (default: all cores).")
+    ] = None,
     dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,
     key: Annotated[
@@ -66,13 +77,6 @@ def compare(
     A model folder generates first. Kinetics are compared between groups of states: D is the
     mean |ln(rate / rate of the data)|, D0 the same between the two halves of the data.
     """
-    from trajlm.comparison import compare as run_comparison
-    from trajlm.evaluate.groups import grouping_warning, groups_line
-    from trajlm.evaluate.summary import summary
-    from trajlm.evaluate.verdict import floor_sentence, unseen_sentence, verdicts
-    from trajlm.io import read_states
-    from trajlm.util.atomic import check_writable, lone_writer
-
     began = time.perf_counter()
     data = read_states(reference, key=key, dt=dt, unit=unit)
     check_writable(out / "index.html")
@@ -90,7 +94,14 @@ def compare(
         others[name] = model
     future = None if unseen is None else read_states(unseen, dt=dt, unit=unit)
     comparison = run_comparison(
-        data, others, grouping, unseen=future, n_runs=runs, seed=seed, stage=say
+        data,
+        others,
+        grouping,
+        unseen=future,
+        n_runs=runs,
+        seed=seed,
+        n_threads=threads,
+        stage=say,
     )
     how = {
         "command": " ".join(["trajlm", *sys.argv[1:]]),
@@ -120,8 +131,6 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
     InputError
         Text of another form.
     """
-    from trajlm import analysis
-
     if text is None:
         if running_mean != 1:
             raise InputError("--running-mean needs --group, such as --group edges:0.5")
@@ -151,9 +160,6 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel]:
     InputError
         A name that is neither msm nor hmm.
     """
-    from trajlm.models.hidden_markov import fit_hmm
-    from trajlm.models.markov import fit_msm
-
     fit: dict[str, Callable[[], SequenceModel]] = {
         "MSM": lambda: fit_msm(data),
         "HMM": lambda: fit_hmm(data, seed=seed),
@@ -181,7 +187,5 @@ def _read_generated(item: str) -> tuple[str, Kind]:
 
 
 def _read_training(path: Path) -> SequenceModel | States:
-    from trajlm.io import read_states
-    from trajlm.models.registry import load_model
 
     return load_model(path) if path.is_dir() else read_states(path)

@@ -10,6 +10,9 @@ from typing import Annotated
 import typer
 
 from trajlm.errors import InputError
+from trajlm.reproduce.paper.produce import check_records, produce, produce_authors, produce_summary
+from trajlm.reproduce.paper.recipe import SYSTEMS, load_recipe
+from trajlm.util.atomic import lone_writer
 from trajlm.util.progress import progress, say, tell
 
 ALL = "all"
@@ -45,10 +48,6 @@ def paper(
 
     The same command again takes up what is there.
     """
-    from trajlm.reproduce.paper.produce import check_records, produce, produce_summary
-    from trajlm.reproduce.paper.recipe import SYSTEMS, load_recipe
-    from trajlm.util.atomic import lone_writer
-
     if system == AUTHORS:
         _authors(file, out, fast, seed)
         return
@@ -71,10 +70,6 @@ def paper(
 
 
 def _authors(file: Path | None, out: Path, fast: bool, seed: int) -> None:
-    from trajlm.reproduce.paper.produce import produce_authors
-    from trajlm.reproduce.paper.recipe import load_recipe
-    from trajlm.util.atomic import lone_writer
-
     if file is None:
         raise InputError(f"{AUTHORS} needs the file of labels: trajlm paper {AUTHORS} FILE")
     recipe = load_recipe("four_state", fast, None, seed)

@@ -10,9 +10,12 @@ from typing import Annotated
 import typer
 
 from trajlm.cli.output import check_output, output
+from trajlm.discretize import find_difference
 from trajlm.errors import InputError
+from trajlm.io import read_md, read_states, write_features
+from trajlm.io.md.backmap import backmap as run_backmap
 from trajlm.util.progress import progress, tell
-from trajlm.util.words import counted
+from trajlm.util.words import counted, duration
 
 TOP_HELP = "Topology (GRO, PDB, PRMTOP, PSF ..., no .tpr); HDF5 trajectories hold their own."
 
@@ -47,9 +50,6 @@ def features(
     Selections are mdtraj's, such as 'name CA and resid 0 to 9'. Angles are in radians,
     distances in nm.
     """
-    from trajlm.io import read_md, write_features
-    from trajlm.util.words import duration
-
     if out.suffix != ".npz":
         raise InputError(f"{out} does not end in .npz: give a name that does")
     with output(out, [*trajectories, *(path for path in (top, rmsd) if path)]):
@@ -96,10 +96,6 @@ def backmap(
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of frames.")] = 0,
 ) -> None:
     """Turn generated states into structures that were in those states, to watch in VMD."""
-    from trajlm.discretize import find_difference
-    from trajlm.io import read_states
-    from trajlm.io.md.backmap import backmap as run_backmap
-
     read = [generated, states, *source, *([top] if top else [])]
     written_files = dict.fromkeys((out, out.with_suffix(".pdb")))
     for path in written_files:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import Features
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
 from trajlm.io.sources import (
     Columns,
     PathLike,
@@ -35,6 +34,7 @@ from trajlm.io.table import (
     read_lines,
 )
 from trajlm.provenance import Note
+from trajlm.util.warn import warn
 
 FIELDS = "#! FIELDS"
 # Components of PLUMED's biases: METAD, PBMETAD, OPES, RESTRAINT, walls, EXTERNAL, ABMD ...
@@ -125,7 +125,7 @@ def _read_one(
     elif len(layout.starts) > 1:
         raise InputError(f"{path} was restarted but has no column 'time' to find repeated frames")
     for note in notes:
-        warnings.warn(note.text, TrajlmWarning, stacklevel=5)
+        warn(note.text)
     # PLUMED's ps is what goes without saying: another unit alone renames it.
     clock = time_of(file_clock[0] if dt is None and unit else dt, unit, *file_clock)
     periods = tuple(_period(path, layout.bounds, names[k]) for k in index)

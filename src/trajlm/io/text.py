@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import Features
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
 from trajlm.io.gaps import Segments, clear_gaps, even_segments, segments
 from trajlm.io.sources import (
     UNNAMED_UNIT,
@@ -35,6 +34,7 @@ from trajlm.io.table import (
     split_row,
 )
 from trajlm.provenance import Note
+from trajlm.util.warn import warn
 
 COMMENT = ("#", "%", "@")
 TIME_NAME = re.compile(r"(?:time|t)(?:[\s(\[/_]+(fs|ps|ns|us|µs|ms|s)[)\]]?)?", re.IGNORECASE)
@@ -146,7 +146,7 @@ def _warn_uneven(path: PathLike, name: str, line: int, dt: float) -> Note:
         f"{path}, line {line}: the column {name!r} is not evenly spaced, so dt is not taken "
         f"from it and stays {dt:g}"
     )
-    warnings.warn(note, TrajlmWarning, stacklevel=6)
+    warn(note)
     return Note(note, "uneven time")
 
 

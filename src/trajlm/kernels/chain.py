@@ -9,6 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.kernels.compiled import compiled
 from trajlm.kernels.random_streams import uniform
 
 F64 = npt.NDArray[np.float64]
@@ -23,7 +24,7 @@ def draw(cumulative: F64, u: float) -> int:
     return index
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def simulate_chain(
     cumulative: F64, state: int, key: np.uint64, first: int, out: npt.NDArray[Any]
 ) -> int:
@@ -34,7 +35,7 @@ def simulate_chain(
     return state
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def simulate_hidden_chain(
     cumulative: F64,
     cumulative_emission: F64,
@@ -51,7 +52,7 @@ def simulate_hidden_chain(
     return hidden
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def forward_log_probs(
     transition: F64, emission: F64, initial: F64, path: npt.NDArray[Any], out: F64
 ) -> None:
@@ -71,3 +72,74 @@ def forward_log_probs(
         out[t] = math.log(scale)
         for j in range(n):
             alpha[j] = after[j] / scale
+
+
+@numba.njit(nogil=True, cache=True)
+def expected_counts(
+    transition: F64,
+    emission: F64,
+    initial: F64,
+    path: npt.NDArray[Any],
+    alpha: F64,
+    scales: F64,
+    first: F64,
+    shown: F64,
+    steps: F64,
+) -> float:
+    """Add the expected counts of one trajectory (forward-backward) and return ln P(path).
+
+    Parameters
+    ----------
+    transition, emission, initial
+        Shapes (m, m), (m, n), (m,).
+    path
+        Shape (T,).
+    alpha, scales
+        Work space of shapes (T, m) and (T,) at least.
+    first
+        Added to: probability of each hidden state at the first frame, shape (m,).
+    shown
+        Added to: expected frames in hidden state h that show state s, shape (m, n).
+    steps
+        Added to: expected steps from h to k, over transition[h, k], shape (m, m).
+    """
+    m, n_frames = transition.shape[0], path.shape[0]
+    log_likelihood = 0.0
+    for t in range(n_frames):
+        row = alpha[t]
+        if t == 0:
+            for j in range(m):
+                row[j] = initial[j]
+        else:
+            before = alpha[t - 1]
+            for j in range(m):
+                row[j] = 0.0
+            for i in range(m):
+                for j in range(m):
+                    row[j] += before[i] * transition[i, j]
+        scale = 0.0
+        for j in range(m):
+            row[j] *= emission[j, path[t]]
+            scale += row[j]
+        for j in range(m):
+            row[j] /= scale
+        scales[t] = scale
+        log_likelihood += math.log(scale)
+    # beta is scaled so that alpha beta is the probability of each hidden state given the path.
+    beta, ahead = np.ones(m), np.empty(m)
+    for t in range(n_frames - 1, -1, -1):
+        for j in range(m):
+            shown[j, path[t]] += alpha[t, j] * beta[j]
+        if t == 0:
+            break
+        for j in range(m):
+            ahead[j] = beta[j] * emission[j, path[t]] / scales[t]
+        for i in range(m):
+            total = 0.0
+            for j in range(m):
+                total += transition[i, j] * ahead[j]
+                steps[i, j] += alpha[t - 1, i] * ahead[j]
+            beta[i] = total
+    for j in range(m):
+        first[j] += alpha[0, j] * beta[j]
+    return log_likelihood

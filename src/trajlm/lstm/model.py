@@ -12,6 +12,7 @@ import numpy.typing as npt
 from trajlm.data import IntArray, States, StatesLike, StateSpace
 from trajlm.lstm.generation.blocks import START_FRAMES
 from trajlm.lstm.generation.lanes import generate_lanes
+from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
 from trajlm.lstm.record import LSTMRecord
@@ -24,7 +25,7 @@ from trajlm.models.files import Tensors
 MOST_STARTS = 1 << 16
 
 if TYPE_CHECKING:
-    from trajlm.kernels.recurrent import Recurrent
+    from trajlm.kernels.arguments import Recurrent
 
 
 def _checked_starts(arrays: Tensors, n_states: int) -> tuple[IntArray, ...]:
@@ -110,11 +111,9 @@ class LSTMModel(SequenceModel):
         return self.weights.embedding
 
     def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
-        from trajlm.kernels.lstm import score_lanes
-
         out = np.empty(len(trajectory) - 1)
         t = self.tables
-        score_lanes(t.inputs, t.recurrent, t.readout, t.skip, trajectory[None], out[None])
+        loops().score_lanes(t.inputs, t.recurrent, t.readout, t.skip, trajectory[None], out[None])
         return out
 
     def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
@@ -142,8 +141,8 @@ class LSTMModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
-        temperature: float = 1.0,
         n_threads: int | None = None,
+        temperature: float = 1.0,
         device: str = "cpu",
     ) -> States:
         """Return `n_lanes` independent trajectories of `n_steps` frames.
@@ -160,11 +159,11 @@ class LSTMModel(SequenceModel):
             the first frame, with no past.
         progress
             Called with the number of frames made since the last call.
-        temperature
-            Divides the logits; 1 is the learned distribution.
         n_threads
             Threads that share the lanes, or where lanes are few the product of each (from L = 192
             on); all cores when None. Of the processor only.
+        temperature
+            Divides the logits; 1 is the learned distribution.
         device
             ``cpu``, or a GPU such as ``cuda``: worth it for thousands of lanes. A GPU gives the
             lanes of the processor but for rounding, after which two lanes go their own ways.

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import StateSpace
-from trajlm.errors import InputError, ModelFileError
+from trajlm.errors import InputError, ModelFileError, UnfinishedTrainingError
 from trajlm.provenance import Discretization
 from trajlm.util.atomic import atomic_path, flush_folder, unwritable, write_json
 from trajlm.util.checked import LARGEST, NAME, checked
@@ -214,7 +214,8 @@ def read_plain_file(path: Path, largest: int) -> bytes:
         if found.st_size > largest:
             raise ModelFileError(f"{path} is too large for a model: {found.st_size:,} bytes")
         with path.open("rb") as file:
-            return file.read(largest)
+            # Not `largest`: as much memory as is asked for is taken at once.
+            return file.read(found.st_size)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
@@ -225,19 +226,16 @@ def _read_file(path: Path, largest: int) -> bytes:
     try:
         return read_plain_file(path, largest)
     except FileNotFoundError:
-        raise ModelFileError(_why_no_model(path)) from None
+        raise _no_model_there(path) from None
 
 
-def _why_no_model(path: Path) -> str:
+def _no_model_there(path: Path) -> ModelFileError:
     folder = path.parent
     if (folder / CHECKPOINT).exists():
-        return (
-            f"{folder} holds an unfinished training and no model yet: resume the training, with "
-            "the same states and settings, to finish it"
-        )
+        return UnfinishedTrainingError(folder)
     if (folder / "results.json").exists():
-        return f"{folder} holds a report and no model: open {folder / 'index.html'}"
-    return f"{path} is missing: the folder holds no whole model"
+        return ModelFileError(f"{folder} holds a report and no model: open {folder / 'index.html'}")
+    return ModelFileError(f"{path} is missing: the folder holds no whole model")
 
 
 def _read_weights(path: Path, data: bytes) -> Tensors:

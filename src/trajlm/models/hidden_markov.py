@@ -1,17 +1,21 @@
-"""Hidden Markov models over deeptime, behind the common protocol."""
+"""Hidden Markov models, behind the common protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
 from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
 from trajlm.errors import InputError
+from trajlm.kernels.stochastic import connected_sets, stationary_distribution
 from trajlm.models.base import Progress, SequenceModel
+from trajlm.models.baum_welch import HiddenChain, best_fit
 from trajlm.models.chains import (
     F64,
     check_stochastic,
@@ -22,10 +26,27 @@ from trajlm.models.chains import (
 from trajlm.models.files import Tensors
 from trajlm.models.record import HiddenMarkovRecord
 
-# Random guesses that a fit of many hidden states starts from, and the steps after which the best
-# goes on alone.
-RANDOM_STARTS = 3
-SCREENING_STEPS = 20
+# Random guesses that a fit starts from, beside those that follow from the data.
+RANDOM_STARTS = 5
+
+ReportFit = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class HiddenFloor:
+    """What is mixed into the matrices for scoring, so that no path is impossible.
+
+    Parameters
+    ----------
+    weight
+        Probability with which the next state is drawn from the populations and, where not all
+        hidden states lead to each other, the next hidden state from where trajectories begin.
+    populations
+        Of the states, shape (n_states,).
+    """
+
+    weight: float
+    populations: F64
 
 
 class HiddenMarkovModel(SequenceModel):
@@ -38,9 +59,12 @@ class HiddenMarkovModel(SequenceModel):
     emission
         Probability of each state in each hidden state, shape (m, n_states).
     stationary_distribution
-        Of the hidden states, shape (m,); paths and generated lanes start from it.
+        Of the hidden states, shape (m,); paths and generated lanes start from it. Where hidden
+        states do not all lead to each other, their shares of the data.
     space, record
         As in `SequenceModel`.
+    floor
+        What scoring mixes in; nothing when None.
     """
 
     kind = "hmm"
@@ -54,34 +78,45 @@ class HiddenMarkovModel(SequenceModel):
         stationary_distribution: F64,
         space: StateSpace,
         record: HiddenMarkovRecord | None = None,
+        floor: HiddenFloor | None = None,
     ) -> None:
         super().__init__(space, record)
         self.transition_matrix = transition_matrix
         self.emission = emission
         self.stationary_distribution = stationary_distribution
+        self.floor = floor
 
     @property
     def n_hidden(self) -> int:
         """Number of hidden states m."""
         return len(self.transition_matrix)
 
+    def _scored(self) -> tuple[F64, F64]:
+        """Return the matrices with the floor."""
+        T, E = self.transition_matrix, self.emission
+        if self.floor:
+            epsilon = self.floor.weight
+            E = (1 - epsilon) * E + epsilon * self.floor.populations
+            if not _all_connected(T):
+                T = (1 - epsilon) * T + epsilon * self.stationary_distribution
+        return T, E
+
     def _log_probs(self, trajectory: IntArray) -> F64:
         from trajlm.kernels.chain import forward_log_probs
 
         out = np.empty(len(trajectory) - 1)
-        forward_log_probs(
-            self.transition_matrix, self.emission, self.stationary_distribution, trajectory, out
-        )
+        forward_log_probs(*self._scored(), self.stationary_distribution, trajectory, out)
         return out
 
     def _next_state_probabilities(self, past: IntArray) -> F64:
         # The forward algorithm; scaled, or a long past would underflow.
+        T, E = self._scored()
         hidden = self.stationary_distribution
         for state in past:
-            seen = hidden * self.emission[:, state]
+            seen = hidden * E[:, state]
             scale = seen.sum()
-            hidden = (seen / scale if scale > 0 else seen) @ self.transition_matrix
-        return np.asarray(hidden @ self.emission)
+            hidden = (seen / scale if scale > 0 else seen) @ T
+        return np.asarray(hidden @ E)
 
     def generate(
         self,
@@ -90,6 +125,7 @@ class HiddenMarkovModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames.
 
@@ -106,7 +142,7 @@ class HiddenMarkovModel(SequenceModel):
         start = self.check_lanes(n_steps, n_lanes, seed, start)
         weights = self.stationary_distribution
         if isinstance(start, int):
-            weights = weights * self.emission[:, start]
+            weights = weights * self._scored()[1][:, start]
         keys, first = lane_starts(weights / weights.sum(), n_lanes, seed, None)
         tables = np.cumsum(self.transition_matrix, axis=1), np.cumsum(self.emission, axis=1)
 
@@ -117,11 +153,15 @@ class HiddenMarkovModel(SequenceModel):
 
     def to_arrays(self) -> tuple[dict[str, Any], Tensors]:
         """Return sizes and arrays for the model files."""
-        return {"n_states": self.n_states, "n_hidden": self.n_hidden}, {
+        arrays: Tensors = {
             "transition_matrix": self.transition_matrix,
             "emission": self.emission,
             "stationary_distribution": self.stationary_distribution,
         }
+        if self.floor:
+            arrays["floor_weight"] = np.array([self.floor.weight])
+            arrays["floor_populations"] = self.floor.populations
+        return {"n_states": self.n_states, "n_hidden": self.n_hidden}, arrays
 
     @classmethod
     def from_arrays(
@@ -137,28 +177,46 @@ class HiddenMarkovModel(SequenceModel):
         if T.shape != (m, m) or E.shape != (m, space.n_states):
             raise ValueError("the matrices do not fit the number of states")
         check_stochastic(T, E, pi)
-        return cls(T, E, pi, space, record)
+        if "floor_weight" not in arrays:
+            return cls(T, E, pi, space, record)
+        weight, populations = arrays["floor_weight"], arrays["floor_populations"]
+        check_stochastic(populations)
+        if populations.shape != (space.n_states,) or not 0 <= weight.item() <= 1:
+            raise ValueError("the floor does not fit the number of states")
+        return cls(T, E, pi, space, record, HiddenFloor(weight.item(), populations))
 
 
 def fit_hmm(
     states: StatesLike,
-    n_hidden: int | None = None,
+    n_hidden_states: int | None = None,
     max_hidden: int = 6,
     seed: int = 0,
+    reversible: bool | None = None,
+    progress: ReportFit | None = None,
 ) -> HiddenMarkovModel:
-    """Fit a hidden Markov model at a lag of one frame with deeptime.
+    """Fit a hidden Markov model at a lag of one frame by maximum likelihood.
+
+    The likelihood has many maxima. Fits start from metastable sets of the data, from hidden states
+    that are left more and more slowly, as a process with memory needs them, and from random
+    guesses; the best go on (`trajlm.models.baum_welch`).
 
     Parameters
     ----------
     states
         The data.
-    n_hidden
+    n_hidden_states
         Number of hidden states; None chooses it by the Bayesian information criterion,
         BIC = n_parameters ln(n_frames) - 2 ln L, going up from 2 while it falls.
     max_hidden
         Largest number tried.
     seed
-        For the random start where there are more hidden states than states.
+        Of the random guesses.
+    reversible
+        Whether the hidden chain obeys detailed balance. None: where all states of the data lead to
+        each other and it shows no direction of time (`trajlm.analysis.reversibility`).
+    progress
+        Called after every step of the fit with the number of hidden states, the number of the
+        step, and ln L.
 
     Raises
     ------
@@ -166,14 +224,18 @@ def fit_hmm(
         Fewer than two hidden states.
     """
     data = as_states(states)
-    if n_hidden is not None:
-        if n_hidden < 2:
-            raise InputError(f"{n_hidden} hidden state(s) were asked for: at least 2 are needed")
-        return _fit_hmm(data, n_hidden, seed)
-    best = _fit_hmm(data, 2, seed)
+    if n_hidden_states is not None and n_hidden_states < 2:
+        raise InputError(f"{n_hidden_states} hidden state(s) were asked for: at least 2 are needed")
+    if reversible is None:
+        visited = np.flatnonzero(data.visited())
+        joined = _all_connected(data.transition_counts()[np.ix_(visited, visited)])
+        reversible = joined and reversibility_p_value(data) >= DIRECTED
+    if n_hidden_states is not None:
+        return _fit_hmm(data, n_hidden_states, seed, reversible, progress)
+    best = _fit_hmm(data, 2, seed, reversible, progress)
     tried = [(2, _bic(best))]
     for m in range(3, max_hidden + 1):
-        candidate = _fit_hmm(data, m, seed)
+        candidate = _fit_hmm(data, m, seed, reversible, progress)
         tried.append((m, _bic(candidate)))
         if _bic(candidate) >= _bic(best):
             break
@@ -187,76 +249,69 @@ def _bic(model: HiddenMarkovModel) -> float:
     return model.record.bic
 
 
-def _fit_hmm(data: States, n_hidden: int, seed: int) -> HiddenMarkovModel:
-    from deeptime.markov.hmm import MaximumLikelihoodHMM
-
-    # deeptime wants every symbol to occur: fit on the visited states, then put them back.
+def _fit_hmm(
+    data: States, n_hidden: int, seed: int, reversible: bool, progress: ReportFit | None
+) -> HiddenMarkovModel:
+    # Unvisited states are left out of the fit, and put back with nothing that shows them.
     visited = np.flatnonzero(data.visited())
-    compressed = [np.searchsorted(visited, s).astype(np.int32) for s in data]
-    starts = _initial_hmms(compressed, len(visited), n_hidden, seed)
-    if len(starts) > 1:
-        tried = [
-            MaximumLikelihoodHMM(start, lagtime=1, maxit=SCREENING_STEPS).fit_fetch(compressed)
-            for start in starts
-        ]
-        starts = [max(tried, key=lambda hmm: hmm.likelihood)]
-    fitted = MaximumLikelihoodHMM(starts[0], lagtime=1).fit_fetch(compressed)
+    compressed = [np.searchsorted(visited, s) for s in data]
+    guesses = _guesses(compressed, len(visited), n_hidden, seed)
+    report = (lambda step, value: progress(n_hidden, step, value)) if progress else None
+    chain = best_fit(compressed, guesses, reversible, report)
     emission = np.zeros((n_hidden, data.n_states))
-    emission[:, visited] = fitted.output_probabilities
-    epsilon = 1.0 / data.n_frames
-    emission = (1 - epsilon) * emission + epsilon * smoothed_populations(data)
-    T = np.asarray(fitted.transition_model.transition_matrix, np.float64)
-    T, pi = _with_stationary_distribution(T, emission, data)
-    model = HiddenMarkovModel(T, emission, pi, data.space)
+    emission[:, visited] = chain.emission
+    T, pi = chain.transition, chain.occupancy
+    if _all_connected(T):
+        pi = stationary_distribution(T)
+    floor = HiddenFloor(1.0 / data.n_frames, smoothed_populations(data))
+    model = HiddenMarkovModel(T, emission, pi / pi.sum(), data.space, floor=floor)
     n_parameters = n_hidden * (n_hidden - 1) + n_hidden * (len(visited) - 1)
     log_likelihood = model.log_prob(data)
     bic = float(n_parameters * np.log(data.n_frames) - 2 * log_likelihood)
-    return model.with_record(HiddenMarkovRecord(int(n_hidden), log_likelihood, bic))
+    return model.with_record(HiddenMarkovRecord(int(n_hidden), log_likelihood, bic, reversible))
 
 
-def _with_stationary_distribution(T: F64, emission: F64, data: States) -> tuple[F64, F64]:
-    """Return the hidden transition matrix and its stationary distribution.
-
-    Hidden states that are not connected have none of their own: there a floor is mixed into the
-    matrix, towards the weights that best explain the populations.
-    """
-    from deeptime.markov.tools.analysis import is_connected, stationary_distribution
-    from scipy.optimize import nnls
-
-    if not is_connected(T, directed=False):
-        weights, _ = nnls(emission.T, smoothed_populations(data))
-        epsilon = 1.0 / data.n_frames
-        T = (1 - epsilon) * T + epsilon * weights / weights.sum()
-    pi = np.asarray(stationary_distribution(T), np.float64)
-    return T, pi / pi.sum()
+def _all_connected(weights: npt.NDArray[Any]) -> bool:
+    """Return whether all states lead to each other by steps of positive weight."""
+    return bool((connected_sets(weights) == 0).all())
 
 
-def _initial_hmms(
+def _guesses(
     compressed: Sequence[IntArray], n_visited: int, n_hidden: int, seed: int
-) -> list[Any]:
-    """Return deeptime's metastable guess, or several guesses where there is none.
-
-    With as many hidden states as states, or more, the likelihood has many maxima: one guess
-    gives each state hidden states of its own that are left more and more slowly, as a process
-    with memory needs them; the others are random.
-    """
-    from deeptime.markov.hmm import DiscreteOutputModel, HiddenMarkovModel, init
-
+) -> list[HiddenChain]:
+    """Return what the fit starts from."""
+    guesses = []
     if n_hidden < n_visited:
         # States that are not connected leave fewer metastable sets than were asked for.
         with suppress(ValueError):
-            return [init.discrete.metastable_from_data(list(compressed), n_hidden, lagtime=1)]
-    # deeptime's own random guess takes its numbers from the global generator.
+            guesses.append(_metastable(compressed, n_hidden))
     rng = np.random.default_rng(seed)
     own = np.arange(n_hidden)
     stays = [1 - 0.3 * 0.1 ** (own // n_visited)]
     emissions = [0.1 / n_visited + 0.9 * np.eye(n_visited)[own % n_visited]]
     for _ in range(RANDOM_STARTS):
-        stays.append(rng.uniform(0.5, 0.99, n_hidden))
+        stays.append(1 - 10 ** rng.uniform(-3, -0.3, n_hidden))
         emissions.append(rng.dirichlet(np.ones(n_visited), size=n_hidden))
-    guesses = []
     for stay, emission in zip(stays, emissions, strict=True):
         T = np.tile(((1 - stay) / (n_hidden - 1))[:, None], n_hidden)
         np.fill_diagonal(T, stay)
-        guesses.append(HiddenMarkovModel(T, DiscreteOutputModel(emission)))
+        guesses.append(_chain(T, emission))
     return guesses
+
+
+def _metastable(compressed: Sequence[IntArray], n_hidden: int) -> HiddenChain:
+    """Return deeptime's guess from the metastable sets of a Markov state model."""
+    from deeptime.markov.hmm import init
+
+    paths = [path.astype(np.int32) for path in compressed]
+    guess = init.discrete.metastable_from_data(paths, n_hidden, lagtime=1)
+    T = np.asarray(guess.transition_model.transition_matrix, dtype=np.float64)
+    return _chain(T, np.asarray(guess.output_probabilities, dtype=np.float64))
+
+
+def _chain(T: F64, emission: F64) -> HiddenChain:
+    """Return a first guess in which nothing is impossible."""
+    m, n = emission.shape
+    even = np.full(m, 1 / m)
+    T = (1 - 1e-3) * T + 1e-3 / m
+    return HiddenChain(T, (1 - 1e-3) * emission + 1e-3 / n, even, even)

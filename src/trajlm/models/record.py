@@ -108,6 +108,8 @@ class HiddenMarkovRecord(ModelRecord):
         Of the data, in nats.
     bic
         Bayesian information criterion.
+    reversible
+        Whether detailed balance was imposed on the hidden states; None in older files.
     bic_tried
         Numbers of hidden states with the criterion of each, where the number was chosen by it.
     """
@@ -115,6 +117,7 @@ class HiddenMarkovRecord(ModelRecord):
     n_hidden: Positive
     log_likelihood: Measured
     bic: Measured
+    reversible: Flag | None = None
     bic_tried: Annotated[tuple[tuple[Count, Measured], ...], BeforeValidator(_as_pairs)] = ()
     kind: Literal["hmm"] = "hmm"
     version: Literal[2] = 2

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray
+from trajlm.lstm.loops import loops
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import (
@@ -31,10 +32,10 @@ from trajlm.lstm.quantization.weights import (
 )
 from trajlm.lstm.record import Rounding
 from trajlm.lstm.tables import StepTables
-from trajlm.util.devices import usable_cores
+from trajlm.util.devices import threads_of
 
 if TYPE_CHECKING:
-    from trajlm.kernels.recurrent import Recurrent
+    from trajlm.kernels.arguments import Recurrent
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -86,7 +87,7 @@ def round_for_generation(
         )
         for temperature in ALLOWED
     ]
-    with ThreadPoolExecutor(n_threads or usable_cores()) as pool:
+    with ThreadPoolExecutor(threads_of(n_threads)) as pool:
         grams = list(pool.map(partial(_gram, tables), paths))
         factor, order = _cholesky(sum(grams, np.zeros(()))[:L, :L])
         exact = list(pool.map(partial(_log_probs, tables, tables.recurrent), paths))
@@ -106,22 +107,19 @@ def round_for_generation(
 def _gram(tables: StepTables, paths: IntArray) -> F64:
     """Return the sum of h h^T over the first `FRAMES` frames, for L padded to whole panels."""
     from trajlm.kernels.arrays import cache_aligned
-    from trajlm.kernels.rounding import add_gram
-    from trajlm.kernels.tile import PANEL
 
-    columns = -(-tables.hidden_dim // PANEL) * PANEL
+    panel = loops().PANEL
+    columns = -(-tables.hidden_dim // panel) * panel
     gram = cache_aligned((columns, columns))
-    add_gram(tables.inputs, tables.recurrent, paths[:, :FRAMES], gram)
+    loops().add_gram(tables.inputs, tables.recurrent, paths[:, :FRAMES], gram)
     return gram.astype(np.float64)
 
 
 def _log_probs(tables: StepTables, recurrent: Recurrent, paths: IntArray) -> F64:
     """Return the log probabilities of the states of the last `FRAMES_CHECKED` frames."""
-    from trajlm.kernels.lstm import score_lanes
-
     t = tables
     out = np.empty((len(paths), paths.shape[1] - 1))
-    score_lanes(t.inputs, recurrent, t.readout, t.skip, paths, out)
+    loops().score_lanes(t.inputs, recurrent, t.readout, t.skip, paths, out)
     return out[:, -FRAMES_CHECKED:]
 
 

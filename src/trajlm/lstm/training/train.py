@@ -194,7 +194,7 @@ def _run_epochs(
         where = "with nothing saved"
         if path and saved:
             where = f"all up to epoch {saved} saved: resume it to go on"
-        raise Interrupted(f"training stopped, {where}") from None
+        raise Interrupted(f"training stopped, {where}", bool(path and saved)) from None
 
 
 def _completed(
@@ -217,6 +217,7 @@ def _completed(
             )
     except KeyboardInterrupt:
         where = "resume it to go on" if saved else "nothing was saved"
-        raise Interrupted(f"the work after the last epoch was stopped; {where}") from None
+        stopped = f"the work after the last epoch was stopped; {where}"
+        raise Interrupted(stopped, resumable=saved) from None
     assert model.record is not None
     return model.with_record(replace(model.record, rounding=rounding, calibration=calibration))
