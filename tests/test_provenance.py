@@ -141,7 +141,7 @@ def full_record():
     [
         full_record(),
         MarkovRecord(3, True, (0, 2, 5)),
-        HiddenMarkovRecord(3, -12.5, 40.0, ((2, 50.0), (3, 40.0))),
+        HiddenMarkovRecord(3, -12.5, 40.0, bic_tried=((2, 50.0), (3, 40.0))),
         CheckpointRecord(SMALL, full_record().history, "ab"),
         CheckpointRecord(SMALL, (), "ab"),
     ],
