@@ -213,7 +213,8 @@ def read_plain_file(path: Path, largest: int) -> bytes:
         if found.st_size > largest:
             raise ModelFileError(f"{path} is too large for a model: {found.st_size:,} bytes")
         with path.open("rb") as file:
-            return file.read(largest)
+            # Python makes room for all that is asked for.
+            return file.read(found.st_size)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
