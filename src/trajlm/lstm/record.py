@@ -273,7 +273,9 @@ class CheckpointRecord(ModelRecord):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        _check_history(self.history)
+        # One that is written before the first epoch has no history yet.
+        if self.history:
+            _check_history(self.history)
         return self
 
 
