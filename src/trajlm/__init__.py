@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from trajlm.lstm.estimator import LSTMEstimator
     from trajlm.models.hidden_markov import fit_hmm
     from trajlm.models.markov import fit_msm
+    from trajlm.models.ngram import fit_ngram
     from trajlm.models.registry import load_model
     from trajlm.systems import simulate
     from trajlm.util.progress import progress
@@ -78,6 +79,7 @@ _HOMES = {
     "trajlm.models.registry": ("load_model",),
     "trajlm.models.hidden_markov": ("fit_hmm",),
     "trajlm.models.markov": ("fit_msm",),
+    "trajlm.models.ngram": ("fit_ngram",),
     "trajlm.systems": ("simulate",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -97,6 +99,7 @@ __all__ = [
     "fetch_dataset",
     "fit_hmm",
     "fit_msm",
+    "fit_ngram",
     "group_by_edges",
     "group_by_list",
     "group_by_pcca",

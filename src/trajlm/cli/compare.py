@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from trajlm.evaluate.evaluation import Kind
     from trajlm.models.base import SequenceModel
 
+MODELS_HELP = (
+    "Also fit and compare these, with commas between: msm (at a lag of one frame), msm:auto (at the "
+    "lag from which its timescales are level), hmm, ngram (counts after the last k states)."
+)
 GROUP_HELP = (
     "How fine states become metastable ones: edges:X,Y,... on their centres (edges:X,Y,...,wrap: "
     "the first and the last interval are one group, over a periodic border), pcca:N, or "
@@ -46,7 +50,7 @@ def compare(
         int,
         typer.Option(min=1, help="Group after a running mean of the centres over these frames."),
     ] = 1,
-    models: Annotated[str, typer.Option(help="Also fit and compare these: msm,hmm.")] = "",
+    models: Annotated[str, typer.Option(help=MODELS_HELP)] = "",
     unseen: Annotated[
         Path | None,
         typer.Option(help="States that no model was trained on, to judge models and data by."),
@@ -149,23 +153,28 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel]:
     Raises
     ------
     InputError
-        A name that is neither msm nor hmm.
+        Another name than msm, msm:auto, hmm or ngram.
     """
     from trajlm.models.hidden_markov import fit_hmm
     from trajlm.models.markov import fit_msm
+    from trajlm.models.ngram import fit_ngram
 
     fit: dict[str, Callable[[], SequenceModel]] = {
         "MSM": lambda: fit_msm(data),
         "HMM": lambda: fit_hmm(data, seed=seed),
+        "NGRAM": lambda: fit_ngram(data),
+        "MSM:AUTO": lambda: fit_msm(data, lag="auto"),
     }
     wanted = [name for word in names.split(",") if (name := word.strip().upper())]
     for name in wanted:
         if name not in fit:
-            raise InputError(f"--models knows msm and hmm, not {name.lower()!r}")
+            raise InputError(f"--models knows msm, msm:auto, hmm and ngram, not {name.lower()!r}")
     fitted: dict[str, SequenceModel] = {}
     for name in wanted:
         say(f"fitting the {name}")
-        fitted[name] = fit[name]()
+        model = fit[name]()
+        # The lag that was chosen is what sets it apart from the other Markov state model.
+        fitted[f"MSM lag {model.record['lag']}" if name == "MSM:AUTO" else name] = model
     return fitted
 
 

@@ -16,6 +16,7 @@ KINDS = {
     "lstm": "trajlm.lstm.model:LSTMModel",
     "msm": "trajlm.models.markov:MarkovModel",
     "hmm": "trajlm.models.hidden_markov:HiddenMarkovModel",
+    "ngram": "trajlm.models.ngram:NGramModel",
 }
 
 

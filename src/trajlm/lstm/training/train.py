@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from trajlm.analysis.holdout import hold_out
 from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
-from trajlm.lstm.training.holdout import hold_out
 from trajlm.lstm.training.quantize import round_for_generation
 from trajlm.lstm.training.settings import TrainingSettings
 from trajlm.lstm.training.trainer import Baselines, EpochRecord, Trainer
