@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from trajlm.models.base import SequenceModel
 
 MODELS_HELP = (
-    "Also fit and compare these, with commas between: msm (at a lag of one frame), msm:auto (at the "
-    "lag from which its timescales are level), hmm, ngram (counts after the last k states)."
+    "Also fit and compare these, with commas between: msm (at a lag of one frame), msm:auto (at "
+    "the lag from which its timescales are level), hmm, ngram (counts after the last k states)."
 )
 GROUP_HELP = (
     "How fine states become metastable ones: edges:X,Y,... on their centres (edges:X,Y,...,wrap: "
@@ -136,7 +136,7 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
     wrap = method == "edges" and rest.endswith(",wrap")
     values = numbers(rest.removesuffix(",wrap") if wrap else rest, "--group")
     if method == "edges":
-        return analysis.group_by_edges(data, values, running_mean, wrap=wrap)
+        return analysis.group_by_edges(data, values, running_mean, wrap=wrap or None)
     if not all(v.is_integer() for v in values):
         raise InputError(f"--group {text}: {method} takes whole numbers")
     whole = [int(v) for v in values]
