@@ -19,7 +19,6 @@ from trajlm.analysis import (
     population_intervals,
     populations,
     principal_plane,
-    rate_interval,
 )
 from trajlm.analysis.uncertainty import block_edges
 from trajlm.data import Features, States
@@ -156,9 +155,10 @@ def test_bursts_of_events_widen_the_interval():
     for _ in range(300):
         block_counts = 8 * rng.poisson(1.5, size=20)
         total = int(block_counts.sum())
-        low, high = rate_interval(total, 20.0, block_counts)
+        dispersion = max(block_counts.var(ddof=1) / block_counts.mean(), 1.0)
+        low, high = (bound / 20 for bound in count_interval(total, dispersion))
         inside += low <= 12 <= high
-        low, high = rate_interval(total, 20.0, [total])
+        low, high = (bound / 20 for bound in count_interval(total))
         poisson += low <= 12 <= high
     assert 0.90 <= inside / 300 <= 0.99
     assert poisson / 300 < 0.7
@@ -168,9 +168,6 @@ def test_count_interval_is_the_exact_poisson_interval():
     low, high = count_interval([0, 1, 10])
     np.testing.assert_allclose(low, [0, 0.025317808, 4.795389], rtol=1e-6)
     np.testing.assert_allclose(high, [3.688879, 5.571643, 18.390356], rtol=1e-6)
-    assert rate_interval(0, 10.0, [0, 0, 0])[1] == pytest.approx(0.3688879)
-    with pytest.raises(InputError):
-        rate_interval(3, 0.0, [1, 2])
     with pytest.raises(InputError):
         count_interval(3, level=95)
 

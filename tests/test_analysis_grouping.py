@@ -14,6 +14,7 @@ from trajlm.analysis.pcca import merge_rare_states
 from trajlm.data import Features, States
 from trajlm.discretize import Bins
 from trajlm.errors import InputError
+from trajlm.provenance import Discretization, Given, Grouped, RunningMean
 
 CENTERS = np.array([0.0, 0.7, 1.0, 2.0, 5.0])
 
@@ -164,7 +165,7 @@ def test_rare_states_are_merged_with_those_they_exchange_most_with():
 def test_states_never_visited_follow_their_neighbour_over_the_period():
     s = chain_of_blocks(range(6))
     centers = -np.pi + np.pi / 8 * (2 * np.arange(8) + 1)
-    periodic = {"method": "bins", "period": [-np.pi, np.pi]}
+    periodic = Discretization(periods=((-np.pi, np.pi),))
     states = States((s,), 8, centers=centers, discretization=periodic)
     assert group_by_pcca(states, 3).assignment.tolist() == [0, 0, 1, 1, 2, 2, 2, 0]
 
@@ -176,7 +177,12 @@ def test_description_and_dictionary_are_plain():
         "5 states in 3 groups by the edges 0.9, 3, after a running mean of the state centres "
         "over 20 frames."
     )
-    assert json.loads(json.dumps(grouping.to_dict()))["edges"] == [0.9, 3.0]
+    with_twenty = States((np.arange(40) % 5,), centers=CENTERS)
+    how = grouping.apply(with_twenty).discretization
+    assignment = tuple(grouping.assignment.tolist())
+    assert how.method == Grouped("edges", assignment, Given(), 20, (0.9, 3.0), ("0", "1", "2"))
+    assert how.steps == (RunningMean(20),)
+    assert Discretization.from_dict(json.loads(json.dumps(how.to_dict()))) == how
     assert group_by_list(states, [0, 1, 1, 0, 0]).describe() == "5 states in 2 groups by a list."
     assert grouping.names == ("0", "1", "2")
 

@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from trajlm import cli
-from trajlm.kernels import simd
+from trajlm.lstm.loops import choice, loops
 from trajlm.lstm.quantization import precision
-from trajlm.lstm.training import quantize
 from trajlm.reproduce.bench import gpu, run, work
-from trajlm.reproduce.bench.result import GPU, Size
+from trajlm.reproduce.bench.result import GPU, BenchResult, Rate, Ratio, Size
 
 
 @pytest.fixture
@@ -40,6 +39,9 @@ def test_bench_prints_the_table_and_writes_the_same_numbers(quick, tmp_path, cap
     assert precisions["plain nn.LSTM loop, 1 lane"] == ""
     assert "generate, 16 lanes (single precision)" in table
     assert "model" in result["ratios"]["ns of alanine dipeptide a second"]
+    assert result["machine"]["compiled loops"] == choice().describe()
+    assert choice().describe() in table
+    assert all(sentence in table for sentence in result["verdict"])
 
 
 def test_a_gpu_is_measured_too(quick, monkeypatch):
@@ -59,12 +61,42 @@ def test_a_gpu_is_measured_too(quick, monkeypatch):
 
 def test_large_networks_are_measured_as_trained_and_rounded(quick, monkeypatch):
     monkeypatch.setattr(precision, "REDUCED_FROM", 1)
-    monkeypatch.setattr(quantize, "N_LANES", 2)
     result = run.run_bench(run.SIZES, repeats=1)
     found = {r.what: r.precision for r in result.rates if r.threads == 1}
     once, after = found["generate, 1 lane, not rounded"], found["generate, 1 lane"]
-    expected = ("half precision", "8 bits") if simd.HAS_BYTES else ("half precision",) * 2
+    expected = ("half precision", "8 bits") if loops().HAS_BYTES else ("half precision",) * 2
     assert (once, after) == expected
+
+
+def result_of(spread, *intervals):
+    """What a run says with rates of this spread and these ratios over PyTorch."""
+    ratios = tuple(
+        Ratio("training", f"20/{k}", sum(i) / 2, i, over_pytorch=True)
+        for k, i in enumerate(intervals)
+    )
+    return BenchResult({}, (Rate("training step", 1, 1.0, "token", spread),), ratios).verdict()
+
+
+def test_bench_says_whether_pytorch_is_faster_and_whether_it_can_be_read():
+    (faster,) = result_of(0.1, (1.2, 1.4), (1.1, 1.2))
+    assert "every round" in faster
+    assert "20/1: 1.15" in faster
+    (slower,) = result_of(0.1, (1.2, 1.4), (0.8, 0.9))
+    assert slower.startswith("Slower")
+    assert "20/1: 0.85" in slower
+    assert "20/0" not in slower
+    (unclear,) = result_of(0.1, (0.95, 1.2))
+    assert "in some rounds" in unclear
+    noisy, _ = result_of(0.5, (1.2, 1.4))
+    assert "1 of 1 rates" in noisy
+
+
+def test_no_round_begins_when_the_time_is_over(quick):
+    said = []
+    run.run_bench(run.SIZES, repeats=9, say=said.append, minutes=0)
+    rounds = [text for text in said if "M, L" in text and "round" in text]
+    assert len(rounds) == run.LEAST_REPEATS
+    assert f"round {run.LEAST_REPEATS} of 9" in rounds[-1]
 
 
 def operations(rate):

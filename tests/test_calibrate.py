@@ -5,8 +5,8 @@ from trajlm.analysis.slow import find_slow_sets, slow_kinetics
 from trajlm.data import States, StateSpace
 from trajlm.errors import Interrupted
 from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.calibrate import _Root, calibrate, choose_target, logit_shift
-from trajlm.lstm.training.settings import TrainingSettings
 from trajlm.lstm.training.train import train
 from trajlm.lstm.weights import LSTMWeights
 from trajlm.models.registry import describe_model, load_model
@@ -183,13 +183,13 @@ def test_training_calibrates_and_remembers_it(tmp_path):
     data = simulate(TRUTH, 20_000, seed=1)
     model = train(data, SMALL)
     plain = train(data, SMALL.model_copy(update={"calibration": False}))
-    assert "calibration" not in plain.record
+    assert plain.record.calibration is None
     paper = train(data, SMALL.model_copy(update={"bigram_skip": False}))
     assert not paper.weights.skip.any()
     assert not np.array_equal(model.weights.skip, plain.weights.skip)
     assert np.array_equal(model.weights.recurrent_weights, plain.weights.recurrent_weights)
     model.save(tmp_path)
-    assert load_model(tmp_path).record["calibration"]["matched"] == [True]
+    assert load_model(tmp_path).record.calibration.matched == (True,)
     assert "slow sets" in describe_model(tmp_path)
 
 

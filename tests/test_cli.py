@@ -298,7 +298,7 @@ def test_what_the_system_refuses_is_one_sentence(here, capsys, monkeypatch):
     def refuse(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trajlm.io.read_states", refuse)
+    monkeypatch.setattr("trajlm.cli.model.read_states", refuse)
     assert "No space left" in refused(capsys, "train", "states.npy", "--out", "m")
 
 
@@ -309,7 +309,7 @@ def test_an_interrupt_that_no_command_catches_is_told(tmp_path, monkeypatch, cap
     def stopped(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trajlm.io.read_states", stopped)
+    monkeypatch.setattr("trajlm.cli.model.read_states", stopped)
     assert run(["train", str(path), "--out", str(tmp_path / "model")]) == 130
     assert "interrupted" in capsys.readouterr().err
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from trajlm.data import Features, States
 from trajlm.discretize import Bins
 from trajlm.errors import InputError
 from trajlm.evaluate.summary import summary
+from trajlm.lstm.record import Baselines, Direction, EpochRecord, LSTMRecord
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.markov import fit_msm
+from trajlm.provenance import Binning, Discretization, Note, RunningMean
 from trajlm.systems.hidden_markov import (
     KINSOFT_LEVEL3_LUMPING,
     KINSOFT_LEVEL3_RATES,
@@ -23,6 +27,15 @@ from trajlm.util.plain import as_values
 
 CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
 PROCESS = markov_chain(CHAIN, 0.5, "ps")
+LSTM_RECORD = LSTMRecord(
+    settings=TrainingSettings(epochs=2, seed=7),
+    n_frames=50_000,
+    n_trajectories=1,
+    best_epoch=2,
+    history=(EpochRecord(1, 0.5, 0.52, 1.0), EpochRecord(2, 0.4, 0.41, 1.0)),
+    baselines=Baselines(0.45, 1.0),
+    direction=Direction(True, 0.5),
+)
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +156,23 @@ def test_a_model_of_a_lag_is_held_against_the_data_seen_as_often(data):
 
 def test_a_saved_comparison_is_read_back_whole(data, tmp_path):
     unseen = PROCESS.simulate(20_000, seed=7)
-    models = {"MSM": [fit_msm(data), fit_msm(data)], "lag 2": fit_msm(data, lag=2)}
+    how = Discretization(
+        Binning((0.0, 1.0, 2.0, 3.0)),
+        ("x",),
+        ((0.0, 3.0),),
+        (RunningMean(3),),
+        (Note("b", "bias"),),
+    )
+    data = replace(data, discretization=how)
+    msm = fit_msm(data)
+    trained = msm.with_record(LSTM_RECORD)
+    models = {"MSM": [msm, fit_msm(data)], "lag 2": fit_msm(data, lag=2), "LSTM": trained}
     made = compare(data, models, unseen=unseen, n_runs=2)
     made.save(tmp_path)
     again = Comparison.load(tmp_path)
+    assert again.space.discretization == how
+    assert [model.record for model in again.models] == [model.record for model in made.models]
+    assert isinstance(again.models[2].record, LSTMRecord)
     assert json.dumps(plain(as_values(again))) == json.dumps(plain(as_values(made)))
     assert again.models[0].transitions.counts.dtype == np.int64
     assert summary(again) == summary(made)

@@ -14,6 +14,7 @@ from trajlm.cli.citing import CITED_FOR, citations
 from trajlm.data import Features, States
 from trajlm.errors import InputError
 from trajlm.io import write_features, write_states
+from trajlm.provenance import Clustering, Discretization, Note
 from trajlm.util import progress
 
 EVIL = "<script>alert('x')</script>"
@@ -22,7 +23,7 @@ EVIL = "<script>alert('x')</script>"
 @pytest.fixture(scope="module")
 def states():
     s = np.random.default_rng(0).integers(3, size=3000)
-    how = {"method": "kmeans", "column": EVIL, "notes": [EVIL]}
+    how = Discretization(Clustering(((0.0,), (1.0,), (2.0,), (3.0,))), (EVIL,), notes=(Note(EVIL),))
     return States((s[:2000], s[2000:]), 4, 0.2, "ps", np.arange(4.0), how)
 
 
@@ -68,7 +69,7 @@ def test_info_on_files(states, tmp_path, capsys):
                                                 ((-3.2, 3.2), None, None)))  # fmt: skip
     np.save(tmp_path / "x.npy", np.linspace(0, 1, 50))
     for name, words in (
-        ("s.npz", ["states", "3,000 frames in 2 trajectories", "4, 3 visited, by kmeans"]),
+        ("s.npz", ["states", "3,000 frames in 2 trajectories", "4, 3 visited, k-means of"]),
         ("f.npz", ["features", "one frame each 0.1 ps", "phi: 0 to 1, periodic on [-3.2, 3.2)"]),
         ("x.npy", ["features", "x0: 0 to 1"]),
     ):

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from trajlm.analysis import group_by_list
 from trajlm.data import Features, States, StateSpace
 from trajlm.discretize import (
     Bins,
@@ -30,9 +31,11 @@ from trajlm.discretize import (
 )
 from trajlm.errors import InputError
 from trajlm.io import read_states, write_states
+from trajlm.provenance import Discretization, RunningMean, SpikesRemoved
 
 ALANINE = Path(os.environ.get("TRAJLM_DATA", "data")) / "alanine" / "phi_psi_450K_0p1ps_100ns.npy"
 PI = (-np.pi, np.pi)
+SIX = Bins(6).fit_transform(Features((np.arange(6.0),)))
 FEW = settings(max_examples=60, deadline=None)
 
 
@@ -129,14 +132,16 @@ def test_unequal_edges():
         (lambda: NearestCenters([]), "shape"),
         (lambda: NearestCenters([1.0, np.inf]), "finite"),
         (lambda: NearestCenters([1.0, 1.0]), "twice"),
+        (lambda: NearestCenters([1.0, 1e308]), "finite"),
+        (lambda: Bins(3).fit(Features((np.array([0.0, 1e200]),))), "finite"),
         (lambda: NearestCenters([0, 1]).fit(Features((np.ones((3, 2)),))), "1 column"),
         (lambda: KMeans(0), "number of clusters"),
         (lambda: KMeans(2, seed=-1), "seed"),
         (lambda: KMeans(2).transform(Features((np.arange(3.0),))), "fit first"),
         (lambda: KMeans(3).fit(Features((np.array([1.0, 2, 1, 2]),))), "2 distinct points"),
-        (lambda: discretizer_of(States([0, 1])), "nothing says"),
-        (lambda: discretizer_of(States([0, 1], discretization={"method": "magic"})), "magic"),
-        (lambda: discretizer_of(States([0, 1], discretization={"method": "kmeans"})), "damaged"),
+        (lambda: discretizer_of(States([0, 1])), "not known"),
+        (lambda: discretizer_of(group_by_list(SIX, [0, 0, 1, 1, 2, 2]).apply(SIX)), "fine states"),
+        (lambda: discretizer_of(replace(SIX, n_states=7, centers=None)), "6 states"),
     ],
 )
 def test_what_cannot_be_cut_is_refused(make, says):
@@ -222,16 +227,16 @@ def test_kmeans_does_not_cut_a_cluster_at_the_border_of_the_period():
 def test_states_carry_all_that_is_needed_to_cut_again(tmp_path, cut):
     features = periodic(np.random.default_rng(4).uniform(*PI, 500))
     states = cut.fit_transform(features)
-    assert states.discretization["column"] == "phi"
+    assert states.discretization.columns == ("phi",)
     assert (states.dt, states.unit) == (0.1, "ps")
     write_states(tmp_path / "s.npz", states)
     read = read_states(tmp_path / "s.npz")
-    assert dict(read.discretization) == dict(states.discretization)
+    assert read.discretization == states.discretization
     bare = Features(features.trajectories)  # another file, which does not know the period
     again = discretizer_of(read).transform(bare)
     np.testing.assert_array_equal(again.trajectories[0], states.trajectories[0])
     np.testing.assert_array_equal(again.centers, states.centers)
-    assert discretizer_of(read.space).to_dict() == cut.to_dict()
+    assert again.discretization.method == states.discretization.method
 
 
 # ---------------------------------------------------------------- estimators
@@ -340,12 +345,13 @@ def test_running_mean_of_a_periodic_column_is_circular():
     assert y[2] == pytest.approx(0.1, abs=1e-12)
 
 
-def test_smooth_keeps_time_and_leaves_a_note():
+def test_smooth_keeps_time_and_is_told_of():
     features = smooth(periodic(np.zeros(5)), 2)
     assert (features.dt, features.unit, features.periods) == (0.1, "ps", (PI,))
-    assert "running mean over 2 frames" in features.notes
+    assert features.steps == (RunningMean(2),)
+    assert ("filter", "running mean over 2 frames") in features.facts()
     states = Bins(2, range=PI).fit_transform(features)
-    assert states.discretization["notes"] == ["running mean over 2 frames"]
+    assert states.discretization.steps == (RunningMean(2),)
 
 
 def test_smooth_refuses_what_is_too_short():
@@ -403,7 +409,7 @@ def test_spike_removal_by_hand(s, threshold, cleaned):
     states = States((np.array([int(k) for k in s]),), n_states=3)
     found = remove_spikes(states, threshold)
     assert "".join(map(str, found.trajectories[0])) == cleaned
-    assert found.discretization["remove_spikes"] == threshold
+    assert found.discretization.steps == (SpikesRemoved(threshold),)
 
 
 def test_spike_removal_does_not_look_across_borders():
@@ -508,9 +514,13 @@ def test_states_of_another_cut_are_told_apart(other, one_is, other_is):
         ),
     )
 )
-def test_damaged_descriptions_of_states_are_compared_without_a_crash(description):
+def test_damaged_descriptions_of_states_are_refused_or_compared(description):
     space = cut_of()
-    damaged = replace(space, discretization={"method": "bins", **description})
+    try:
+        how = Discretization.from_dict({"method": "bins", **description})
+    except ValueError:
+        return
+    damaged = replace(space, discretization=how)
     find_difference(space, damaged)
     find_difference(damaged, space)
     assert len(periods_of(damaged)) == 1

@@ -9,17 +9,20 @@ from safetensors.numpy import load_file, save_file
 
 from trajlm.data import States
 from trajlm.errors import InputError, ModelFileError, OutputError, TrajlmError
-from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.train import train
 from trajlm.models.hidden_markov import fit_hmm
 from trajlm.models.markov import fit_msm
 from trajlm.models.registry import describe_model, load_model
+from trajlm.provenance import Binning, Discretization
+
+HOW = Discretization(Binning(tuple(np.arange(6) * 0.5 - 0.25)), ("phi",))
 
 
 @pytest.fixture(scope="module")
 def states():
     s = np.random.default_rng(0).integers(4, size=3000)
-    return States((s,), 5, 0.2, "ps", np.arange(5) * 0.5, {"method": "bins", "column": "phi"})
+    return States((s,), 5, 0.2, "ps", np.arange(5) * 0.5, HOW)
 
 
 @pytest.fixture(scope="module", params=["lstm", "msm", "hmm"])
@@ -40,7 +43,8 @@ def test_a_loaded_model_is_the_same_model(model, states, tmp_path):
     space = loaded.space
     assert (space.n_states, space.dt, space.unit) == (5, 0.2, "ps")
     np.testing.assert_array_equal(space.centers, np.arange(5) * 0.5)
-    assert dict(space.discretization) == {"method": "bins", "column": "phi"}
+    assert space.discretization == HOW
+    assert loaded.record == model.record
     assert "phi" in describe_model(tmp_path / "m")
 
 

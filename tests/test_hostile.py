@@ -35,7 +35,7 @@ from trajlm.io import (
     write_features,
     write_states,
 )
-from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.train import train
 from trajlm.models.registry import describe_model, load_model
 

@@ -124,7 +124,7 @@ def test_columns_by_name_and_number(tmp_path):
 def test_header_of_another_length_does_not_name_columns(tmp_path):
     features = read_text(put(tmp_path, "Extension in nm\n1\n2\n"))
     assert features.names == ("x0",)
-    assert "Extension in nm" in features.notes[0]
+    assert "Extension in nm" in features.notes[0].text
 
 
 def test_even_time_column_gives_dt(tmp_path):
@@ -164,7 +164,8 @@ def test_a_record_is_cut_where_frames_are_missing(tmp_path, lengths, jump):
     assert [x.ravel().tolist() for x in features.trajectories] == expected
     assert (features.dt, features.unit) == (0.25, "ms")
     dropped = len(lengths) - len(expected)
-    assert (f"{dropped} lone" in features.notes[0]) == bool(dropped)
+    assert (f"{dropped} lone" in features.notes[0].text) == bool(dropped)
+    assert features.notes[0].kind == "gap"
 
 
 def test_tps_is_no_time_column(tmp_path):
@@ -364,7 +365,7 @@ def test_colvar_repeated_frames_after_restart(tmp_path, n, stop, restart, extra)
     if n_dropped:
         says = f"{n_dropped} repeated frames? after a restart at time {0.1 * restart:.10g} "
         features = read_warned(path, says)
-        assert str(n_dropped) in features.notes[0]
+        assert str(n_dropped) in features.notes[0].text
     else:
         features = read_colvar(path)
     assert features.trajectories[0].ravel().tolist() == expected
@@ -482,8 +483,9 @@ def test_colvar_last_number_cut_short_is_dropped(tmp_path):
 def test_biased_data_taken_for_unbiased(tmp_path, name):
     text = colvar([0, 1], [(1, 2), (3, 4)], f"phi {name}")
     features = read_warned(put(tmp_path, text), "equilibrium", columns=["phi"])
-    assert "biased" in features.notes[0]
-    assert name in features.notes[0]
+    assert "biased" in features.notes[0].text
+    assert name in features.notes[0].text
+    assert features.notes[0].kind == "bias"
 
 
 def test_a_wall_that_was_never_reached_is_no_bias(tmp_path):

@@ -7,12 +7,10 @@ from scipy.stats import chi2, chisquare
 
 from trajlm.data import States, StateSpace
 from trajlm.errors import InputError
-from trajlm.kernels import lstm, simd
-from trajlm.kernels.product import FEW, ROWS
-from trajlm.kernels.recurrent import memory_for_bytes
 from trajlm.lstm.generation import lanes
 from trajlm.lstm.generation.blocks import START_FRAMES, choose_starts
 from trajlm.lstm.generation.lanes import share_out
+from trajlm.lstm.loops import loops
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.quantization.precision import byte_precision, half_precision, single_precision
 from trajlm.lstm.quantization.weights import in_two_bytes, worth_of_one
@@ -39,6 +37,11 @@ def small_model(**kwargs):
 
 def by_definition(w: LSTMWeights, path):
     """ln Q(s(t+1) | past) in float64, straight from the equations."""
+    return np.array([x for x, _, _ in steps_by_definition(w, path)])
+
+
+def steps_by_definition(w: LSTMWeights, path):
+    """ln Q(s(t+1) | past) and the units and cells after state s(t), for each t but the last."""
     L = w.readout.shape[1]
     h, c = np.zeros(L), np.zeros(L)
     f64 = {k: v.astype(np.float64) for k, v in vars(w).items()}
@@ -54,8 +57,8 @@ def by_definition(w: LSTMWeights, path):
         c = f * c + i * np.tanh(g)
         h = o * np.tanh(c)
         z = f64["readout"] @ h + f64["readout_bias"] + f64["skip"][now]
-        out.append(z[after] - np.logaddexp.reduce(z))
-    return np.array(out)
+        out.append((z[after] - np.logaddexp.reduce(z), h, c))
+    return out
 
 
 @pytest.mark.parametrize("skip", [True, False])
@@ -93,9 +96,9 @@ def in_bytes(weights):
     return byte_precision(nearest(weights))
 
 
-# Lanes of the larger and smaller tiles in single precision.
-TILES = ROWS, FEW
-BYTES = pytest.mark.skipif(not simd.HAS_BYTES, reason="this machine multiplies no bytes")
+# Lanes of a larger and a smaller tile.
+TILES = 8, 4
+BYTES = pytest.mark.skipif(not loops().HAS_BYTES, reason="this machine multiplies no bytes")
 
 
 @pytest.mark.parametrize(
@@ -113,22 +116,25 @@ def test_lanes_forced_along_a_path_agree_with_the_equations(
     weights = export_weights(small_network(n_states, 5, hidden_dim))
     tables, recurrent = step_tables(weights), precision(weights.recurrent_weights)
     path = np.random.default_rng(2).integers(n_states, size=300)
-    wanted = by_definition(weights, path)
-    # Thirteen lanes begin at different frames of the path; each is asked for the last state.
+    wanted = steps_by_definition(weights, path)
+    # Thirteen lanes begin at different frames of the path, and read all but its last state.
     ends = np.arange(300 - 13, 300)
     paths = np.zeros((13, 300), np.int64)
     for lane, end in enumerate(ends):
         paths[lane, 300 - end :] = path[:end]
     hidden, cell = np.zeros((2, 13, tables.hidden_dim), np.float32)
-    parts = memory_for_bytes(13, recurrent)
-    lstm.read_lanes(tables.inputs, recurrent, paths, 300 - ends, hidden, cell)
-    states = path[ends - 1]
-    gates = np.empty((13, 4 * tables.hidden_dim), np.float32)
-    z = np.empty((13, tables.skip.shape[1]), np.float32)
-    lstm.step(states, hidden, cell, tables.inputs, recurrent, gates, parts)
-    lstm.read_out(states, hidden, tables.readout, tables.skip, z)
-    found = z[range(13), path[ends]] - np.logaddexp.reduce(z.astype(np.float64), axis=1)
-    np.testing.assert_allclose(found, wanted[ends - 1], atol=tolerance)
+    loops().read_lanes(tables.inputs, recurrent, paths, 300 - ends, hidden, cell)
+    for lane, end in enumerate(ends):
+        _, h, c = wanted[end - 2]
+        np.testing.assert_allclose(hidden[lane, :hidden_dim], h, atol=tolerance)
+        np.testing.assert_allclose(cell[lane, :hidden_dim], c, atol=10 * tolerance)
+    # And thirteen paths side by side.
+    paths = np.stack([np.roll(path, lane) for lane in range(13)])
+    found = np.empty((13, 299))
+    tables_of = tables.inputs, recurrent, tables.readout, tables.skip
+    loops().score_lanes(*tables_of, paths, found)
+    for lane in range(13):
+        np.testing.assert_allclose(found[lane], by_definition(weights, paths[lane]), atol=tolerance)
 
 
 def test_log_prob_is_the_sum_over_frames_and_trajectories():
@@ -198,14 +204,15 @@ def test_threads_that_share_lanes_change_nothing(hidden_dim, monkeypatch):
     alone = np.array(list(model.generate(70, 5, seed=1, n_threads=1)))
     shares = set()
     for n_lanes, n_threads in ((1, 7), (2, 7), (3, 7), (3, 2), (5, 2)):
-        shares.add(share_out(n_lanes, n_threads, hidden_dim, TILES))
+        shares.add(share_out(n_lanes, n_threads, hidden_dim, TILES, loops().HAS_TEAMS))
         together = np.array(list(model.generate(70, n_lanes, seed=1, n_threads=n_threads)))
         np.testing.assert_array_equal(together, alone[:n_lanes])
-    assert max(team for _, team in shares) > 1
+    assert (max(team for _, team in shares) > 1) == loops().HAS_TEAMS
 
 
+@pytest.mark.skipif(not loops().HAS_TEAMS, reason="threads share no lane in plain code")
 def test_no_thread_waits_for_one_that_failed(monkeypatch):
-    compiled = lstm.generate_lanes
+    compiled = loops().generate_lanes
 
     def failing(*arguments):
         if arguments[-2] == 1:
@@ -218,7 +225,7 @@ def test_no_thread_waits_for_one_that_failed(monkeypatch):
     block.advance(4)
     before = {name: x.copy() for name, x in block.memory().items()}
     with monkeypatch.context() as patch:
-        patch.setattr(lstm, "generate_lanes", failing)
+        patch.setattr(loops(), "generate_lanes", failing)
         with pytest.raises(MemoryError):
             block.advance(10)
     # As if nothing had been tried.
@@ -242,12 +249,12 @@ def test_no_more_threads_work_than_there_are(hidden_dim, n_threads, monkeypatch)
     assert share_out(0, n_threads, hidden_dim, TILES)[0] == 1
 
 
-@pytest.mark.skipif(not simd.WIDE, reason="of tiles as AVX-512 has them")
 def test_lanes_are_shared_out_evenly_in_whole_tiles_or_to_a_team():
-    assert share_out(10, 2, 64, TILES) == (5, 1)
+    assert share_out(10, 2, 64, (12, 4)) == (5, 1)
     assert share_out(4096, 1, 64, TILES) == (48, 1)
     assert share_out(16, 2, 512, TILES) == (8, 1)
     assert share_out(4, 2, 512, TILES) == (4, 2)
+    assert share_out(4, 2, 512, TILES, teams=False) == (2, 1)
 
 
 def transitions_as_the_model_says(n_frames, n_lanes):

@@ -47,9 +47,9 @@ def test_states_keep_their_numbers_when_some_are_not_connected():
     s = np.array([0, 2, 0, 2, 2, 0, 3, 0, 2, 3, 3, 0] * 50 + [4, 4])
     model = fit_msm(States((s,), 6))
     assert model.n_states == 6
-    assert model.record["connected"] == [0, 2, 3]
-    assert model.record["outside"] == [4]
-    assert model.record["never_left"] == [[4]]
+    assert model.record.connected == (0, 2, 3)
+    assert model.record.outside == (4,)
+    assert model.record.never_left == ((4,),)
     assert model.transition_matrix[4, 4] == 1
     np.testing.assert_allclose(model.transition_matrix.sum(1), 1)
     assert model.stationary_distribution[[1, 5]].tolist() == [0, 0]

@@ -80,7 +80,7 @@ def test_the_order_is_that_of_the_process():
         s.append(s[-2] if u < 0.8 else 1 - s[-2])
     states = States((np.array(s),))
     model = fit_ngram(states)
-    nats = model.record["held_out_nats"]
+    nats = model.record.held_out_nats
     assert len(nats) == 13
     # Longer contexts say no more and cost little: noise chooses among them.
     assert 2 <= model.order <= 4

@@ -107,7 +107,7 @@ def tiny_recipes(monkeypatch):
     def load(name, fast=False, n_models=None, seed=0):
         return tiny(name, **sizes[name])
 
-    monkeypatch.setattr("trajlm.reproduce.paper.recipe.load_recipe", load)
+    monkeypatch.setattr("trajlm.cli.paper.load_recipe", load)
 
 
 @pytest.mark.parametrize("name", ["linear3", "kinsoft3"])
@@ -182,7 +182,7 @@ def test_tasks_side_by_side_are_all_done_and_a_failure_is_passed_on(tmp_path):
     said = []
     run_tasks(fits, 2, said.append)
     assert sorted(said) == ["msm1: fitted", "msm2: fitted", "msm3: fitted"]
-    assert load_model(tmp_path / "msm3").record["lag"] == 3
+    assert load_model(tmp_path / "msm3").record.lag == 3
     with pytest.raises(InputError, match="lag 99999"):
         run_tasks([Fit(data, tmp_path / "bad", 99_999, 2, 0)], 2, said.append)
 

@@ -105,7 +105,7 @@ def ended(processes):
 
 def history(folder):
     record = load_model(folder).record
-    return np.array([[r["training"], r["validation"]] for r in record["history"]])
+    return np.array([[epoch.training, epoch.validation] for epoch in record.history])
 
 
 def wait_for(text, log):

@@ -14,7 +14,10 @@ from trajlm.analysis import (
     survival,
 )
 from trajlm.comparison import Comparison, compare
-from trajlm.data import States, StateSpace
+from trajlm.data import Features, States, StateSpace
+from trajlm.discretize import Bins, KMeans, NearestCenters
+from trajlm.lstm.record import Baselines, EpochRecord, LSTMRecord
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.markov import fit_msm
 from trajlm.plots import (
     DATA,
@@ -32,18 +35,23 @@ from trajlm.plots import (
     style_of,
     styles_of,
 )
+from trajlm.provenance import Discretization
 
 matplotlib.use("Agg")
 
-RECORD = {
-    "history": [
-        {"epoch": 1, "training": 1.2, "validation": 1.3, "seconds": 1.0},
-        {"epoch": 2, "training": 1.1, "validation": 1.15, "seconds": 1.0},
-        {"epoch": 3, "training": 1.0, "validation": 1.2, "seconds": 1.0},
-    ],
-    "baselines": {"msm": 1.4, "independent": 3.0},
-    "best_epoch": 2,
-}
+RECORD = LSTMRecord(
+    settings=TrainingSettings(epochs=3),
+    n_frames=1000,
+    n_trajectories=1,
+    best_epoch=2,
+    history=(
+        EpochRecord(1, 1.2, 1.3, 1.0),
+        EpochRecord(2, 1.1, 1.15, 1.0),
+        EpochRecord(3, 1.0, 1.2, 1.0),
+    ),
+    baselines=Baselines(1.4, 3.0),
+)
+PHI = Discretization(columns=("phi",))
 
 
 def new_axes():
@@ -112,7 +120,7 @@ def test_autocorrelation_is_drawn_at_its_lag_times():
 
 
 def test_excerpt_shows_centres_over_time_in_steps():
-    space = StateSpace(2, 0.5, "ps", np.array([-1.0, 3.0]), {"column": "phi"})
+    space = StateSpace(2, 0.5, "ps", np.array([-1.0, 3.0]), PHI)
     ax = plot_excerpt(np.array([0, 1, 1, 0, 0]), space, new_axes(), n_frames=4)
     x, y = ax.lines[0].get_data()
     np.testing.assert_allclose(x, [0, 0.5, 1, 1.5])
@@ -133,13 +141,22 @@ def test_a_long_excerpt_is_thinned_without_losing_its_excursions():
     assert {int(r) // 250 for r in rare} == {int(k) // 250 for k in x[y == 1]}
 
 
-def test_a_periodic_coordinate_is_not_drawn_across_its_border():
-    space = StateSpace(4, 1.0, "ps", np.array([-3.0, -1.0, 1.0, 3.0]), {"period": [-4.0, 4.0]})
-    ax = plot_excerpt(np.array([0, 1, 0, 3, 0, 1, 2]), space, new_axes())
+@pytest.mark.parametrize(
+    "cut",
+    [
+        Bins(4, range=(-4, 4)),
+        NearestCenters([-3.0, -1.0, 1.0, 3.0]),
+        KMeans(4),
+    ],
+)
+def test_a_periodic_coordinate_is_not_drawn_across_its_border(cut):
+    x = np.array([-3.0, -1, -3, 3, -3, -1, 1])
+    states = cut.fit_transform(Features((x,), ("phi",), periods=((-4.0, 4.0),)))
+    ax = plot_excerpt(states.trajectories[0], states.space, new_axes())
     _, y = ax.lines[0].get_data()
-    np.testing.assert_array_equal(y, [-3, -1, -3, np.nan, 3, np.nan, -3, -1, 1])
+    np.testing.assert_allclose(y, [-3, -1, -3, np.nan, 3, np.nan, -3, -1, 1])
     # The one frame on the other side is a dot.
-    assert ax.lines[1].get_xydata().tolist() == [[3, 3]]
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[3, 3]])
 
 
 def test_a_baseline_far_above_the_curves_is_named_and_not_drawn():
@@ -197,7 +214,10 @@ def test_names_are_shown_letter_by_letter(name):
 
 def test_quantity_is_the_column_or_what_is_known():
     centers = np.array([1.0, 2.0])
-    assert quantity_of(StateSpace(2, centers=centers, discretization={"column": "d"})) == "d"
+    assert (
+        quantity_of(StateSpace(2, centers=centers, discretization=Discretization(columns=("d",))))
+        == "d"
+    )
     assert quantity_of(StateSpace(2, centers=centers)) == "centre of state"
     assert quantity_of(StateSpace(2, centers=np.ones((2, 2)))) == "state"
 

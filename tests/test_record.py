@@ -7,24 +7,25 @@ import trajlm
 from trajlm.cli import run
 from trajlm.data import States
 from trajlm.io import write_states
-from trajlm.lstm.record import still_improving, training_facts
+from trajlm.lstm.record import Baselines, EpochRecord, LSTMRecord, still_improving
+from trajlm.lstm.settings import TrainingSettings
+from trajlm.models.record import MarkovRecord
+from trajlm.provenance import Discretization, Note
 
 BIASED = "COLVAR holds the bias column metad.bias: biased data is not equilibrium data"
+HOW = Discretization(notes=(Note("cut at a gap", "gap"), Note(BIASED, "bias")))
 
 
 def record(held_out, epochs=None, msm=1.0):
-    history = [
-        {"epoch": k + 1, "training": value, "validation": value, "seconds": 1.0}
-        for k, value in enumerate(held_out)
-    ]
-    return {
-        "settings": {"epochs": epochs or len(history), "seed": 0},
-        "n_trajectories": 1,
-        "n_frames": 1000,
-        "history": history,
-        "baselines": {"msm": msm, "independent": 3.0},
-        "best_epoch": int(np.argmin(held_out)) + 1,
-    }
+    n = len(held_out)
+    return LSTMRecord(
+        settings=TrainingSettings(epochs=epochs or n, seed=0),
+        n_frames=1000,
+        n_trajectories=1,
+        best_epoch=int(np.argmin(held_out)) + 1,
+        history=tuple(EpochRecord(k + 1, x, x, 1.0) for k, x in enumerate(map(float, held_out))),
+        baselines=Baselines(msm, 3.0),
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,12 +52,12 @@ def test_a_training_that_was_stopped_while_improving_says_so(held_out, epochs, s
     assert bool(sentence) == said
     if said:
         assert f"stopped at epoch {len(held_out)}, the most allowed" in sentence
-        assert ("training", sentence) in training_facts(record(list(held_out), epochs))
+        assert ("training", sentence) in record(list(held_out), epochs).facts()
 
 
 def test_a_record_without_a_history_says_nothing():
-    assert still_improving({}) == ""
-    assert still_improving({"lag": 1}) == ""
+    assert still_improving(None) == ""
+    assert still_improving(MarkovRecord(1, True, (0, 1))) == ""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def states():
     s = np.zeros(6000, int)
     for t in range(2, len(s)):
         s[t] = s[t - 2] if rng.random() < 0.95 else rng.integers(3)
-    return States((s,), 3, 0.1, "ps", discretization={"notes": ["cut at a gap", BIASED]})
+    return States((s,), 3, 0.1, "ps", discretization=HOW)
 
 
 def test_train_and_info_tell_of_the_limit_and_of_biased_data(states, tmp_path, capsys):

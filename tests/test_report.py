@@ -24,7 +24,10 @@ from trajlm.evaluate.significance import (
     settled_commit_index,
     typical_dwells,
 )
+from trajlm.lstm.record import Baselines, Direction, EpochRecord, LSTMRecord
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.markov import fit_msm
+from trajlm.provenance import Clustering, Discretization, Note
 from trajlm.report import save_report
 from trajlm.report.results import collect_results
 from trajlm.util.atomic import plain
@@ -36,15 +39,14 @@ from trajlm.util.words import (
     physical_time,
 )
 
-LSTM_RECORD = {
-    "settings": {"epochs": 2, "seed": 7},
-    "history": [
-        {"epoch": 1, "training": 0.5, "validation": 0.52, "seconds": 1.0},
-        {"epoch": 2, "training": 0.4, "validation": 0.41, "seconds": 1.0},
-    ],
-    "baselines": {"msm": 0.45, "independent": 1.0},
-    "best_epoch": 2,
-}
+LSTM_RECORD = LSTMRecord(
+    settings=TrainingSettings(epochs=2, seed=7),
+    n_frames=6000,
+    n_trajectories=1,
+    best_epoch=2,
+    history=(EpochRecord(1, 0.5, 0.52, 1.0), EpochRecord(2, 0.4, 0.41, 1.0)),
+    baselines=Baselines(0.45, 1.0),
+)
 SECTIONS = ["data", "look", "equilibrium", "kinetics", "settled", "dwells", "network", "how"]
 HOW = {
     "command": "trajlm compare a.npy",
@@ -171,7 +173,7 @@ def test_results_hold_the_numbers_of_the_comparison(report, comparison):
     np.testing.assert_array_equal(counts, comparison.reference.transitions.counts)
     np.testing.assert_allclose(np.array(data["rates"]), counts / 3000.0)
     assert len(results["reference"]["excerpt"]) == 6000
-    assert results["models"]["LSTM"]["record"]["history"] == LSTM_RECORD["history"]
+    assert results["models"]["LSTM"]["record"] == LSTM_RECORD.to_dict()
     assert results["how"] == HOW
     assert results["versions"]["trajlm"]
 
@@ -378,7 +380,7 @@ def test_groups_that_pcca_finds_in_noise_alone_are_told(comparison):
     grouping = replace(comparison.grouping, method="pcca")
     lost = replace(comparison, reference=reference, grouping=grouping)
     assert "PCCA+ made group 0 of 0 of the frames" in grouping_warning(lost)
-    assert "edges" in grouping_warning(lost)
+    assert "Choose the thresholds" in grouping_warning(lost)
 
 
 BIASED = "C holds the bias column metad.bias: biased data is not equilibrium data"
@@ -387,7 +389,8 @@ BIASED = "C holds the bias column metad.bias: biased data is not equilibrium dat
 def in_a_plane(n_states=15, n=3000, columns=("x", "y")):
     """Return k-means states in two columns, the last never visited, read from a biased run."""
     centers = np.random.default_rng(1).normal(size=(n_states, len(columns)))
-    how = {"method": "kmeans", "columns": list(columns), "notes": [BIASED, "cut at a gap"]}
+    notes = (Note(BIASED, "bias"), Note("cut at a gap"))
+    how = Discretization(Clustering(tuple(map(tuple, centers))), tuple(columns), notes=notes)
     states = chain(ring(n_states - 1, 0.4), n, 0)
     return States(states.trajectories, n_states, 0.5, "ns", centers, how)
 
@@ -398,11 +401,7 @@ def plane():
     grouping = group_by_list(data, [0] * 3 + [1] * 9 + [0] * 3, names=("left", "right"))
     made = compare(data, {"LSTM": data, "MSM": fit_msm(data)}, grouping, n_runs=2)
     vectors = np.random.default_rng(0).normal(size=(15, 4)).astype(np.float32)
-    record = {
-        **LSTM_RECORD,
-        "settings": {"epochs": 2, "reversible": None},
-        "direction": {"both_ways": True},
-    }
+    record = replace(LSTM_RECORD, direction=Direction(True, 0.5))
     training = replace(made.models[0].trainings[0], record=record)
     lstm = replace(made.models[0], trainings=(training,), embedding=vectors)
     return replace(made, models=(lstm, *made.models[1:]))

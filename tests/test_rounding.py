@@ -10,22 +10,23 @@ import torch
 from test_lstm import nearest, small_model
 from trajlm.data import States
 from trajlm.errors import InputError, Interrupted, ModelFileError
-from trajlm.kernels import recurrent, simd
+from trajlm.kernels import recurrent
 from trajlm.kernels.rounding import pivoted_cholesky
 from trajlm.lstm.generation import lanes
 from trajlm.lstm.generation.lanes import share_out
+from trajlm.lstm.loops import loops
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, in_two_bytes, worth_of_one
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.to_file import generate_to_file
 from trajlm.lstm.training import quantize
 from trajlm.lstm.training.calibrate import calibrate
 from trajlm.lstm.training.quantize import round_for_generation
-from trajlm.lstm.training.settings import TrainingSettings
 from trajlm.lstm.training.train import train
 from trajlm.models.registry import describe_model, load_model
 
-BYTES = pytest.mark.skipif(not simd.HAS_BYTES, reason="this machine multiplies no bytes")
+BYTES = pytest.mark.skipif(not loops().HAS_BYTES, reason="this machine multiplies no bytes")
 
 
 @pytest.fixture
@@ -174,7 +175,7 @@ def test_rounded_lanes_are_the_same_for_any_lanes_and_threads(rounded_from_one, 
     monkeypatch.setattr(lanes, "usable_cores", lambda: 3)
     model, done = round_for_generation(small_model(n_states=5, hidden_dim=200))
     assert done is not None
-    assert share_out(1, 2, model.tables.hidden_dim, model.generating.tile_rows) == (1, 2)
+    assert share_out(1, 2, model.tables.hidden_dim, loops().tile_rows(model.generating)) == (1, 2)
     many = np.array(list(model.generate(300, 31, seed=1, n_threads=2)))
     few = np.array(list(model.generate(300, 7, seed=1, n_threads=3)))
     one = np.array(list(model.generate(300, 1, seed=1, n_threads=2)))
@@ -221,7 +222,9 @@ def test_more_units_keep_two_bytes_where_few_do_not_suffice(rounded_from_one, mo
     assert more.n_fine > 0
     assert more.changes[0] < few.changes[0]
     assert f"those of {more.n_fine} of 64 units of 12" in more.describe()
-    assert better.generating.precision == ("8 and 12 bits" if simd.HAS_BYTES else "half precision")
+    assert better.generating.precision == (
+        "8 and 12 bits" if loops().HAS_BYTES else "half precision"
+    )
 
 
 def test_small_networks_are_not_rounded():
@@ -242,11 +245,11 @@ def test_what_is_not_rounded_is_read_in_half_precision(hidden_dim, monkeypatch):
 
 
 def test_machines_that_multiply_no_bytes_read_half_precision(rounded_from_one, monkeypatch):
-    monkeypatch.setattr(simd, "HAS_BYTES", False)
+    monkeypatch.setattr(loops(), "HAS_BYTES", False)
     model, done = round_for_generation(small_model(n_states=5, hidden_dim=40))
     assert done is not None
     assert model.generating.precision == "half precision"
-    monkeypatch.setattr(simd, "HAS_HALF", False)
+    monkeypatch.setattr(loops(), "HAS_HALF", False)
     assert round_for_generation(model)[0].generating.precision == "single precision"
 
 
@@ -255,7 +258,7 @@ def test_training_rounds_and_the_model_file_keeps_it(rounded_from_one, tmp_path)
     torch.manual_seed(0)
     settings = TrainingSettings(epochs=1, hidden_dim=24, embedding_dim=4, calibration=False)
     model = train(states, settings)
-    assert model.record["rounding"]["n_fine"] == 0
+    assert model.record.rounding.n_fine == 0
     model.save(tmp_path / "m")
     again = load_model(tmp_path / "m")
     for name, array in vars(model.rounded).items():
@@ -347,7 +350,7 @@ def test_lanes_of_another_precision_are_not_gone_on_with(rounded_from_one, tmp_p
     changed = replace(model.rounded, high=other)
     with pytest.raises(InputError, match="another model"):
         generate_to_file(with_bytes(model, changed), *arguments, resume=True)
-    monkeypatch.setattr(simd, "HAS_BYTES", False)
+    monkeypatch.setattr(loops(), "HAS_BYTES", False)
     with pytest.raises(InputError, match="another precision of the weights"):
         generate_to_file(with_bytes(model, model.rounded), *arguments, resume=True)
     monkeypatch.undo()

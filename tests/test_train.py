@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,9 @@ from trajlm.analysis.holdout import hold_out
 from trajlm.data import States
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.estimator import LSTMEstimator
+from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.lstm.training import trainer
 from trajlm.lstm.training.network import export_weights
-from trajlm.lstm.training.settings import TrainingSettings, training_settings
 from trajlm.lstm.training.train import fingerprint, finished_model, train
 from trajlm.systems.hidden_markov import (
     KINSOFT_LEVEL3_LUMPING,
@@ -87,8 +89,7 @@ def test_resumed_training_is_bit_identical(tmp_path, stop_after, n_trajectories)
     resumed = train(states, SMALL, checkpoint=checkpoint, resume=True)
     assert same_weights(whole, resumed)
     without_seconds = [
-        [{k: v for k, v in r.items() if k != "seconds"} for r in m.record["history"]]
-        for m in (whole, resumed)
+        [replace(epoch, seconds=0.0) for epoch in m.record.history] for m in (whole, resumed)
     ]
     assert without_seconds[0] == without_seconds[1]
 
@@ -110,10 +111,10 @@ def test_early_stopping_keeps_the_best_epoch():
         update={"epochs": 60, "patience": 3, "learning_rate": 0.02, "hidden_dim": 32}
     )
     model = train(noise, settings)
-    history = [r["validation"] for r in model.record["history"]]
+    history = [epoch.validation for epoch in model.record.history]
     assert len(history) < 60
-    assert model.record["best_epoch"] == int(np.argmin(history)) + 1
-    assert len(history) - model.record["best_epoch"] == settings.patience
+    assert model.record.best_epoch == int(np.argmin(history)) + 1
+    assert len(history) - model.record.best_epoch == settings.patience
 
 
 def test_network_starts_as_the_markov_model():
@@ -165,18 +166,18 @@ def test_baselines_are_reported_beside_the_training():
     lines = []
     train(states, SMALL, report=lambda r, b: lines.append(r.describe(4, b)))
     model = train(states, SMALL)
-    baselines = model.record["baselines"]
+    baselines = model.record.baselines
     training, held_out = hold_out(states, 0.1, 0)
     counts = np.zeros((3, 3))
     s = training.trajectories[0]
     np.add.at(counts, (s[:-1], s[1:]), 1)
     held = held_out.trajectories[0]
     T = counts / counts.sum(1, keepdims=True)
-    assert baselines["msm"] == pytest.approx(-np.log(T[held[:-1], held[1:]]).mean(), abs=2e-3)
+    assert baselines.msm == pytest.approx(-np.log(T[held[:-1], held[1:]]).mean(), abs=2e-3)
     p = np.bincount(s) / len(s)
-    assert baselines["independent"] == pytest.approx(-np.log(p[held[1:]]).mean(), abs=1e-3)
+    assert baselines.independent == pytest.approx(-np.log(p[held[1:]]).mean(), abs=1e-3)
     assert len(lines) == 4
-    assert f"MSM {baselines['msm']:.4f}" in lines[0]
+    assert f"MSM {baselines.msm:.4f}" in lines[0]
 
 
 def test_held_out_is_the_last_stretch_of_each_trajectory():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from trajlm.kernels import cell, product, simd, team, training
+from trajlm.kernels.arguments import DISMISSED
 from trajlm.lstm.training.batching import PADDING
 from trajlm.lstm.training.network import LSTMNetwork
 from trajlm.lstm.training.window import CHUNK, LSTMWindow
@@ -175,12 +176,12 @@ def meet_often(arrivals, meetings):
 
 def test_threads_meet_and_are_let_go():
     arrivals = np.zeros(1, np.int64)
-    meet_often(np.array([team.DISMISSED]), 1)
+    meet_often(np.array([DISMISSED]), 1)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: meet_often(arrivals, 1000), range(2)))
         assert arrivals[0] == 2000
         waiting = pool.submit(meet_often, arrivals, 10_000)
         with pytest.raises(TimeoutError):
             waiting.result(timeout=0.05)
-        arrivals[0] = team.DISMISSED
+        arrivals[0] = DISMISSED
         waiting.result(timeout=60)

@@ -32,7 +32,7 @@ states = process.simulate(100_000, seed=0)
 
 estimator = trajlm.LSTMEstimator(hidden_dim=16, epochs=8, learning_rate=5e-3, seed=0)
 models = {"LSTM": estimator.fit_fetch(states), "MSM": trajlm.fit_msm(states)}
-print(models["LSTM"].record["direction"]["summary"])
+print(models["LSTM"].record.direction.describe())
 
 # %%
 # Each model runs freely, and the stays in the second state are drawn with those of the data and

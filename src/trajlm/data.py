@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, SupportsIndex, TypeAlias, overload
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.errors import InputError
-from trajlm.provenance import notes_of
+from trajlm.provenance import Discretization, Note, Step, as_notes
 from trajlm.util.trajectories import (
     as_columns,
     as_integers,
     as_list,
+    as_names,
+    as_periods,
+    as_state_centers,
     check_finite,
+    check_range,
+    check_same_columns,
+    check_time,
     kept,
-    owned,
     same_arrays,
 )
-from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html
+from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html, visible
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
-# What is taken wherever trajectories are, continuous or discrete.
-FeaturesLike: TypeAlias = "Features | FloatArray | Sequence[FloatArray] | Sequence[float]"
-StatesLike: TypeAlias = (
-    "States | IntArray | Sequence[IntArray] | Sequence[Sequence[int]] | Sequence[int]"
-)
 # Frames that are counted at a time: NumPy counts eight bytes a frame.
 COUNTED_AT_ONCE = 1 << 22
+# Of states of which nobody says how they were made.
+AS_GIVEN = Discretization()
 
 
 def smallest_unsigned(n_states: int) -> np.dtype[Any]:
@@ -38,11 +40,12 @@ def smallest_unsigned(n_states: int) -> np.dtype[Any]:
     return np.min_scalar_type(max(n_states - 1, 0))
 
 
-def _check_time(dt: float, unit: str) -> None:
-    if not (np.isfinite(dt) and dt > 0):
-        raise InputError(f"dt must be a positive number of {unit or 'time units'}, not {dt}")
-    if not unit:
-        raise InputError("the unit of dt is empty: give one, for example 'ps' or 'frame'")
+def _check_discretization(how: object) -> None:
+    if not isinstance(how, Discretization):
+        raise InputError(
+            "the discretization of states is a trajlm.provenance.Discretization, not "
+            f"{type(how).__name__}: Discretization.from_dict makes one"
+        )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -50,7 +53,8 @@ class Features:
     """Continuous time series, one or many trajectories of the same columns.
 
     ``len``, iteration and indices go over the trajectories, read-only arrays of shape (T, d); a
-    slice is Features again. ``==`` compares numbers, names, time and periods, but not notes.
+    slice is Features again. ``==`` compares numbers, names, time and periods, but neither notes
+    nor filters.
 
     Parameters
     ----------
@@ -64,7 +68,10 @@ class Features:
     periods
         For each column its periodic domain (low, high), or None.
     notes
-        What the reader had to say, for example dropped frames after a restart.
+        What the reader had to say, for example dropped frames after a restart; plain text
+        becomes a `trajlm.provenance.Note`.
+    steps
+        Filters that were applied, in their order.
 
     Raises
     ------
@@ -77,7 +84,8 @@ class Features:
     dt: float
     unit: str
     periods: tuple[tuple[float, float] | None, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
+    steps: tuple[Step, ...]
 
     def __init__(
         self,
@@ -86,23 +94,17 @@ class Features:
         dt: float = 1.0,
         unit: str = "frame",
         periods: Sequence[tuple[float, float] | None] = (),
-        notes: Sequence[str] = (),
+        notes: Iterable[str | Note] = (),
+        steps: Iterable[Step] = (),
     ) -> None:
         given = as_list(trajectories, 2)
         arrays = [as_columns(x, i) for i, x in enumerate(given)]
         if not arrays:
             raise InputError("no trajectory was given")
         d = arrays[0].shape[1]
-        for i, x in enumerate(arrays):
-            if x.shape[1] != d:
-                raise InputError(
-                    f"trajectory {i} has {x.shape[1]} columns but trajectory 0 has {d}: "
-                    "give trajectories of the same columns"
-                )
-        names = tuple(names) or tuple(f"x{k}" for k in range(d))
-        if len(names) != d:
-            raise InputError(f"{len(names)} names were given for {d} columns")
-        _check_time(dt, unit)
+        check_same_columns(arrays)
+        names = as_names(names, d)
+        check_time(dt, unit)
         for i, x in enumerate(arrays):
             check_finite(x, i, names)
         fields = {
@@ -110,8 +112,9 @@ class Features:
             "names": names,
             "dt": dt,
             "unit": unit,
-            "periods": tuple(periods) or (None,) * d,
-            "notes": tuple(notes),
+            "periods": as_periods(periods, names),
+            "notes": as_notes(notes),
+            "steps": tuple(steps),
         }
         vars(self).update(fields)
 
@@ -154,7 +157,7 @@ class Features:
 
     def __repr__(self) -> str:
         names = ", ".join(self.names[:MOST_COLUMNS]) + ", …" * (self.n_columns > MOST_COLUMNS)
-        size = extent(self.n_frames, len(self.trajectories), self.dt, self.unit, names)
+        size = extent(self.n_frames, len(self.trajectories), self.dt, self.unit, visible(names))
         return f"Features({size})"
 
     def facts(self, most_columns: int = MOST_COLUMNS) -> list[Fact]:
@@ -168,7 +171,8 @@ class Features:
             facts.append((name, f"{low:.4g} to {high:.4g}{domain}"))
         if self.n_columns > most_columns:
             facts.append(("more columns", str(self.n_columns - most_columns)))
-        return facts + [("note", note) for note in self.notes]
+        facts += [("filter", step.describe()) for step in self.steps]
+        return facts + [("note", note.text) for note in self.notes]
 
     def _repr_html_(self) -> str:
         return html("Features", self.facts())
@@ -209,7 +213,10 @@ class StateSpace:
     dt: float = 1.0
     unit: str = "frame"
     centers: npt.NDArray[np.float64] | None = None
-    discretization: Mapping[str, Any] = field(default_factory=dict)
+    discretization: Discretization = AS_GIVEN
+
+    def __post_init__(self) -> None:
+        _check_discretization(self.discretization)
 
     def states(self, trajectories: Sequence[IntArray]) -> States:
         """Return trajectories over these states."""
@@ -245,7 +252,7 @@ class States:
         Where each state lies on the coordinate it was cut from, shape (n_states,) for one
         coordinate or (n_states, d); None when that is unknown.
     discretization
-        How features became states, as plain values that fit in JSON.
+        How features became states.
 
     Raises
     ------
@@ -259,7 +266,7 @@ class States:
     dt: float
     unit: str
     centers: npt.NDArray[np.float64] | None
-    discretization: Mapping[str, Any]
+    discretization: Discretization
 
     def __init__(
         self,
@@ -268,26 +275,18 @@ class States:
         dt: float = 1.0,
         unit: str = "frame",
         centers: npt.ArrayLike | None = None,
-        discretization: Mapping[str, Any] | None = None,
+        discretization: Discretization = AS_GIVEN,
     ) -> None:
         given = as_list(trajectories, 1)
         raw = [as_integers(s, i) for i, s in enumerate(given)]
         if not raw:
             raise InputError("no trajectory was given")
-        largest = [int(s.max()) for s in raw]
-        n_states = int(n_states) or max(largest) + 1
-        if max(largest) >= n_states:
-            i = next(i for i, state in enumerate(largest) if state >= n_states)
-            frame = int(np.argmax(raw[i] >= n_states))
-            raise InputError(
-                f"state {int(raw[i][frame])} in trajectory {i}, frame {frame} is out of range: "
-                f"there are {n_states} states, 0 to {n_states - 1}"
-            )
-        _check_time(dt, unit)
+        n_states = int(n_states) or max(int(s.max()) for s in raw) + 1
+        check_range(raw, n_states)
+        check_time(dt, unit)
+        _check_discretization(discretization)
         if centers is not None:
-            centers = owned(np.array(centers, dtype=np.float64))
-            if len(centers) != n_states:
-                raise InputError(f"{len(centers)} state centres were given for {n_states} states")
+            centers = as_state_centers(centers, n_states)
         dtype = smallest_unsigned(n_states)
         fields = {
             "trajectories": tuple(
@@ -297,7 +296,7 @@ class States:
             "dt": dt,
             "unit": unit,
             "centers": centers,
-            "discretization": {} if discretization is None else discretization,
+            "discretization": discretization,
         }
         vars(self).update(fields)
 
@@ -353,15 +352,13 @@ class States:
     def facts(self) -> list[Fact]:
         """Return length, time, how the states were made and how many are visited."""
         facts = _length(self.n_frames, len(self), self.dt, self.unit)
-        how = self.discretization
-        column = how.get("column") or ", ".join(map(str, how.get("columns", [])))
-        made = f", by {how['method']} of {column or 'features'}" if "method" in how else ""
+        made = f", {how}" if (how := self.discretization.describe()) else ""
         counts = self.counts()
         top = int(counts.argmax())
         share = counts[top] / self.n_frames
         facts.append(("states", f"{self.n_states}, {int((counts > 0).sum())} visited{made}"))
         facts.append(("most visited", f"state {top}, {share:.1%} of the frames"))
-        return facts + [("note", note) for note in notes_of(how)]
+        return facts + self.discretization.facts()
 
     def _repr_html_(self) -> str:
         return html("States", self.facts())
@@ -411,6 +408,11 @@ class States:
         return self.with_trajectories(kept[0]), self.with_trajectories(kept[1])
 
 
+# What is taken wherever trajectories are, continuous or discrete.
+FeaturesLike = Features | FloatArray | Sequence[FloatArray] | Sequence[float]
+StatesLike = States | IntArray | Sequence[IntArray] | Sequence[Sequence[int]] | Sequence[int]
+
+
 def as_states(data: StatesLike) -> States:
     """Return `data` as States: arrays and lists are taken as frames with dt 1.
 
@@ -422,6 +424,22 @@ def as_states(data: StatesLike) -> States:
     if isinstance(data, Features):
         raise InputError("these are features: discretise them first, for example with Bins")
     return data if isinstance(data, States) else States(data)
+
+
+def as_trajectory(data: StatesLike) -> IntArray:
+    """Return the states of one trajectory, one frame at least.
+
+    Raises
+    ------
+    InputError
+        Several trajectories, features, or numbers that are no states.
+    """
+    if not isinstance(data, States | Features):
+        return as_integers(data, 0, least=1)
+    states = as_states(data)
+    if len(states) > 1:
+        raise InputError(f"{len(states)} trajectories were given: give one of them")
+    return states[0]
 
 
 def as_features(data: FeaturesLike) -> Features:

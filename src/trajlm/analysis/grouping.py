@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from trajlm.data import States, StatesLike, as_states, smallest_unsigned
 from trajlm.discretize import periods_of
 from trajlm.discretize.periodic import Period, nearest
 from trajlm.errors import InputError
+from trajlm.provenance import Discretization, Grouped, Rule, RunningMean
 from trajlm.util.trajectories import owned
+from trajlm.util.words import without_surrogates
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,7 +53,7 @@ class Grouping:
     """
 
     assignment: Integers
-    method: str
+    method: Rule
     running_mean: int = 1
     centers: Floats | None = None
     edges: Floats | None = None
@@ -95,7 +97,7 @@ class Grouping:
             dt=states.dt,
             unit=states.unit,
             centers=self.group_centers,
-            discretization={"grouping": self.to_dict(), "fine": dict(states.discretization)},
+            discretization=self._described(states.discretization),
         )
 
     def describe(self) -> str:
@@ -113,15 +115,22 @@ class Grouping:
             )
         return f"{len(self.assignment)} states in {self.n_groups} groups {rule}{smoothed}."
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the rule as plain values that fit in JSON."""
-        return {
-            "method": self.method,
-            "assignment": self.assignment.tolist(),
-            "edges": None if self.edges is None else self.edges.tolist(),
-            "running_mean": self.running_mean,
-            "names": list(self.names),
-        }
+    def _described(self, fine: Discretization) -> Discretization:
+        """Return how the groups were made, given how the fine states were."""
+        assignment, cut = tuple(self.assignment.tolist()), fine.method
+        if isinstance(cut, Grouped):
+            # Groups of groups are groups of the finest states.
+            assignment, cut = tuple(assignment[g] for g in cut.assignment), cut.fine
+        method = Grouped(
+            self.method,
+            assignment,
+            cut,
+            self.running_mean,
+            None if self.edges is None else tuple(self.edges.tolist()),
+            tuple(without_surrogates(name) for name in self.names),
+        )
+        smoothed = (RunningMean(self.running_mean),) if self.running_mean > 1 else ()
+        return replace(fine, method=method, steps=(*fine.steps, *smoothed))
 
     def _smoothed(self, trajectory: npt.NDArray[np.integer[Any]], index: int) -> Integers:
         centers = _one_coordinate(self.centers)
@@ -336,7 +345,7 @@ def _mean(x: Floats, weights: Integers | None, period: Period | None) -> float:
 def _grouping(
     states: States,
     assignment: Integers,
-    method: str,
+    method: Rule,
     running_mean: int,
     names: Sequence[str],
     edges: Floats | None,

@@ -14,15 +14,10 @@ from typing import Annotated, TextIO
 
 import typer
 
-from trajlm.cli.bench import bench
-from trajlm.cli.compare import compare
-from trajlm.cli.data import discretize, simulate
-from trajlm.cli.demo import demo
-from trajlm.cli.model import cite, generate, info, train
-from trajlm.cli.paper import paper
-from trajlm.cli.structures import backmap, features
-from trajlm.errors import InputError, Interrupted, TrajlmError, TrajlmWarning
+from trajlm.cli.commands import Commands, Stopped
+from trajlm.errors import InputError, TrajlmError, TrajlmWarning, UnfinishedTrainingError
 from trajlm.util.processes import place
+from trajlm.util.words import visible
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -32,19 +27,14 @@ STOPPED = "interrupted; a file that was not whole yet was not written"
 
 app = typer.Typer(
     name="trajlm",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-COMMANDS = (
-    demo, simulate, features, discretize, train, generate, backmap, compare, paper, bench, info,
-    cite,
-)  # fmt: skip
 # Commands whose work several processes can share.
 SHARED = ("train", "generate")
-for command in COMMANDS:
-    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -91,10 +81,13 @@ def run(arguments: list[str]) -> int:
             status = int(app(arguments, prog_name="trajlm", standalone_mode=False) or 0)
         # Typer turns an interrupt that no command caught into this status without a word.
         return _fail(STOPPED, status) if status == INTERRUPTED else status
-    except Interrupted as error:
-        return _fail(str(error), INTERRUPTED)
+    except Stopped as stopped:
+        return _fail(str(stopped), INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         return _fail(STOPPED, INTERRUPTED)
+    except UnfinishedTrainingError as error:
+        command = f"trajlm train STATES --out {error.folder} --resume"
+        return _fail(f"{error}: {command}", BAD_INPUT)
     except TrajlmError as error:
         return _fail(str(error), BAD_INPUT)
     except typer.TyperException as error:
@@ -102,7 +95,6 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:
-        # Such as a compiled loop that cannot be kept beside the package on a full disk.
         return _fail(f"the system refused to read or write: {error}", BAD_INPUT)
     except MemoryError:
         return _fail("there is not enough memory for this: use less data at once", BAD_INPUT)
@@ -111,10 +103,10 @@ def run(arguments: list[str]) -> int:
 def _fail(sentence: str, status: int) -> int:
     rank, _ = place()
     if rank == 0:
-        print("trajlm: " + " ".join(sentence.split()), file=sys.stderr)
+        print(f"trajlm: {visible(' '.join(sentence.split()))}", file=sys.stderr)
     elif status != INTERRUPTED:
         # What went wrong here may not have elsewhere; that all are stopped the first one says.
-        print(f"trajlm: process {rank}: " + " ".join(sentence.split()), file=sys.stderr)
+        print(f"trajlm: process {rank}: {visible(' '.join(sentence.split()))}", file=sys.stderr)
     return status
 
 
@@ -140,4 +132,4 @@ def _show_warning(
 ) -> None:
     """Show the package's own warnings as plain notes and no others."""
     if issubclass(category, TrajlmWarning) and place()[0] == 0:
-        print(f"trajlm: note: {message}", file=sys.stderr)
+        print(f"trajlm: note: {visible(str(message))}", file=sys.stderr)

@@ -6,9 +6,13 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 
 from trajlm.errors import InputError
+from trajlm.io import read_states
+from trajlm.models.registry import load_model, read_record
+from trajlm.provenance import Clustering, Discretization, Grouped
 
 # Entries of references.bib by what brings them in.
 CITED_FOR = {
@@ -52,8 +56,6 @@ def citations(paths: Sequence[str | Path] = (), used: Iterable[str] = ()) -> str
 
 
 def _software() -> str:
-    from importlib.metadata import version
-
     return (
         "@software{trajlm,\n  author = {{The trajlm developers}},\n"
         "  title = {trajlm: molecular trajectories as a language},\n"
@@ -72,27 +74,25 @@ def _used_in(path: Path) -> set[str]:
     if (path / "results.json").is_file():
         return _used_in_report(path / "results.json")
     if path.is_dir():
-        from trajlm.models.registry import load_model
-
         model = load_model(path)
-        return {model.kind} | _used_in_discretization(dict(model.space.discretization))
-    from trajlm.io import read_states
-
-    return _used_in_discretization(dict(read_states(path).discretization))
+        return {model.kind} | _used_in_discretization(model.space.discretization)
+    return _used_in_discretization(read_states(path).discretization)
 
 
 def _used_in_report(path: Path) -> set[str]:
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        names = {"pcca"} if "pcca" in json.dumps(results["grouping"]).lower() else set()
-        for model in results["models"].values():
-            record = model["record"]
-            kinds = {"history": "lstm", "n_hidden": "hmm", "lag": "msm"}
-            names |= {kind for key, kind in kinds.items() if key in record}
-        return names | _used_in_discretization(results["space"]["discretization"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        names = {"pcca"} if results["grouping"]["method"] == "pcca" else set()
+        records = (read_record(model["record"]) for model in results["models"].values())
+        names |= {record.kind for record in records if record}
+        how = Discretization.from_dict(results["space"]["discretization"])
+        return names | _used_in_discretization(how)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is no report of trajlm ({error!r})") from None
 
 
-def _used_in_discretization(how: dict[str, object]) -> set[str]:
-    return {"kmeans"} if how.get("method") == "kmeans" else set()
+def _used_in_discretization(how: Discretization) -> set[str]:
+    method = how.method
+    names = {"pcca"} if isinstance(method, Grouped) and method.rule == "pcca" else set()
+    cut = method.fine if isinstance(method, Grouped) else method
+    return names | ({"kmeans"} if isinstance(cut, Clustering) else set())

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from trajlm.cli.citing import citations
 from trajlm.cli.output import Overwrite, check_output
+from trajlm.data import States
 from trajlm.errors import InputError
-from trajlm.lstm.training.settings import TrainingSettings
-from trajlm.models.files import CHECKPOINT
+from trajlm.io import read_features, read_states, write_states
+from trajlm.io.read import file_kind
+from trajlm.lstm.loops import choice
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.record import still_improving
+from trajlm.lstm.settings import TrainingSettings, training_settings
+from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished, remove_orphans
+from trajlm.lstm.training.train import finished_model, train_in_folder
+from trajlm.models.files import CHECKPOINT, holds_model
+from trajlm.models.registry import describe_model, load_model
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
-from trajlm.util.processes import place
-from trajlm.util.progress import progress, say
-from trajlm.util.words import counted
-
-if TYPE_CHECKING:
-    from trajlm.data import States
-    from trajlm.lstm.model import LSTMModel
-    from trajlm.util.processes import Processes
+from trajlm.util.processes import Processes, join, place
+from trajlm.util.progress import progress, say, tell
+from trajlm.util.words import counted, lines
 
 DEFAULT = TrainingSettings()
 
@@ -75,9 +80,6 @@ def train(
     ] = False,
 ) -> None:
     """Train the language model on states."""
-    from trajlm.io import read_states
-    from trajlm.lstm.training.settings import training_settings
-
     settings = training_settings(
         epochs=epochs,
         hidden_dim=hidden_dim,
@@ -111,10 +113,6 @@ def _train(
     threads: int | None,
 ) -> LSTMModel | None:
     """Train into a folder that is held; None where the same training is finished already."""
-    from trajlm.lstm.training.train import finished_model, train_in_folder
-    from trajlm.models.files import holds_model
-    from trajlm.util.processes import join
-
     begun = (out / CHECKPOINT).exists()
     if begun and not (resume or overwrite):
         raise InputError(
@@ -123,7 +121,7 @@ def _train(
     if resume and finished_model(out, data, settings):
         if place()[0] == 0:
             (out / CHECKPOINT).unlink(missing_ok=True)
-        typer.echo(f"{out}: this training is finished already")
+        tell(f"{out}: this training is finished already")
         return None
     if holds_model(out) and not overwrite and not (resume and begun):
         raise InputError(f"{out} holds a trained model: --overwrite replaces it")
@@ -150,25 +148,22 @@ def _train(
 
 def _tell_trained(model: LSTMModel, out: Path, data: States) -> None:
     """Say how a training went."""
-    from trajlm.lstm.record import still_improving
-    from trajlm.provenance import bias_notes
-
-    say(model.record["direction"]["summary"])
-    for after in ("rounding", "calibration"):
-        if after in model.record:
-            say(model.record[after]["summary"])
-    history, best = model.record["history"], model.record["best_epoch"]
-    if history[best - 1]["validation"] >= model.record["baselines"]["msm"]:
+    record = model.record
+    assert record is not None
+    for done in (record.direction, record.rounding, record.calibration):
+        if done:
+            say(done.describe())
+    if record.best.validation >= record.baselines.msm:
         say(
             "the model foretells the held-out stretch no better than the MSM: there is no memory "
             "to learn, or too little data to learn it from"
         )
-    for note in bias_notes(data.discretization):
+    for note in data.discretization.bias_notes:
         say(f"note: {note}")
-    unfinished = still_improving(model.record)
-    typer.echo(
-        f"{out}: {history[best - 1]['validation']:.4f} nats a frame on the held-out stretch "
-        f"(epoch {best})" + (f"; {unfinished}" if unfinished else "")
+    unfinished = still_improving(record)
+    tell(
+        f"{out}: {record.best.validation:.4f} nats a frame on the held-out stretch "
+        f"(epoch {record.best_epoch})" + (f"; {unfinished}" if unfinished else "")
     )
 
 
@@ -213,7 +208,7 @@ def generate(
             device=device,
         )
     if done:
-        typer.echo(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
+        tell(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
 
 
 def _generate(
@@ -229,11 +224,6 @@ def _generate(
     device: str,
 ) -> bool:
     """Let a model write to a file that is held; return whether there was anything to do."""
-    from trajlm.io import write_states
-    from trajlm.lstm.model import LSTMModel
-    from trajlm.models.registry import load_model
-    from trajlm.util.processes import join
-
     begun = _check_generated(out, resume, overwrite)
     model = load_model(model_dir)
     warmth = 1.0 if temperature is None else temperature
@@ -276,8 +266,6 @@ def _generate(
 
 def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
     """Refuse what would be lost, and return whether an interrupted file is there to go on with."""
-    from trajlm.lstm.to_file import is_begun, remove_orphans
-
     is_array = out.suffix == ".npy"
     begun = is_array and is_begun(out)
     if is_array and place()[0] == 0:
@@ -293,8 +281,6 @@ def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
 
 def _was_finished(model: LSTMModel, out: Path, size: tuple[int, int, int], **how: Any) -> bool:
     """Return whether all that is to be gone on with is there; refuse what was made otherwise."""
-    from trajlm.lstm.to_file import is_finished
-
     if out.suffix != ".npy" or not out.is_file():
         return False
     if not is_finished(model, out, *size, **how):
@@ -312,9 +298,6 @@ def _language_model_writes(
     **options: Any,
 ) -> None:
     """Write an npy file as it is made; an npz file, which holds its time too, at the end."""
-    from trajlm.io import write_states
-    from trajlm.lstm.to_file import generate_to_file
-
     if out.suffix == ".npy":
         generate_to_file(model, out, *size, resume=resume, processes=processes, **options)
     elif processes.size > 1:
@@ -327,18 +310,15 @@ def _language_model_writes(
 
 def info(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="Model folder, or a file of states or features.")
-    ],
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="Model folder, or a file of states or features."),
+    ] = None,
 ) -> None:
-    """Say what a model or a data file is and how it was made."""
-    from trajlm.models.registry import describe_model
-
-    if path.is_dir():
-        typer.echo(describe_model(path))
+    """Say what a model or a data file is and how it was made; without one, what runs here."""
+    if path is None or path.is_dir():
+        tell(describe_model(path) if path else _installation())
+        tell(f"compiled loops here: {choice().describe()}")
         return
-    from trajlm.io import read_features, read_states
-    from trajlm.io.read import file_kind
-    from trajlm.util.words import lines
 
     # A file of ours says what it is; of others, whole numbers are states and the rest features.
     try:
@@ -349,9 +329,18 @@ def info(
         except InputError as not_features:
             continuous = file_kind(path) in ("colvar", "hdf5")
             raise (not_features if continuous else not_states) from None
-        typer.echo(lines("features", features.facts(features.n_columns)))
+        tell(lines("features", features.facts(features.n_columns)))
     else:
-        typer.echo(lines("states", data.facts()))
+        tell(lines("states", data.facts()))
+
+
+def _installation() -> str:
+    """Return the versions that decide a result, and the cores that may be used."""
+    from trajlm.util.devices import usable_cores
+    from trajlm.util.versions import package_versions
+
+    versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
+    return f"versions: {versions}\ncores: {usable_cores()}"
 
 
 def cite(
@@ -364,6 +353,4 @@ def cite(
     ] = "",
 ) -> None:
     """Print BibTeX for the method, this software and what else was used."""
-    from trajlm.cli.citing import citations
-
-    typer.echo(citations(paths or [], used.split(",")))
+    tell(citations(paths or [], used.split(",")))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from trajlm.data import StateSpace
 from trajlm.discretize.periodic import Array, Periods
+from trajlm.provenance import Binning, Centers, Clustering, Discretization
 
-# For each method the key of its cuts, the name of one of them and that of what they make.
-CUTS = {
-    "bins": ("edges", "edge", "bins"),
-    "nearest_centers": ("centers", "centre", "nearest centres"),
-    "kmeans": ("centers", "centre", "nearest centres"),
-}
 # Rounding of a cut in units of the largest: numbers held in single precision.
 ROUNDING = 1e-6
 
@@ -26,20 +23,37 @@ def find_difference(one: StateSpace, other: StateSpace) -> tuple[str, str] | Non
     None where nothing differs. A column without a name of its own (x0, x1 ...) may be any named
     one.
     """
-    made, other_made = (CUTS.get(str(space.discretization.get("method"))) for space in (one, other))
-    if made is None or other_made is None:
+    cuts, others = _cuts(one), _cuts(other)
+    if cuts is None or others is None:
         return _differing_cuts(one.centers, other.centers, "centre", ("states", "states"))
-    key, cut, _ = made
-    words = (_words(one), _words(other))
-    if key != other_made[0] or _differ(_columns(one), _columns(other)):
+    hows = one.discretization, other.discretization
+    words = (f"{cuts.what}{_of(hows[0])}", f"{others.what}{_of(hows[1])}")
+    if cuts.what != others.what or _differ(hows[0].columns, hows[1].columns):
         return words
-    periods = [periods_of(space) for space in (one, other)]
-    for period, other_period in zip(*periods, strict=False):
+    for period, other_period in zip(*(how.periods for how in hows), strict=False):
         if period and other_period and not np.allclose(period, other_period):
             ranges = [f"{low:g} to {high:g}" for low, high in (period, other_period)]
             return f"{words[0]} in {ranges[0]}", f"{words[1]} in {ranges[1]}"
-    cuts = (one.discretization.get(key), other.discretization.get(key))
-    return _differing_cuts(*cuts, cut, words)
+    return _differing_cuts(cuts.points, others.points, cuts.name, words)
+
+
+@dataclass(frozen=True)
+class _Cuts:
+    """What is compared of a cut: what it makes, the name of one of its points, and all of them."""
+
+    what: str
+    name: str
+    points: Array
+
+
+def _cuts(space: StateSpace) -> _Cuts | None:
+    method = space.discretization.method
+    if isinstance(method, Binning):
+        return _Cuts("bins", "edge", np.array(method.edges))
+    if isinstance(method, Centers | Clustering):
+        points = np.array(method.centers)
+        return _Cuts("nearest centres", "centre", points[:, 0] if points.shape[1] == 1 else points)
+    return None
 
 
 def periods_of(space: StateSpace) -> Periods:
@@ -47,30 +61,15 @@ def periods_of(space: StateSpace) -> Periods:
     if space.centers is None:
         return ()
     n_columns = 1 if space.centers.ndim == 1 else space.centers.shape[1]
-    how = space.discretization
-    found = how.get("periods") or [how.get("period")]
-    if not isinstance(found, list | tuple) or len(found) != n_columns:
-        return (None,) * n_columns
-    domains = [_numbers(period) for period in found]
-    return tuple(
-        None if d is None or d.shape != (2,) or not d[0] < d[1] else (float(d[0]), float(d[1]))
-        for d in domains
-    )
+    periods = space.discretization.periods
+    return periods if len(periods) == n_columns else (None,) * n_columns
 
 
-def _words(space: StateSpace) -> str:
-    kind = CUTS[str(space.discretization["method"])][2]
-    columns = _columns(space)
-    return f"{kind} of {', '.join(columns)}" if columns else kind
+def _of(how: Discretization) -> str:
+    return f" of {', '.join(how.columns)}" if how.columns else ""
 
 
-def _columns(space: StateSpace) -> list[str]:
-    how = space.discretization
-    found = [how["column"]] if "column" in how else how.get("columns")
-    return [str(c) for c in found] if isinstance(found, list | tuple) else []
-
-
-def _differ(columns: list[str], other: list[str]) -> bool:
+def _differ(columns: Sequence[str], other: Sequence[str]) -> bool:
     """Say whether two lists of columns differ; a name of its own and none may be the same."""
     if not columns or not other:
         return False
@@ -84,9 +83,8 @@ def _is_unnamed(column: str) -> bool:
 
 
 def _differing_cuts(
-    one: object, other: object, cut: str, words: tuple[str, str]
+    a: Array | None, b: Array | None, cut: str, words: tuple[str, str]
 ) -> tuple[str, str] | None:
-    a, b = _numbers(one), _numbers(other)
     if a is None or b is None:
         return None
     if a.shape != b.shape:
@@ -96,15 +94,6 @@ def _differing_cuts(
         return None
     k = int(np.argwhere(off)[0][0])
     return f"{words[0]} with {cut} {k} at {_at(a[k])}", f"{words[1]} with {cut} {k} at {_at(b[k])}"
-
-
-def _numbers(values: object) -> Array | None:
-    """Return an array; None for nothing, and for what a damaged description holds instead."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    return array if array.ndim and array.size else None
 
 
 def _at(value: Array) -> str:

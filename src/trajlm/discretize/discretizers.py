@@ -22,8 +22,11 @@ from trajlm.data import (
 )
 from trajlm.discretize.periodic import Array, Period, Periods, nearest, to_circles, wrap
 from trajlm.errors import InputError
+from trajlm.provenance import Binning, Centers, Clustering, Discretization, Given, Grouped, Method
+from trajlm.util.checked import LARGEST
 from trajlm.util.parameters import Parameters
 from trajlm.util.trajectories import owned
+from trajlm.util.words import without_surrogates
 
 # The rounding of a number held in single precision, as trajectory libraries give them: pi
 # comes back as 3.1415927, which is above pi.
@@ -41,8 +44,12 @@ class Discretizer(Parameters, ABC):
         """Fit to `features`, anew each time, and return the discretizer itself."""
 
     @abstractmethod
-    def to_dict(self) -> dict[str, Any]:
-        """Return all that is needed to cut other data alike, as values that fit in JSON."""
+    def _method(self) -> Method:
+        """Return all that is needed to cut other data alike."""
+
+    @abstractmethod
+    def _periods(self, features: Features) -> Periods:
+        """Return the domains that the cut of these features goes round."""
 
     @abstractmethod
     def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
@@ -59,16 +66,19 @@ class Discretizer(Parameters, ABC):
         """
         features = as_features(features)
         trajectories, centers = self._assign(features)
-        names = list(features.names)
-        column = {"column": names[0]} if len(names) == 1 else {"columns": names}
-        notes = {"notes": list(features.notes)} if features.notes else {}
         return States(
             [owned(s) for s in trajectories],
             n_states=len(centers),
             dt=features.dt,
             unit=features.unit,
             centers=centers,
-            discretization={**self.to_dict(), **column, **notes},
+            discretization=Discretization(
+                method=self._method(),
+                columns=tuple(without_surrogates(name) for name in features.names),
+                periods=self._periods(features),
+                steps=features.steps,
+                notes=features.notes,
+            ),
         )
 
     def fit_transform(self, features: FeaturesLike) -> States:
@@ -134,7 +144,7 @@ class Bins(Discretizer):
         edges = self._given_edges()
         if edges is None:
             low, high = self.range or period or _data_range(features)
-            edges = tuple(np.linspace(low, high, self._n_bins() + 1).tolist())
+            edges = _increasing(np.linspace(low, high, self._n_bins() + 1), "bin edges")
         self.edges_ = edges
         around = period is not None and _same_length(period, (edges[0], edges[-1]))
         self.period_ = period if around else None
@@ -182,16 +192,12 @@ class Bins(Discretizer):
         n = len(edges) - 1
         return np.clip(index, 0, n - 1).astype(smallest_unsigned(n))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return method, n, range, edges and period."""
-        edges = self.edges_
-        return {
-            "method": "bins",
-            "n": self._n_bins() if edges is None else len(edges) - 1,
-            "range": _as_list(self.range if edges is None else (edges[0], edges[-1])),
-            "edges": _as_list(edges),
-            "period": _as_list(self.period_),
-        }
+    def _method(self) -> Method:
+        assert self.edges_ is not None
+        return Binning(self.edges_)
+
+    def _periods(self, features: Features) -> Periods:
+        return (self.period_,)
 
 
 class NearestCenters(Discretizer):
@@ -237,15 +243,13 @@ class NearestCenters(Discretizer):
         return self
 
     def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
-        return _nearest_of(self.centers_, self.periods_, features), self.centers_
+        return _nearest_of(self.centers_, self._periods(features), features), self.centers_
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return method, centers and periods."""
-        return {
-            "method": "nearest_centers",
-            "centers": self.centers_.tolist(),
-            "periods": _as_list(self.periods_),
-        }
+    def _method(self) -> Method:
+        return Centers(_points(self.centers_))
+
+    def _periods(self, features: Features) -> Periods:
+        return features.periods if self.periods_ is None else self.periods_
 
 
 class KMeans(Discretizer):
@@ -314,57 +318,62 @@ class KMeans(Discretizer):
     def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
         if self.centers_ is None:
             raise InputError("the clusters have no centres yet: call fit first")
-        return _nearest_of(self.centers_, self.periods_, features), self.centers_
+        return _nearest_of(self.centers_, self._periods(features), features), self.centers_
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return method, k, seed, centers and periods."""
-        return {
-            "method": "kmeans",
-            "k": self.n_clusters,
-            "seed": self.seed,
-            "centers": None if self.centers_ is None else self.centers_.tolist(),
-            "periods": _as_list(self.periods_),
-        }
+    def _method(self) -> Method:
+        assert self.centers_ is not None
+        return Clustering(_points(self.centers_), int(self.seed))
+
+    def _periods(self, features: Features) -> Periods:
+        return features.periods if self.periods_ is None else self.periods_
 
 
 def discretizer_of(cut: States | StateSpace) -> Discretizer:
     """Return the fitted discretizer that cuts other features as these states were cut.
 
-    The states of a model are its ``space``.
+    The states of a model are its ``space``. Filters are not part of it:
+    ``cut.discretization.steps`` has them.
 
     Raises
     ------
     InputError
-        It is not known how the states were cut.
+        It is not known how the states were cut, they are groups of others, or what is known
+        does not fit their number.
     """
     how = cut.discretization
+    method = how.method
     fitted: Discretizer
-    try:
-        match how.get("method"):
-            case "bins":
-                fitted = Bins(edges=_as_tuple(how["edges"]))
-                fitted.period_ = _as_tuple(how.get("period"))
-            case "nearest_centers":
-                fitted = NearestCenters(how["centers"])
-                fitted.periods_ = _as_tuple(how.get("periods"))
-            case "kmeans":
-                fitted = KMeans(how["k"], how.get("seed", 0))
-                fitted.centers_ = _as_centers(how["centers"])
-                fitted.periods_ = _as_tuple(how.get("periods"))
-            case method:
-                known = "nothing says" if method is None else f"{method!r} does not say"
-                raise InputError(f"{known} how the states were cut: fit a discretizer anew")
-    except (KeyError, TypeError) as error:
+    match method:
+        case Binning():
+            fitted = Bins(edges=method.edges)
+            fitted.period_ = how.periods[0] if how.periods else None
+        case Centers():
+            fitted = NearestCenters(method.centers)
+            fitted.periods_ = how.periods or None
+        case Clustering():
+            fitted = KMeans(method.n_states, method.seed)
+            fitted.centers_ = _as_centers(method.centers)
+            fitted.periods_ = how.periods or None
+        case Grouped():
+            raise InputError("groups of states are not cut from features: take the fine states")
+        case Given():
+            raise InputError("it is not known how the states were cut: fit a discretizer anew")
+    if method.n_states != cut.n_states:
         raise InputError(
-            f"the record of how the states were cut is damaged ({error!r}): fit a discretizer anew"
-        ) from None
+            f"the {method.what} make {method.n_states} states, but there are {cut.n_states}: fit "
+            "a discretizer anew"
+        )
     return fitted
 
 
-def _nearest_of(centers: Array, periods: Periods | None, features: Features) -> list[IntArray]:
+def _nearest_of(centers: Array, periods: Periods, features: Features) -> list[IntArray]:
     _check_columns(centers, features)
-    periods = features.periods if periods is None else periods
     return [nearest(x, centers, periods) for x in features]
+
+
+def _points(centers: Array) -> tuple[tuple[float, ...], ...]:
+    """Return centres of shape (k,) or (k, d) as k points."""
+    return tuple(map(tuple, centers.reshape(len(centers), -1).tolist()))
 
 
 def _cluster(points: Array, k: int, seed: int) -> Array:
@@ -417,8 +426,10 @@ def _numbers(values: Any, what: str) -> Array:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"the {what} are not numbers: {values!r:.60}") from None
-    if not np.isfinite(array).all():
-        raise InputError(f"the {what} must be finite numbers, not {values!r:.60}")
+    if not (np.abs(array) <= LARGEST).all():
+        raise InputError(
+            f"the {what} must be finite numbers of at most {LARGEST:g}, not {values!r:.60}"
+        )
     return array
 
 
@@ -438,11 +449,3 @@ def _as_centers(values: Any) -> Array:
     if len(np.unique(centers, axis=0)) < len(centers):
         raise InputError("a centre was given twice, so that one of the two could never be visited")
     return centers
-
-
-def _as_list(values: Any) -> Any:
-    return [_as_list(v) for v in values] if isinstance(values, tuple) else values
-
-
-def _as_tuple(values: Any) -> Any:
-    return tuple(_as_tuple(v) for v in values) if isinstance(values, list) else values

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from trajlm.data import Features, FeaturesLike, IntArray, States, StatesLike, as_features, as_states
 from trajlm.discretize.periodic import Array, to_circles
 from trajlm.errors import InputError
+from trajlm.provenance import Averaged, Decimated, RunningMean, SpikesRemoved
 from trajlm.util.trajectories import owned
 
 
@@ -44,8 +45,8 @@ def smooth(features: FeaturesLike, window: int) -> Features:
     for x in features.trajectories:
         on_circles, back = to_circles(x, features.periods)
         means.append(owned(back(_running_mean(on_circles, window))))
-    note = f"running mean over {window} frames"
-    return replace(features, trajectories=tuple(means), notes=(*features.notes, note))
+    steps = (*features.steps, RunningMean(int(window)))
+    return replace(features, trajectories=tuple(means), steps=steps)
 
 
 def average(features: FeaturesLike, n: int) -> Features:
@@ -80,10 +81,8 @@ def average(features: FeaturesLike, n: int) -> Features:
         n_blocks = len(x) // n
         blocks = on_circles[: n_blocks * n].reshape(n_blocks, n, -1)
         means.append(owned(back(blocks.mean(axis=1))))
-    note = f"averages over {n} frames"
-    return replace(
-        features, trajectories=tuple(means), dt=features.dt * n, notes=(*features.notes, note)
-    )
+    steps = (*features.steps, Averaged(int(n)))
+    return replace(features, trajectories=tuple(means), dt=features.dt * n, steps=steps)
 
 
 def decimate(features: FeaturesLike, n: int) -> Features:
@@ -110,7 +109,7 @@ def decimate(features: FeaturesLike, n: int) -> Features:
         features,
         trajectories=tuple(x[::n] for x in features.trajectories),
         dt=features.dt * n,
-        notes=(*features.notes, f"every {n} frames one"),
+        steps=(*features.steps, Decimated(int(n))),
     )
 
 
@@ -163,7 +162,8 @@ def remove_spikes(states: StatesLike, threshold: int) -> States:
     states = as_states(states)
     _check_frames(threshold, 0, "threshold of the spike removal")
     cleaned = tuple(_without_spikes(s, threshold) for s in states.trajectories)
-    discretization = {**states.discretization, "remove_spikes": int(threshold)}
+    how = states.discretization
+    discretization = replace(how, steps=(*how.steps, SpikesRemoved(int(threshold))))
     return replace(states, trajectories=cleaned, discretization=discretization)
 
 

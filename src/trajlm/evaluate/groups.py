@@ -37,11 +37,9 @@ class StateTable:
 def data_facts(comparison: Evaluation) -> list[tuple[str, str]]:
     """Return what the data is, as names and values."""
     data, space = comparison.reference, comparison.space
-    column = space.discretization.get("column") or space.discretization.get("columns")
     facts = []
-    if column:
-        text = column if isinstance(column, str) else ", ".join(map(str, column))
-        facts.append(("Quantity", text))
+    if columns := space.discretization.columns:
+        facts.append(("Quantity", ", ".join(columns)))
     several = f" in {data.n_trajectories} trajectories" if data.n_trajectories > 1 else ""
     facts.append(("Length", f"{data.n_frames:,} frames{several}"))
     if space.unit != "frame":
@@ -85,9 +83,9 @@ def state_table(comparison: Evaluation) -> StateTable | None:
     if centers is None or centers.ndim != 2 or centers.shape[1] < 2:
         return None
     n = min(centers.shape[1], COLUMNS_SHOWN)
-    given = space.discretization.get("columns") or ()
-    named = isinstance(given, list | tuple) and len(given) == centers.shape[1]
-    columns = tuple(str(given[k]) if named else f"column {k}" for k in range(n))
+    given = space.discretization.columns
+    named = len(given) == centers.shape[1]
+    columns = tuple(given[k] if named else f"column {k}" for k in range(n))
     shares = comparison.reference.free_energy.populations
     rows = [
         StateRow(grouping.names[group], int(k), tuple(centers[k, :n].tolist()), float(shares[k]))

@@ -30,6 +30,7 @@ from trajlm.kernels.stochastic import (
     passage_times,
     stationary_distribution,
 )
+from trajlm.lstm.record import LSTMRecord
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import HiddenMarkovModel
 from trajlm.models.markov import MarkovModel
@@ -154,6 +155,7 @@ def kinetics(
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,
+    n_threads: int | None = None,
 ) -> Kinetics:
     """Return the kinetics of a model, or of data.
 
@@ -168,6 +170,8 @@ def kinetics(
         when None.
     seed
         Of the generation.
+    n_threads
+        That generate; all cores when None. The result is the same for any number.
 
     Examples
     --------
@@ -187,8 +191,10 @@ def kinetics(
             source.transition_matrix, source.emission, source.space, source.stationary_distribution
         )
     if isinstance(source, SequenceModel):
-        frames = n_frames or int(source.record.get("n_frames", DEFAULT_FRAMES))
-        return CountedKinetics(source.generate(frames, n_runs, seed))
+        record = source.record
+        known = record.n_frames if isinstance(record, LSTMRecord) else DEFAULT_FRAMES
+        frames = n_frames or known
+        return CountedKinetics(source.generate(frames, n_runs, seed, n_threads=n_threads))
     return CountedKinetics(as_states(source))
 
 

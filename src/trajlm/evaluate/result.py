@@ -19,6 +19,7 @@ from trajlm.analysis import (
     mean_interval,
 )
 from trajlm.data import IntArray, StateSpace
+from trajlm.models.record import ModelRecord
 from trajlm.util.words import counted
 
 Floats = npt.NDArray[np.float64]
@@ -43,7 +44,7 @@ class TrainingResult:
     cross_entropy
         Nats per frame of the data; None where no model is at hand.
     record
-        How the model was made.
+        How the model was made; None where that is not known.
     """
 
     seed: int | None
@@ -53,7 +54,7 @@ class TrainingResult:
     rates: Floats
     discrepancy: float
     cross_entropy: float | None
-    record: Mapping[str, Any]
+    record: ModelRecord | None
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,9 @@ class SourceResult:
     embedding: npt.NDArray[np.float32] | None
 
     @property
-    def record(self) -> Mapping[str, Any]:
-        """How the model of the first training was made; empty for the data."""
-        return self.trainings[0].record if self.trainings else {}
+    def record(self) -> ModelRecord | None:
+        """How the model of the first training was made; None for the data or where unknown."""
+        return self.trainings[0].record if self.trainings else None
 
     def rate_intervals(self) -> tuple[Floats, Floats]:
         """Return the 95 % intervals of the rates, shape (m, n_groups, n_groups) each.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import Features
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
 from trajlm.io.sources import (
     Columns,
     PathLike,
@@ -34,6 +33,8 @@ from trajlm.io.table import (
     quantum_of_column,
     read_lines,
 )
+from trajlm.provenance import Note
+from trajlm.util.warn import warn
 
 FIELDS = "#! FIELDS"
 # Components of PLUMED's biases: METAD, PBMETAD, OPES, RESTRAINT, walls, EXTERNAL, ABMD ...
@@ -124,7 +125,7 @@ def _read_one(
     elif len(layout.starts) > 1:
         raise InputError(f"{path} was restarted but has no column 'time' to find repeated frames")
     for note in notes:
-        warnings.warn(note, TrajlmWarning, stacklevel=5)
+        warn(note.text)
     # PLUMED's ps is what goes without saying: another unit alone renames it.
     clock = time_of(file_clock[0] if dt is None and unit else dt, unit, *file_clock)
     periods = tuple(_period(path, layout.bounds, names[k]) for k in index)
@@ -211,7 +212,7 @@ def _period(path: PathLike, bounds: dict[str, str], name: str) -> tuple[float, f
 
 def _bias_notes(
     path: PathLike, names: Sequence[str], values: npt.NDArray[np.float64]
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     # A wall that was never reached leaves a column of zeros and the data as it is.
     found = [
         name
@@ -220,19 +221,21 @@ def _bias_notes(
     ]
     if not found:
         return ()
-    return (
+    text = (
         f"{path} holds the bias column(s) {listed(found)}: biased data is not equilibrium data, "
-        "its populations and rates are not those of the molecule",
+        "its populations and rates are not those of the molecule"
     )
+    return (Note(text, "bias"),)
 
 
-def _drop_cut_line(path: PathLike, layout: _Layout) -> tuple[str, ...]:
+def _drop_cut_line(path: PathLike, layout: _Layout) -> tuple[Note, ...]:
     """Take the last row away when the run was killed while it wrote it."""
     if not layout.rows or not _is_cut(layout):
         return ()
     layout.rows.pop()
     number = layout.line_numbers.pop()
-    return (f"{path}, line {number}: the last line is cut short and was dropped",)
+    text = f"{path}, line {number}: the last line is cut short and was dropped"
+    return (Note(text, "cut line"),)
 
 
 def _is_cut(layout: _Layout) -> bool:
@@ -260,7 +263,7 @@ def _follow_time(
     layout: _Layout,
     times: npt.NDArray[np.float64],
     line_numbers: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], float | None, tuple[str, ...]]:
+) -> tuple[npt.NDArray[np.int64], float | None, tuple[Note, ...]]:
     """Return the rows that stand after all restarts, the time step and the notes."""
     borders = [*layout.starts, len(times)]
     blocks = [np.arange(a, b) for a, b in pairwise(borders) if b > a]
@@ -289,10 +292,11 @@ def _follow_time(
             )
         if n_repeated:
             frames = "frame" if n_repeated == 1 else "frames"
-            notes.append(
+            text = (
                 f"{path}: {n_repeated} repeated {frames} after a restart at time {start:.10g} "
                 "were dropped, the later copy stands"
             )
+            notes.append(Note(text, "restart"))
         kept = np.concatenate([kept[:n_before], block])
     return kept, _even_step(path, layout, times[kept], line_numbers[kept]), tuple(notes)
 

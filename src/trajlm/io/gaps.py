@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
 from trajlm.io.sources import PathLike, first_bad_step
+from trajlm.provenance import Note
+from trajlm.util.warn import warn
 
 # A step beyond this many typical ones is a gap: frames are missing there.
 GAP = 1.5
@@ -44,7 +45,7 @@ class Segments:
 
     dt: float
     pieces: tuple[slice, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def even_segments(
@@ -156,5 +157,5 @@ def segments(
     )
     if len(kept) < len(pieces):
         note += f"; {len(pieces) - len(kept)} lone frame(s) between gaps were dropped"
-    warnings.warn(note, TrajlmWarning, stacklevel=7)
-    return Segments(dt, kept, (note,))
+    warn(note)
+    return Segments(dt, kept, (Note(note, "gap"),))

@@ -25,6 +25,7 @@ from trajlm.io.sources import (
     select_index,
     time_of,
 )
+from trajlm.provenance import Note
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 TIMES = ("time", "t")
@@ -121,7 +122,7 @@ def _as_columns(
     _check_fit([*chosen, *([time_name] if time_name else [])], datasets, path)
     table = np.column_stack([_read(datasets[name], path) for name in chosen])
     pieces, clock = [table], Clock()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     if time_name is not None:
         times = _read(datasets[time_name], path).astype(np.float64)
         found = cut_at_gaps(times, path, "frame", np.arange(len(times)))

@@ -26,6 +26,8 @@ from trajlm.io.sources import (
     time_of,
 )
 from trajlm.io.text import read_text
+from trajlm.provenance import History, Note
+from trajlm.util.checked import NAME, NAMES, checked
 
 FEATURES_KIND = "trajlm.features"
 STATES_KIND = "trajlm.states"
@@ -180,8 +182,8 @@ def read_npz(
         if meta is None:
             features = _foreign_features(arrays, one, columns, **time_of(dt, unit))
             if len(arrays) > 1:
-                note = f"{one}: the arrays {listed(arrays)} were read as {len(arrays)} trajectories"
-                features = replace(features, notes=(note,))
+                text = f"{one}: the arrays {listed(arrays)} were read as {len(arrays)} trajectories"
+                features = replace(features, notes=(Note(text, "arrays"),))
             return features
         features = _own_features(arrays, meta, one)
         features = replace(features, **time_of(dt, unit, features.dt, features.unit))
@@ -233,16 +235,16 @@ def _own_features(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathL
     with damaged_as_input_error(path):
         if len(meta["periods"]) != len(meta["names"]):
             raise ValueError("not as many periods as columns")
+        history = History.from_dict(meta)
         return build(
             path,
             split_trajectories(arrays["values"], arrays["lengths"]),
-            names=tuple(str(name) for name in meta["names"]),
+            names=checked(NAMES, meta["names"]),
             dt=float(meta["dt"]),
-            unit=str(meta["unit"]),
-            periods=tuple(
-                None if p is None else (float(p[0]), float(p[1])) for p in meta["periods"]
-            ),
-            notes=tuple(str(note) for note in meta["notes"]),
+            unit=checked(NAME, meta["unit"]),
+            periods=tuple(meta["periods"]),
+            notes=history.notes,
+            steps=history.steps,
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import Features
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
 from trajlm.util.trajectories import owned
+from trajlm.util.warn import warn
 from trajlm.util.words import duration
 
 PathLike = str | os.PathLike[str]
@@ -96,10 +96,8 @@ def time_of(
         without a dt in it.
     """
     if dt is not None and dt != 1 and unit is None and file_unit == "frame":
-        warnings.warn(
+        warn(
             f"dt is {dt:g} but nobody says of what: give the unit, too, such as ps",
-            TrajlmWarning,
-            stacklevel=4,
         )
         unit = UNNAMED_UNIT
     if unit is not None and unit != "frame" and dt is None and file_unit == "frame":
@@ -116,11 +114,9 @@ def time_of(
             )
         agree = used_unit == file_unit and math.isclose(used_dt, file_dt, rel_tol=ROUNDED)
         if not agree:
-            warnings.warn(
+            warn(
                 f"the file says {duration(file_dt, file_unit)} a frame, but "
                 f"{duration(used_dt, used_unit)} as given is used",
-                TrajlmWarning,
-                stacklevel=4,
             )
     return {"dt": used_dt, "unit": used_unit}
 
@@ -190,6 +186,7 @@ def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features
             ("columns", first.names, part.names),
             ("periods", first.periods, part.periods),
             ("unit", first.unit, part.unit),
+            ("filters", _described(first), _described(part)),
         ):
             if one != other:
                 raise InputError(
@@ -208,6 +205,7 @@ def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features
         unit=first.unit,
         periods=first.periods,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        steps=first.steps,
     )
 
 
@@ -215,6 +213,10 @@ def _shown(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"({', '.join('none' if v is None else _part(v) for v in value)})"
+
+
+def _described(features: Features) -> tuple[str, ...]:
+    return tuple(step.describe() for step in features.steps)
 
 
 def _part(value: Any) -> str:

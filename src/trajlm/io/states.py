@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from trajlm.data import States
+from trajlm.data import AS_GIVEN, States
 from trajlm.errors import InputError
 from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
 from trajlm.io.read import STATES_KIND, file_kind, split_trajectories
 from trajlm.io.sources import PathLike, Paths, as_paths, listed, time_of
 from trajlm.io.text import read_table
+from trajlm.provenance import Discretization
+from trajlm.util.checked import LARGEST, NAME, checked
 
 LARGEST_STATE = 2**31 - 1  # beyond this a table with a row a state fits no memory
 
@@ -27,7 +29,7 @@ class _Part:
     dt: float = 1.0
     unit: str = "frame"
     centers: Any = None
-    discretization: dict[str, Any] = field(default_factory=dict)
+    discretization: Discretization = AS_GIVEN
 
 
 def read_states(
@@ -126,15 +128,20 @@ def _own(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathLike) -> _
             split_trajectories(arrays["states"], arrays["lengths"]),
             n_states=int(meta["n_states"]),
             dt=float(meta["dt"]),
-            unit=str(meta["unit"]),
+            unit=checked(NAME, meta["unit"]),
             centers=_centers(arrays),
-            discretization=dict(meta["discretization"]),
+            discretization=Discretization.from_dict(meta["discretization"]),
         )
 
 
 def _centers(arrays: dict[str, AnyArray]) -> AnyArray | None:
     centers = arrays.get("centers")
-    return None if centers is None else np.atleast_1d(np.asarray(centers, dtype=np.float64))
+    if centers is None:
+        return None
+    array = np.atleast_1d(np.asarray(centers, dtype=np.float64))
+    if not (np.abs(array) <= LARGEST).all():
+        raise ValueError("a state centre is not a finite number")
+    return array
 
 
 def _check_agree(first: _Part, part: _Part) -> None:
@@ -153,9 +160,9 @@ def _check_agree(first: _Part, part: _Part) -> None:
             )
 
 
-def _meaning(part: _Part) -> dict[str, Any]:
+def _meaning(part: _Part) -> Discretization:
     # Notes name the file that was read and may differ.
-    return {key: value for key, value in part.discretization.items() if key != "notes"}
+    return replace(part.discretization, notes=())
 
 
 def _listed_centers(part: _Part) -> Any:

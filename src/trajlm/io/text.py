@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import Features
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
 from trajlm.io.gaps import Segments, clear_gaps, even_segments, segments
 from trajlm.io.sources import (
     UNNAMED_UNIT,
@@ -34,6 +33,8 @@ from trajlm.io.table import (
     read_lines,
     split_row,
 )
+from trajlm.provenance import Note
+from trajlm.util.warn import warn
 
 COMMENT = ("#", "%", "@")
 TIME_NAME = re.compile(r"(?:time|t)(?:[\s(\[/_]+(fs|ps|ns|us|µs|ms|s)[)\]]?)?", re.IGNORECASE)
@@ -49,7 +50,7 @@ class Table:
     line_numbers: npt.NDArray[np.int64]
     rows: list[str]
     separator: str | None
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def read_text(
@@ -140,13 +141,13 @@ def _spacing(table: Table, column: int, path: PathLike) -> tuple[Segments, int |
     return segments(times, *found, path, "line", table.line_numbers), uneven
 
 
-def _warn_uneven(path: PathLike, name: str, line: int, dt: float) -> str:
+def _warn_uneven(path: PathLike, name: str, line: int, dt: float) -> Note:
     note = (
         f"{path}, line {line}: the column {name!r} is not evenly spaced, so dt is not taken "
         f"from it and stays {dt:g}"
     )
-    warnings.warn(note, TrajlmWarning, stacklevel=6)
-    return note
+    warn(note)
+    return Note(note, "uneven time")
 
 
 def read_table(path: PathLike) -> Table:
@@ -232,7 +233,7 @@ def _is_header(row: str) -> bool:
 
 def _names(
     header: str | None, separator: str | None, n_columns: int, path: PathLike
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+) -> tuple[tuple[str, ...], tuple[Note, ...]]:
     default = tuple(f"x{k}" for k in range(n_columns))
     if header is None:
         return default, ()
@@ -244,7 +245,7 @@ def _names(
             f"{path}: the header {header.strip()[:60]!r} has {len(splits[0])} word(s) for "
             f"{n_columns} column(s), so the columns are numbered"
         )
-        return default, (note,)
+        return default, (Note(note, "header"),)
     names = tuple(word.strip("\"'").strip() or f"x{k}" for k, word in enumerate(words))
     name, count = Counter(names).most_common(1)[0]
     if count > 1:

@@ -13,6 +13,7 @@ from trajlm.data import FeaturesLike, States, StatesLike, as_features, as_states
 from trajlm.errors import InputError
 from trajlm.io.read import FEATURES_KIND, STATES_KIND
 from trajlm.io.sources import PathLike
+from trajlm.provenance import History
 from trajlm.util.atomic import atomic_path, plain
 
 
@@ -33,7 +34,7 @@ def write_features(path: PathLike, features: FeaturesLike) -> None:
         "dt": features.dt,
         "unit": features.unit,
         "periods": features.periods,
-        "notes": features.notes,
+        **History(features.notes, features.steps).to_dict(),
     }
     _write_npz(
         path,
@@ -67,7 +68,7 @@ def write_states(path: PathLike, states: StatesLike) -> None:
         "n_states": states.n_states,
         "dt": states.dt,
         "unit": states.unit,
-        "discretization": states.discretization,
+        "discretization": states.discretization.to_dict(),
     }
     arrays: dict[str, npt.NDArray[Any]] = {
         "states": np.concatenate(states.trajectories),

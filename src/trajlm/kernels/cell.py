@@ -8,21 +8,10 @@ import numpy as np
 
 from trajlm.kernels.arrays import F32
 from trajlm.kernels.compiled import inlined
+from trajlm.kernels.rational import CLAMP, HALF, ONE, P0, P2, P4, P6, Q2, Q4, Q6, Q8
 from trajlm.kernels.simd import bits_to_power, clip, fma, load, splat
 
 Vector = Any
-
-HALF, ONE = np.float32(0.5), np.float32(1)
-# Rational approximation of tanh between -CLAMP and CLAMP, x P(x^2) / Q(x^2), with the least
-# largest relative error, found by reweighted least squares: 1.3e-7, and 4.2e-7 as computed in
-# single precision, which is also what it stays below 1 beyond. A degree less makes 2.5e-6.
-CLAMP = np.float32(7.905)
-P6, P4, P2, P0 = (
-    np.float32(c) for c in (1.15266603e-05, 2.96000182e-03, 1.29339814e-01, 9.99999881e-01)
-)
-Q8, Q6, Q4, Q2 = (
-    np.float32(c) for c in (2.49087378e-07, 2.39944944e-04, 2.38521621e-02, 4.62672085e-01)
-)
 
 LOG2_E = np.float32(1.4426950408889634)
 # The smallest power of two that is a normal number, and one less than infinity's.

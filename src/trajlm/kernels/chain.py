@@ -9,6 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.kernels.compiled import compiled
 from trajlm.kernels.random_streams import uniform
 
 F64 = npt.NDArray[np.float64]
@@ -23,7 +24,7 @@ def draw(cumulative: F64, u: float) -> int:
     return index
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def simulate_chain(
     cumulative: F64, state: int, key: np.uint64, first: int, out: npt.NDArray[Any]
 ) -> int:
@@ -34,7 +35,7 @@ def simulate_chain(
     return state
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def simulate_hidden_chain(
     cumulative: F64,
     cumulative_emission: F64,
@@ -51,7 +52,7 @@ def simulate_hidden_chain(
     return hidden
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def forward_log_probs(
     transition: F64, emission: F64, initial: F64, path: npt.NDArray[Any], out: F64
 ) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.kernels.arrays import I64
-from trajlm.kernels.compiled import inlined
+from trajlm.kernels.compiled import compiled, inlined
 
 F64 = npt.NDArray[np.float64]
 Path = npt.NDArray[np.integer[Any]]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def longest_run(path: Path) -> int:
     """Return the number of frames of the longest run of one state."""
     longest = begin = 0
@@ -26,7 +25,7 @@ def longest_run(path: Path) -> int:
     return longest
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def count_runs(path: Path, state: int) -> int:
     """Return how many runs there are of a state."""
     n, inside = 0, False
@@ -36,7 +35,7 @@ def count_runs(path: Path, state: int) -> int:
     return n
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def write_runs(path: Path, state: int, durations: I64) -> None:
     """Write the number of frames of each run of a state to `durations`, shape (runs,)."""
     n, run = 0, 0
@@ -50,7 +49,7 @@ def write_runs(path: Path, state: int, durations: I64) -> None:
         durations[n] = run
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def count_committed(
     path: Path,
     first: int,
@@ -108,7 +107,7 @@ def count_committed(
         begin = t
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def close_blocks(
     edges: I64, block: I64, in_block: I64, touched: I64, counts: I64, squares: F64
 ) -> None:

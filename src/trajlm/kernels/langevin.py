@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from trajlm.kernels.compiled import compiled
 from trajlm.kernels.random_streams import uniform
 
 FloatArray = npt.NDArray[np.float64]
@@ -49,7 +50,7 @@ def _force(
     return fx, fy
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def advance(
     phase: FloatArray,
     rng: npt.NDArray[np.uint64],

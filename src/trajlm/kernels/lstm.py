@@ -11,22 +11,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.kernels.arguments import Recurrent
 from trajlm.kernels.arrays import F32, I64, aligned_rows
 from trajlm.kernels.cell import exp, tanh, unit
-from trajlm.kernels.compiled import inlined
-from trajlm.kernels.product import add_to_looked_up
+from trajlm.kernels.compiled import compiled, inlined
+from trajlm.kernels.product import add_outer_products, add_to_looked_up
 from trajlm.kernels.random_streams import uniform
-from trajlm.kernels.recurrent import U8, Recurrent, add_recurrent, memory_for_bytes
+from trajlm.kernels.recurrent import U8, add_recurrent, memory_for_bytes
 from trajlm.kernels.simd import WIDTH, largest, load, maximum, splat, store
 from trajlm.kernels.team import wait_for_all
 from trajlm.kernels.tile import PANEL
-
-# Logit of the states that only fill a panel.
-NEVER = np.float32(-1e30)
 
 
 @inlined
@@ -83,7 +80,7 @@ def _log_prob(z: F32, lane: int, state: int, n_states: int) -> float:
     return np.float64(logit) - np.float64(highest) - math.log(total)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def generate_lanes(
     inputs: F32,
     recurrent: Recurrent,
@@ -165,7 +162,7 @@ def _sample(
         states[lane] = state
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def read_lanes(
     inputs: F32,
     recurrent: Recurrent,
@@ -195,7 +192,7 @@ def read_lanes(
             cell[lane] = 0.0
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def score_lanes(
     inputs: F32,
     recurrent: Recurrent,
@@ -221,3 +218,23 @@ def score_lanes(
         read_out(states, hidden, readout, skip, z)
         for lane in range(lanes):
             out[lane, t] = _log_prob(z, lane, paths[lane, t + 1], n_states)
+
+
+@compiled
+def add_gram(inputs: F32, recurrent: Recurrent, paths: npt.NDArray[Any], gram: F32) -> None:
+    """Add h h^T of every lane and frame of `paths` (lanes, frames) to `gram`.
+
+    It is square, L padded to whole panels.
+    """
+    lanes, frames = paths.shape
+    L, columns = inputs.shape[1] // 4, len(gram)
+    hidden, cell = aligned_rows(lanes, L), aligned_rows(lanes, L)
+    padded = aligned_rows(lanes, columns)
+    gates, parts = aligned_rows(lanes, 4 * L), memory_for_bytes(lanes, recurrent)
+    states = np.empty(lanes, np.int64)
+    for t in range(frames):
+        for lane in range(lanes):
+            states[lane] = paths[lane, t]
+        step(states, hidden, cell, inputs, recurrent, gates, parts)
+        padded[:, :L] = hidden
+        add_outer_products(gram, padded, 0, columns, padded, 0, columns, lanes)

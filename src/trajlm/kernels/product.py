@@ -1,11 +1,13 @@
 """Matrix products inside compiled loops, near the rate of the processor.
 
 ``out += a @ b``, or ``out = rows of a table + a @ b``, in tiles of `ROWS` by `PANEL` numbers that
-stay in registers over the whole depth of the product: per step of the depth one row of b and
-`ROWS` numbers of a are read for `ROWS` times `PANEL` multiply-adds. The matrix b is packed in
-panels of `PANEL` columns so that it is read in order, and may be held in half precision; each
-element of `out` is summed in order of the depth, so a row of the result has the same bits whatever
-rows are beside it.
+stay in registers over the whole depth of the product: per step of the depth one row of b and `ROWS`
+numbers of a are read for `ROWS` times `PANEL` multiply-adds. The matrix b is packed in panels of
+`PANEL` columns so that it is read in order, and may be held in half precision: element (k, c) lies
+at ``(c // PANEL) * depth * PANEL + k * PANEL + c % PANEL``, so that a row of a panel is two or four
+vectors, and the rows of a panel follow one another in order of the depth k. Each element of `out`
+is summed in order of the depth, so a row of the result has the same bits whatever rows are beside
+it.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from trajlm.kernels.compiled import inlined
 from trajlm.kernels.simd import WIDE, WIDTH, load, store
 from trajlm.kernels.tile import PANEL, tile
 
-# Sums, ROWS numbers of a and a vector of b (AVX-512: a row of b and a number of a) fill the 16
-# (32) registers.
-ROWS = 12 if WIDE else 3
+# Sums, ROWS numbers of a and a vector of b fill the 16 registers of AVX2. With AVX-512 sums, ROWS
+# numbers of a and a row of b take 26 of 32: no compiler has to keep some in memory (see `tile`).
+ROWS = 8 if WIDE else 3
 # Rows of the smaller tile for what is left of them.
 FEW = 4 if WIDE else 2
 # Depth after which a panel of b (16 KiB; AVX-512: 32) would push the rows of a out of the first

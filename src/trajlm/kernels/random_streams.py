@@ -7,9 +7,10 @@ are independent streams and the result cannot depend on which thread runs which 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from trajlm.kernels.compiled import compiled
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -18,7 +19,7 @@ S30, S27, S31, S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 TWO_TO_MINUS_53 = 1.0 / 9007199254740992.0
 
 
-@numba.njit(cache=True)
+@compiled
 def uniform(key: np.uint64, counter: np.uint64) -> float:
     """Return number `counter` of stream `key`, uniform in [0, 1)."""
     x = key + counter * GOLDEN

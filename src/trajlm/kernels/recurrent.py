@@ -1,33 +1,43 @@
 """The recurrent product of generation, with weights in single precision, in half, or in bytes.
 
-In bytes, a weight is an integer times the scale of its row: one signed byte, and for a fine unit
-half a second one, worth 1/256 of the first. A hidden state h, between -1 and 1, is the integer
-32767 h + 32768, of two bytes. Of the four products of their bytes that of the two lower ones, worth
-1/65536 of that of the two higher ones, is replaced by its mean.
+In bytes, a weight is an integer times the scale s of its row, ``w = s (u + v / 256)``, with u one
+signed byte and v, for a fine unit only, half a second one (a multiple of 16). A hidden state h
+between -1 and 1 is ``h = (256 H + K - 32768) / 32767`` with two unsigned bytes H and K. A gate is
+then::
+
+    A[x] + sum_l w_l h_l = A[x] + s / 32767 * (256 P + Q)
+    P = sum u H - 128 sum u
+    Q = sum u K + sum v H - 128 sum v + sum v K / 256
+
+The last sum, of what is worth 1/65536 of the first, is replaced by its mean for evenly spread K,
+half a v each. P and Q are sums of integers and exact, whatever their order.
+
+In memory, for each lane (`parts`): H of all L units, K of all, H once more of the fine units. A
+panel of weights: u of its `PANEL` columns for units 0 to 3, four bytes a column, then for 4 to 7,
+and so on; after them v of the fine units, eight of them in four bytes: of the first four in the
+lower halves, of the others in the higher.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.kernels import product
+from trajlm.kernels.arguments import I32, Recurrent
 from trajlm.kernels.arrays import F32, I64, cache_aligned
 from trajlm.kernels.byte_tile import EIGHT, FOUR, byte_tile
 from trajlm.kernels.compiled import inlined
 from trajlm.kernels.product import Packed, add_panels_to_looked_up
-from trajlm.kernels.simd import WIDE, WIDTH
+from trajlm.kernels.simd import WIDE
 from trajlm.kernels.tile import PANEL
 
 I8 = npt.NDArray[np.int8]
-I32 = npt.NDArray[np.int32]
 U8 = npt.NDArray[np.uint8]
 
-# Two sums for each number of the result, so half the rows of other tiles.
-ROWS = 6 if WIDE else 1
+# Two sums for each number of the result, so half the rows of other tiles (see `tile`).
+ROWS = 4 if WIDE else 1
 FEW = 2 if WIDE else 1
 # Panels that a row which is alone multiplies at a time.
 LONG = 4 if WIDE else 1
@@ -41,42 +51,9 @@ _one_row = byte_tile(1)
 _one_long_row = byte_tile(1, LONG)
 
 
-class Recurrent(NamedTuple):
-    """A recurrent matrix (L, 4L), packed.
-
-    Parameters
-    ----------
-    weights
-        Flat: float32, half precision in a uint16, or bytes in an int8.
-    offsets
-        Where the sums of bytes begin, of those worth 256 and of those worth 1, shape (2, 4L).
-    scales
-        What the sums are multiplied by, shape (4L,).
-    units
-        The fine units, a multiple of eight; where the weights are no bytes, None as the two before.
-    n_fine
-        How many of them are not there to make up the eight.
-    """
-
-    weights: Packed | I8
-    offsets: I32 | None = None
-    scales: F32 | None = None
-    units: I64 | None = None
-    n_fine: int = 0
-
-    @property
-    def tile_rows(self) -> tuple[int, int]:
-        """Lanes of the larger and of the smaller tile."""
-        return (product.ROWS, product.FEW) if self.units is None else (ROWS, FEW)
-
-    @property
-    def precision(self) -> str:
-        """What the weights are, for people."""
-        if self.scales is None:
-            return "single precision" if self.weights.dtype == np.float32 else "half precision"
-        # Units that only fill up a vector are zero.
-        all_fine = len(self.scales) // 4 - self.n_fine < WIDTH
-        return "12 bits" if all_fine else "8 and 12 bits" if self.n_fine else "8 bits"
+def tile_rows(recurrent: Recurrent) -> tuple[int, int]:
+    """Return the lanes of the larger and of the smaller tile."""
+    return (product.ROWS, product.FEW) if recurrent.units is None else (ROWS, FEW)
 
 
 @numba.njit(nogil=True)

@@ -10,41 +10,17 @@ those that say most about all others.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.kernels.arrays import F32, I64, aligned_rows
-from trajlm.kernels.lstm import step
-from trajlm.kernels.product import add_outer_products
-from trajlm.kernels.recurrent import I32, Recurrent, memory_for_bytes
+from trajlm.kernels.arguments import I32
+from trajlm.kernels.arrays import F32, I64
+from trajlm.kernels.compiled import compiled
 
 F64 = npt.NDArray[np.float64]
 
 
-@numba.njit(nogil=True, cache=True)
-def add_gram(inputs: F32, recurrent: Recurrent, paths: npt.NDArray[Any], gram: F32) -> None:
-    """Add h h^T of every lane and frame of `paths` (lanes, frames) to `gram`.
-
-    It is square, L padded to whole panels.
-    """
-    lanes, frames = paths.shape
-    L, columns = inputs.shape[1] // 4, len(gram)
-    hidden, cell = aligned_rows(lanes, L), aligned_rows(lanes, L)
-    padded = aligned_rows(lanes, columns)
-    gates, parts = aligned_rows(lanes, 4 * L), memory_for_bytes(lanes, recurrent)
-    states = np.empty(lanes, np.int64)
-    for t in range(frames):
-        for lane in range(lanes):
-            states[lane] = paths[lane, t]
-        step(states, hidden, cell, inputs, recurrent, gates, parts)
-        padded[:, :L] = hidden
-        add_outer_products(gram, padded, 0, columns, padded, 0, columns, lanes)
-
-
-@numba.njit(nogil=True, cache=True)
+@compiled
 def pivoted_cholesky(gram: F64, order: I64) -> None:
     """Replace G (L, L) by the lower triangle of C, G[order][:, order] = C C^T; fill `order`."""
     L = len(gram)
@@ -69,7 +45,7 @@ def pivoted_cholesky(gram: F64, order: I64) -> None:
                 gram[j, i] -= factor * column[i - k]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def round_rows(
     weights: F32, worth: F32, factor: F32, order: I64, multiples: I64, most: int, out: I32
 ) -> None:

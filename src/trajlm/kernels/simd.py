@@ -12,10 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
+from numba.core import cgutils
 from numba.extending import (
     intrinsic,
     lower_builtin,
@@ -24,23 +23,10 @@ from numba.extending import (
     type_callable,
 )
 
-_FEATURES = llvm.get_host_cpu_features()
-WIDE = bool(_FEATURES.get("avx512f"))
-# Whether the machine widens half precision itself.
-HAS_HALF = any(_FEATURES.get(name) for name in ("f16c", "avx512f", "fullfp16", "neon"))
+from trajlm.kernels.processor import HAS_AVX512
+
+WIDE = HAS_AVX512
 WIDTH = 16 if WIDE else 8
-
-
-def _compiled_with(feature: str) -> bool:
-    """Return whether the compiler may use a feature: where told so, else that of this machine."""
-    if config.CPU_FEATURES is not None:
-        return f"+{feature}" in config.CPU_FEATURES.split(",")
-    return config.CPU_NAME is None and bool(config.ENABLE_AVX and _FEATURES.get(feature))
-
-
-# Whether compiled code multiplies vectors of bytes and sums four products at a time. Where that
-# instruction is missing the compiler has no other in its place.
-HAS_BYTES = _compiled_with("avx512vnni" if WIDE else "avxvnni")
 
 F32 = ir.FloatType()
 VECTOR = ir.VectorType(F32, WIDTH)

@@ -23,8 +23,6 @@ from trajlm.kernels.simd import address
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 # Looks at the counter, some nanoseconds each, before the core is given away.
 LOOKS = 500
-# In the counter, this lets everybody go: more than any number of meetings.
-DISMISSED = 2**62
 
 
 @inlined

@@ -1,19 +1,49 @@
 """One window of the language model forward and backward, by hand, for some streams.
 
-Gate order is i, f, g, o as in PyTorch. The product of embedding and input weights comes as a
-table of n_states rows (`inputs`). L and the padded n_states are multiples of `PANEL`.
+One stream reads the states x_0, x_1, ... and is to predict y_t = x_{t+1}. With rows as vectors,
+the table A (`inputs`: the product of embedding and input weights, plus biases), the recurrent
+weights U (`recurrent`, L by 4L), the read-out D (L by n_states), its `bias` b and the `skip` B::
+
+    a_t = A[x_t] + h_{t-1} U                      four gates of L numbers, in the order i, f, g, o
+    i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o);   g = tanh(a_g)
+    c_t = f c_{t-1} + i g;                        h_t = o tanh(c_t)
+    z_t = B[x_t] + b + h_t D
+    nats = sum_t  ln(sum_k exp z_tk) - z_t[y_t]
+
+Backward, with d(v) for the derivative of ``scale * nats`` by v::
+
+    d(z_t) = scale (softmax(z_t) - one at y_t)    zero where there is no target
+    d(h_t) = d(z_t) D^T + d(a_{t+1}) U^T
+    d(c_t) = d(h_t) o (1 - tanh(c_t)^2) + d(c_{t+1}) f_{t+1}
+    d(a_i) = d(c_t) g i (1 - i)                   as sigmoid' = sigmoid (1 - sigmoid)
+    d(a_f) = d(c_t) c_{t-1} f (1 - f)
+    d(a_g) = d(c_t) i (1 - g^2)                   as tanh' = 1 - tanh^2
+    d(a_o) = d(h_t) tanh(c_t) o (1 - o)
+    d(A[x]) = sum of d(a_t) over t with x_t = x,  d(B[x]) = the same of d(z_t),  d(b) = sum_t d(z_t)
+    d(U) = sum_t h_{t-1}^T d(a_t);                d(D) = sum_t h_t^T d(z_t)
+
+After the last frame of a window, d(a) and d(c) are zero: gradients are cut there.
+
+Arrays, each contiguous, frame by frame and in a frame stream by stream:
+
+- hidden (window + 1, streams, L): hidden[t + 1] is h_t, hidden[0] the memory before the window;
+  cell holds c_t in the same way.
+- gates (window, streams, 4L): gates[t] is a_t, then i, f, g, o; `backward` turns these into d(a_t).
+- logits (window, streams, padded n_states): logits[t] is z_t, and at once d(z_t).
+
+L and the padded n_states are multiples of `PANEL`. `trajlm.kernels.plain` has the same without
+vectors, and the tests hold both against PyTorch in double precision.
 """
 
 from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from trajlm.kernels.arrays import F32, I64, aligned_rows
 from trajlm.kernels.cell import SMALLEST, tanh, unit
-from trajlm.kernels.compiled import inlined
+from trajlm.kernels.compiled import compiled, inlined
 from trajlm.kernels.lstm import exponentials
 from trajlm.kernels.product import add_outer_products, add_packed_product, add_to_looked_up
 from trajlm.kernels.simd import WIDTH, fma, load, prefetch, splat, store, total
@@ -23,7 +53,7 @@ ZERO, ONE = np.float32(0), np.float32(1)
 ROWS_AT_ONCE = 128
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def forward(
     states: I64,
     targets: I64,
@@ -120,7 +150,7 @@ def _nats(logits: F32, row: int, target: int, scale: np.float32) -> float:
     return np.float64(highest) - np.float64(wanted) + math.log(weight)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def backward(
     states: I64,
     recurrent: F32,
@@ -158,6 +188,7 @@ def backward(
         begin = max(0, end - max(1, ROWS_AT_ONCE // streams))
         for t in range(end - 1, begin - 1, -1):
             first = t * streams
+            # dh is d(a_{t+1}) U^T from the frame after, and now d(h_t).
             add_packed_product(
                 dh, 0, L, logits, first * columns, columns, n_states, readout, streams
             )
@@ -176,7 +207,10 @@ def backward(
 
 @inlined
 def _gate_gradients(first: int, dh: F32, dc: F32, cell: F32, gates: F32) -> None:
-    """Go back through the units of one frame, whose first row is `first`; clear `dh`."""
+    """Go back through the units of one frame, whose first row is `first`; clear `dh`.
+
+    On entry `dh` is d(h_t) and `dc` is d(c_{t+1}) f_{t+1}; `q` is d(c_t).
+    """
     streams, L = dh.shape
     one, zero = splat(ONE), splat(ZERO)
     for s in range(streams):
@@ -196,7 +230,7 @@ def _gate_gradients(first: int, dh: F32, dc: F32, cell: F32, gates: F32) -> None
             store(gates, at + 3 * L, d * tanh_c * o * (one - o))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def add_by_state(states: I64, logits: F32, grad_skip: F32) -> None:
     """Add each row of `logits` (window, streams, columns) to the row of `grad_skip` of its state.
 

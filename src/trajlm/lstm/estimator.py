@@ -8,8 +8,8 @@ from typing import Any, Self
 from trajlm.data import StatesLike
 from trajlm.errors import InputError
 from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.lstm.training.calibrate import ReportRound
-from trajlm.lstm.training.settings import TrainingSettings, training_settings
 from trajlm.lstm.training.train import Report, train
 from trajlm.util.parameters import Parameters
 

@@ -12,20 +12,20 @@ import numpy.typing as npt
 from trajlm.data import IntArray, States, StatesLike, StateSpace
 from trajlm.lstm.generation.blocks import START_FRAMES
 from trajlm.lstm.generation.lanes import generate_lanes
+from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
-from trajlm.lstm.record import training_facts
+from trajlm.lstm.record import LSTMRecord
 from trajlm.lstm.tables import StepTables, step_tables
 from trajlm.lstm.weights import F32, LSTMWeights
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
-from trajlm.util.words import Fact
 
 # Stretches that a model file may hold.
 MOST_STARTS = 1 << 16
 
 if TYPE_CHECKING:
-    from trajlm.kernels.recurrent import Recurrent
+    from trajlm.kernels.arguments import Recurrent
 
 
 def _checked_starts(arrays: Tensors, n_states: int) -> tuple[IntArray, ...]:
@@ -67,13 +67,15 @@ class LSTMModel(SequenceModel):
     """
 
     kind = "lstm"
+    record_type = LSTMRecord
+    record: LSTMRecord | None
 
     def __init__(
         self,
         weights: LSTMWeights,
         space: StateSpace,
         starts: tuple[IntArray, ...],
-        record: Mapping[str, Any] | None = None,
+        record: LSTMRecord | None = None,
         rounded: RoundedWeights | None = None,
     ) -> None:
         super().__init__(space, record)
@@ -108,19 +110,10 @@ class LSTMModel(SequenceModel):
         """The state vectors E, shape (n_states, M)."""
         return self.weights.embedding
 
-    def facts(self) -> list[Fact]:
-        """Return sizes, time, states and how the training went, as names and values."""
-        facts = super().facts()
-        notes = [fact for fact in facts if fact[0] == "note"]
-        training = training_facts(self.record) if "history" in self.record else []
-        return [*facts[: len(facts) - len(notes)], *training, *notes]
-
     def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
-        from trajlm.kernels.lstm import score_lanes
-
         out = np.empty(len(trajectory) - 1)
         t = self.tables
-        score_lanes(t.inputs, t.recurrent, t.readout, t.skip, trajectory[None], out[None])
+        loops().score_lanes(t.inputs, t.recurrent, t.readout, t.skip, trajectory[None], out[None])
         return out
 
     def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
@@ -148,8 +141,8 @@ class LSTMModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
-        temperature: float = 1.0,
         n_threads: int | None = None,
+        temperature: float = 1.0,
         device: str = "cpu",
     ) -> States:
         """Return `n_lanes` independent trajectories of `n_steps` frames.
@@ -166,11 +159,11 @@ class LSTMModel(SequenceModel):
             the first frame, with no past.
         progress
             Called with the number of frames made since the last call.
-        temperature
-            Divides the logits; 1 is the learned distribution.
         n_threads
             Threads that share the lanes, or where lanes are few the product of each (from L = 192
             on); all cores when None. Of the processor only.
+        temperature
+            Divides the logits; 1 is the learned distribution.
         device
             ``cpu``, or a GPU such as ``cuda``: worth it for thousands of lanes. A GPU gives the
             lanes of the processor but for rounding, after which two lanes go their own ways.
@@ -204,7 +197,11 @@ class LSTMModel(SequenceModel):
 
     @classmethod
     def from_arrays(
-        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+        cls,
+        space: StateSpace,
+        record: LSTMRecord | None,
+        sizes: Mapping[str, Any],
+        arrays: Tensors,
     ) -> LSTMModel:
         """Rebuild a model from what `to_arrays` returned."""
         weights = LSTMWeights(

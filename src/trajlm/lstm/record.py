@@ -1,10 +1,16 @@
-"""What the record of a training says of the model."""
+"""How a language model was trained: frozen, typed, and written with a version."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from itertools import pairwise
+from typing import Literal, Self
 
+from pydantic import model_validator
+from pydantic.dataclasses import dataclass
+
+from trajlm.lstm.settings import TrainingSettings
+from trajlm.models.record import ModelRecord
+from trajlm.util.checked import FROZEN, Count, Flag, Measured, Name, Number, Positive
 from trajlm.util.words import Fact, counted
 
 # The learning rate falls to zero as a cosine: the last tenth of the epochs is 0.2 % of its sum,
@@ -15,35 +21,271 @@ STILL_GAINED = 0.01
 LEAST_GAIN = 1e-4
 
 
-def training_facts(record: Mapping[str, Any]) -> list[Fact]:
-    """Return what a language model was trained on and how it went, as names and values."""
-    history, baselines = record["history"], record["baselines"]
-    best = history[record["best_epoch"] - 1]
-    facts = [
-        (
-            "trained on",
-            f"{counted(record['n_trajectories'], 'trajectory', 'trajectories')}, "
-            f"{record['n_frames']:,} frames, {counted(len(history), 'epoch', 'epochs')}, "
-            f"seed {record['settings']['seed']}",
-        ),
-        (
-            "held-out stretch",
-            f"{best['validation']:.4f} nats a frame (MSM {baselines['msm']:.4f}, independent "
-            f"frames {baselines['independent']:.4f})",
-        ),
-    ]
-    if unfinished := still_improving(record):
-        facts.append(("training", unfinished))
-    if "direction" in record:
-        facts.append(("direction of time", record["direction"]["summary"]))
-    if "rounding" in record:
-        facts.append(("rounding", record["rounding"]["summary"]))
-    if "calibration" in record:
-        facts.append(("calibration", record["calibration"]["summary"]))
-    return facts
+@dataclass(frozen=True, config=FROZEN)
+class Baselines:
+    """Nats a frame on the held-out stretch of two models without memory."""
+
+    msm: Number
+    independent: Number
 
 
-def still_improving(record: Mapping[str, Any]) -> str:
+@dataclass(frozen=True, config=FROZEN)
+class EpochRecord:
+    """Nats a frame after one epoch, and the seconds it took."""
+
+    epoch: Positive
+    training: Number
+    validation: Number
+    seconds: Number
+
+    def describe(self, epochs: int, baselines: Baselines) -> str:
+        """Return the line that is shown after the epoch."""
+        return (
+            f"epoch {self.epoch}/{epochs}: {self.training:.4f} nats a frame, held out "
+            f"{self.validation:.4f} (MSM {baselines.msm:.4f}, independent frames "
+            f"{baselines.independent:.4f}), {self.seconds:.1f} s"
+        )
+
+
+@dataclass(frozen=True, config=FROZEN)
+class Direction:
+    """Whether the data was read in both directions of time, and why.
+
+    Parameters
+    ----------
+    both_ways
+        Whether half of the data is read backwards in each epoch.
+    p_value
+        Of the test for a direction of time; None where the user decided.
+    """
+
+    both_ways: Flag
+    p_value: Number | None
+
+    def describe(self) -> str:
+        """Say it in a sentence."""
+        read = "read both ways" if self.both_ways else "read forwards only"
+        if self.p_value is None:
+            return f"{read}, as set"
+        found = "no direction of time" if self.both_ways else "a direction of time"
+        return f"{found} in the data (p = {self.p_value:.2g}): {read}"
+
+
+@dataclass(frozen=True, config=FROZEN)
+class Rounding:
+    """How the recurrent weights were rounded.
+
+    Parameters
+    ----------
+    hidden_dim, n_fine
+        Units, and how many of them keep a byte and a half.
+    n_frames
+        Frames that were looked at, at each temperature.
+    changes
+        The largest change of a log probability on those at 1 and on hot ones.
+    """
+
+    hidden_dim: Positive
+    n_fine: Count
+    n_frames: Count
+    changes: tuple[Number, Number]
+
+    def describe(self) -> str:
+        """Say in a line what was done and what it changes."""
+        own, hot = self.changes
+        fine = f", those of {self.n_fine} of {self.hidden_dim} units of 12" if self.n_fine else ""
+        return (
+            f"generation reads recurrent weights of 8 bits{fine}, where the machine multiplies "
+            f"bytes: log probabilities within {own:.1e} of those of the trained weights on "
+            f"{self.n_frames:,} frames of its own, {hot:.1e} on hotter ones"
+        )
+
+
+@dataclass(frozen=True, config=FROZEN)
+class Calibration:
+    """What was matched and how; shape (n_sets,) or (n_pairs,), pairs of sets g < h.
+
+    Parameters
+    ----------
+    lag
+        Frames of the gradient window: what takes more than three is calibrated.
+    slowest
+        The longest implied timescale of the data, in frames.
+    assignment
+        The slow set of each state, shape (n_states,).
+    commit_time
+        Frames that a stay must last for its transition to count as one of `events`.
+    tilt
+        a of each set.
+    pairs
+        The pairs of sets with such transitions in the data.
+    events
+        Transitions of each pair, both ways.
+    matched
+        Whether they were enough to match the rate of the pair.
+    mobility
+        b of each pair; zero where it was not matched.
+    population_errors, rate_errors
+        ln(generated / data) before the calibration; zero where nothing was matched.
+    n_generated
+        Frames generated on the way.
+    """
+
+    lag: Count
+    slowest: Measured
+    assignment: tuple[Count, ...]
+    commit_time: Count
+    tilt: tuple[Measured, ...]
+    pairs: tuple[tuple[Count, Count], ...]
+    events: tuple[Count, ...]
+    matched: tuple[Flag, ...]
+    mobility: tuple[Measured, ...]
+    population_errors: tuple[Measured, ...]
+    rate_errors: tuple[Measured, ...]
+    n_generated: Count
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        a_pair = (self.events, self.matched, self.mobility, self.rate_errors)
+        if any(len(values) != len(self.pairs) for values in a_pair):
+            raise ValueError("the calibration has not one value for each pair of sets")
+        return self
+
+    def describe(self) -> str:
+        """Say in a sentence or two what was matched, and what the data cannot tell."""
+        matched = [n for n, is_matched in zip(self.events, self.matched, strict=True) if is_matched]
+        rare = [
+            n for n, is_matched in zip(self.events, self.matched, strict=True) if not is_matched
+        ]
+        n_sets = len(self.tilt)
+        found = f"{n_sets} slow sets (slowest timescale {self.slowest:.0f} frames): "
+        said = []
+        if matched:
+            said.append(
+                f"populations and the rates of {counted(len(matched), 'pair', 'pairs')} matched to "
+                f"those of the training stretch, {_listed(matched)} transitions held for "
+                f"{self.commit_time} frames"
+            )
+        if rare or not matched:
+            said.append(
+                f"too few transitions, {_listed(rare)}, to trust the rates of "
+                f"{counted(max(len(rare), 1), 'pair', 'pairs')}"
+            )
+        return found + "; ".join(said)
+
+
+def _listed(counts: list[int]) -> str:
+    return ", ".join(str(n) for n in counts) or "none"
+
+
+@dataclass(frozen=True, config=FROZEN)
+class LSTMRecord(ModelRecord):
+    """How a language model was trained.
+
+    Parameters
+    ----------
+    settings
+        All but the data that decided the training.
+    n_frames, n_trajectories, data_sha256
+        Size and digest of the data.
+    best_epoch
+        The epoch (from 1) whose weights the model has.
+    history
+        Every epoch, in order.
+    baselines
+        What models without memory reach on the held-out stretch.
+    direction
+        Whether the data was read both ways; None in files from before it was tested.
+    rounding, calibration
+        What was done after the last epoch, where it was.
+    """
+
+    settings: TrainingSettings
+    n_frames: Count
+    n_trajectories: Count
+    best_epoch: Positive
+    history: tuple[EpochRecord, ...]
+    baselines: Baselines
+    data_sha256: Name = ""
+    direction: Direction | None = None
+    rounding: Rounding | None = None
+    calibration: Calibration | None = None
+    kind: Literal["lstm"] = "lstm"
+    version: Literal[2] = 2
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        _check_history(self.history)
+        if self.best_epoch > len(self.history):
+            raise ValueError(f"the best of {len(self.history)} epochs is none of them")
+        return self
+
+    @property
+    def best(self) -> EpochRecord:
+        """The epoch whose weights the model has."""
+        return self.history[self.best_epoch - 1]
+
+    @property
+    def seed(self) -> int:
+        """The seed of the training."""
+        return self.settings.seed
+
+    def facts(self) -> list[Fact]:
+        """Return what the model was trained on and how it went, as names and values."""
+        facts = [
+            (
+                "trained on",
+                f"{counted(self.n_trajectories, 'trajectory', 'trajectories')}, "
+                f"{self.n_frames:,} frames, {counted(len(self.history), 'epoch', 'epochs')}, "
+                f"seed {self.settings.seed}",
+            ),
+            (
+                "held-out stretch",
+                f"{self.best.validation:.4f} nats a frame (MSM {self.baselines.msm:.4f}, "
+                f"independent frames {self.baselines.independent:.4f})",
+            ),
+        ]
+        if unfinished := still_improving(self):
+            facts.append(("training", unfinished))
+        if self.direction:
+            facts.append(("direction of time", self.direction.describe()))
+        if self.rounding:
+            facts.append(("rounding", self.rounding.describe()))
+        if self.calibration:
+            facts.append(("calibration", self.calibration.describe()))
+        return facts
+
+
+@dataclass(frozen=True, config=FROZEN)
+class CheckpointRecord(ModelRecord):
+    """What a resumed training knows besides its weights.
+
+    Parameters
+    ----------
+    settings, history, data_sha256
+        As in `LSTMRecord`.
+    """
+
+    settings: TrainingSettings
+    history: tuple[EpochRecord, ...]
+    data_sha256: Name
+    kind: Literal["checkpoint"] = "checkpoint"
+    version: Literal[2] = 2
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        _check_history(self.history)
+        return self
+
+
+def _check_history(history: tuple[EpochRecord, ...]) -> None:
+    if not history or history[0].epoch != 1:
+        raise ValueError("the history does not begin with the first epoch")
+    if any(after.epoch != before.epoch + 1 for before, after in pairwise(history)):
+        raise ValueError("the epochs of the history are not in order")
+
+
+def still_improving(record: ModelRecord | None) -> str:
     """Say that the limit of epochs ended a training too early; nothing where it did not.
 
     That the last epoch is the best is no sign of it, since the learning rate falls to zero
@@ -51,12 +293,13 @@ def still_improving(record: Mapping[str, Any]) -> str:
     least), by more than 1 % of all that was gained since the start: the higher of the MSM, where
     the bigram skip starts, and the first epoch.
     """
-    history = record.get("history") or []
-    n = len(history)
-    if not n or n < record.get("settings", {}).get("epochs", n) or record["best_epoch"] < n:
+    if not isinstance(record, LSTMRecord):
         return ""
-    held_out = [epoch["validation"] for epoch in history]
-    start = max(record["baselines"]["msm"], held_out[0])
+    n = len(record.history)
+    if n < record.settings.epochs or record.best_epoch < n:
+        return ""
+    held_out = [epoch.validation for epoch in record.history]
+    start = max(record.baselines.msm, held_out[0])
     before = [start, *held_out][-1 - max(1, round(LAST_PART * n))]
     gain = before - held_out[-1]
     if gain < max(STILL_GAINED * (start - held_out[-1]), LEAST_GAIN):

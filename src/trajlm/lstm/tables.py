@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.weights import F32, LSTMWeights
 
 if TYPE_CHECKING:
-    from trajlm.kernels.recurrent import Recurrent
+    from trajlm.kernels.arguments import Recurrent
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,12 @@ class StepTables:
 
 def step_tables(weights: LSTMWeights) -> StepTables:
     """Fold embedding, input weights and biases into tables of n_states rows."""
+    from trajlm.kernels.arguments import NEVER
     from trajlm.kernels.arrays import cache_aligned
-    from trajlm.kernels.lstm import NEVER
-    from trajlm.kernels.product import packed
-    from trajlm.kernels.tile import PANEL
 
+    panel, packed = loops().PANEL, loops().packed
     n, L = weights.readout.shape
-    padded, columns = precision.padded_units(L), -(-n // PANEL) * PANEL
+    padded, columns = precision.padded_units(L), -(-n // panel) * panel
     inputs = cache_aligned((n, 4, padded))
     folded = weights.embedding @ weights.input_weights.T + weights.gate_bias
     inputs[:, :, :L] = folded.reshape(n, 4, L)

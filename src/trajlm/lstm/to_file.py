@@ -12,7 +12,6 @@ import os
 import re
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -23,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, smallest_unsigned
-from trajlm.errors import InputError, Interrupted, OutputError, TrajlmWarning
+from trajlm.errors import InputError, Interrupted, OutputError
 from trajlm.lstm.generation.blocks import Block
 from trajlm.lstm.generation.lanes import lane_blocks, run_blocks
 from trajlm.lstm.generation.saved import Memory, Unfit, checksum, read_lanes, save_lanes, take_up
@@ -31,6 +30,7 @@ from trajlm.lstm.model import LSTMModel
 from trajlm.models.base import Progress
 from trajlm.util.atomic import flush_folder, hidden_stem, unwritable
 from trajlm.util.processes import ALONE, Processes
+from trajlm.util.warn import warn
 
 SECONDS_BETWEEN_SAVES = 60.0
 # Frames and lanes of a finished file by which it is known again.
@@ -218,7 +218,7 @@ def _go_on(
 
 
 def _begin_again(reason: object) -> None:
-    warnings.warn(f"{reason}: beginning anew", TrajlmWarning, stacklevel=3)
+    warn(f"{reason}: beginning anew")
 
 
 def _begin_anew(array_path: Path, memories: Sequence[Path], resume: bool) -> None:
@@ -330,7 +330,8 @@ class _Sink:
             asked = self.shape[1] * n_lanes
             share = sum(b.made * b.n_lanes for b in blocks) / max(asked, 1)
             raise Interrupted(
-                f"generation stopped with {share:.0%} made and saved: resume it to go on"
+                f"generation stopped with {share:.0%} made and saved: resume it to go on",
+                resumable=True,
             ) from None
 
     def write(self, lane: int, frame: int, states: IntArray) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
-from trajlm.discretize import find_difference
+from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states, as_trajectory
+from trajlm.discretize import Discretizer, discretizer_of, find_difference
 from trajlm.errors import InputError
 from trajlm.models.files import ModelContent, Tensors, write_model
-from trajlm.provenance import notes_of
-from trajlm.util.trajectories import as_integers
+from trajlm.models.record import ModelRecord
 from trajlm.util.words import Fact, counted, duration, html
 
 Progress = Callable[[int], None]
@@ -37,14 +37,15 @@ class SequenceModel(ABC):
     space
         The states that the model speaks about, with dt and unit of its steps.
     record
-        How the model was made (settings, history, seed), as plain values that fit in JSON.
+        How the model was made (settings, history, seed); None where that is not known.
     """
 
     kind: str
+    record_type: type[ModelRecord]
 
-    def __init__(self, space: StateSpace, record: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, space: StateSpace, record: ModelRecord | None = None) -> None:
         self.space = space
-        self.record: dict[str, Any] = dict(record or {})
+        self.record = record
 
     @property
     def n_states(self) -> int:
@@ -67,6 +68,7 @@ class SequenceModel(ABC):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
         """Return `n_lanes` independent trajectories of `n_steps` frames.
 
@@ -77,6 +79,9 @@ class SequenceModel(ABC):
             past; States: stretches of that data, as far as the model has a past.
         progress
             Called now and then with the number of frames made since the last call.
+        n_threads
+            Threads at most, all cores when None; they do not change the result. Markov models
+            use one.
         """
 
     @abstractmethod
@@ -86,9 +91,26 @@ class SequenceModel(ABC):
     @classmethod
     @abstractmethod
     def from_arrays(
-        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+        cls, space: StateSpace, record: Any, sizes: Mapping[str, Any], arrays: Tensors
     ) -> SequenceModel:
-        """Rebuild a model from what `to_arrays` returned."""
+        """Rebuild a model from what `to_arrays` returned; `record` is of its `record_type`."""
+
+    def with_record(self, record: ModelRecord) -> Self:
+        """Return the same model with another record of how it was made."""
+        model = copy.copy(self)
+        model.record = record
+        return model
+
+    @property
+    def discretizer(self) -> Discretizer:
+        """What cuts other features as the data of the model was cut.
+
+        Raises
+        ------
+        InputError
+            It is not known how the states were made, or they are groups of others.
+        """
+        return discretizer_of(self.space)
 
     def log_probs(self, states: StatesLike) -> list[npt.NDArray[np.float64]]:
         """Return ln Q(s(t+1) | s(0..t)) for every frame but the first of each trajectory.
@@ -123,14 +145,10 @@ class SequenceModel(ABC):
             Several trajectories, a state that the model does not know, states cut in another
             way than those it learned, or a past that cannot occur.
         """
+        known = as_trajectory(past)
         if isinstance(past, States):
-            if len(past) > 1:
-                raise InputError(f"{len(past)} trajectories are not one past: give one of them")
             self._check_known(past)
-            known = past[0]
-        else:
-            known = as_integers(past, 0, least=1)
-            self._check_numbers([known])
+        self._check_numbers([known])
         weights = self._next_state_probabilities(known)
         total = weights.sum()
         if not total > 0:
@@ -155,7 +173,9 @@ class SequenceModel(ABC):
             The folder cannot be written.
         """
         sizes, arrays = self.to_arrays()
-        content = ModelContent(self.kind, self.space, self.record, sizes, arrays)
+        record = self.record.to_dict() if self.record else None
+        seed = self.record.seed if self.record else None
+        content = ModelContent(self.kind, self.space, record, sizes, arrays, seed)
         write_model(Path(folder), content)
 
     def facts(self) -> list[Fact]:
@@ -165,9 +185,10 @@ class SequenceModel(ABC):
         facts = [
             (self.kind, ", ".join(f"{k} {v}" for k, v in sizes.items())),
             ("time", f"one frame each {duration(space.dt, space.unit)}"),
-            ("states", _discretization_sentence(space)),
+            ("states", f"{space.n_states}, {space.discretization.describe() or 'as given'}"),
         ]
-        return facts + [("note", note) for note in notes_of(space.discretization)]
+        made = self.record.facts() if self.record else []
+        return facts + made + space.discretization.facts()
 
     def __repr__(self) -> str:
         space = self.space
@@ -241,11 +262,3 @@ class SequenceModel(ABC):
                 f"0 to {self.n_states - 1}"
             )
         return state
-
-
-def _discretization_sentence(space: StateSpace) -> str:
-    how = space.discretization
-    if not how:
-        return f"{space.n_states}, as given"
-    column = how.get("column") or ", ".join(how.get("columns", []))
-    return f"{space.n_states} by {how.get('method', 'grouping')} of {column or 'states'}"

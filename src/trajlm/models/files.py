@@ -15,9 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import StateSpace
-from trajlm.errors import InputError, ModelFileError
+from trajlm.errors import InputError, ModelFileError, UnfinishedTrainingError
+from trajlm.provenance import Discretization
 from trajlm.util.atomic import atomic_path, flush_folder, unwritable, write_json
+from trajlm.util.checked import LARGEST, NAME, checked
 from trajlm.util.versions import package_versions
+from trajlm.util.words import visible
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -27,9 +30,11 @@ DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 # The description of weights that are about to take their place.
 NEXT = ".model.next.json"
 FORMAT = "trajlm-model"
+# The first version had free dictionaries where the second has typed objects.
+FORMAT_VERSION = 2
+READABLE = (1, 2)
 # Bytes: descriptions and weights beyond are no model's.
 LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 1 << 25, 1 << 34
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,9 @@ class ModelContent:
     space
         The states that it speaks about.
     record
-        How it was made.
+        How it was made, as plain values; None where that is not known.
+    seed
+        That fixed the result, where there was one.
     sizes
         Plain values.
     arrays
@@ -52,9 +59,10 @@ class ModelContent:
 
     kind: str
     space: StateSpace
-    record: Mapping[str, Any]
+    record: object
     sizes: Mapping[str, Any]
     arrays: Tensors
+    seed: int | None = None
 
 
 def write_model(folder: Path, content: ModelContent) -> None:
@@ -81,9 +89,9 @@ def write_model(folder: Path, content: ModelContent) -> None:
         "unit": space.unit,
         "state_labels": _state_labels(space),
         "centers": None if space.centers is None else space.centers.tolist(),
-        "discretization": dict(space.discretization),
+        "discretization": space.discretization.to_dict(),
         "record": content.record,
-        "seed": content.record.get("settings", {}).get("seed"),
+        "seed": content.seed,
         "versions": package_versions(),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
@@ -137,15 +145,13 @@ def _read_space(description: dict[str, Any]) -> StateSpace:
     centers = description["centers"]
     if centers is not None:
         centers = np.array(centers, dtype=np.float64)
-        if len(centers) != n_states or not np.isfinite(centers).all():
+        if len(centers) != n_states or not (np.abs(centers) <= LARGEST).all():
             raise ValueError("the state centres do not fit the number of states")
-    dt, unit = float(description["dt"]), description["unit"]
-    if not (np.isfinite(dt) and dt > 0 and isinstance(unit, str) and unit):
+    dt, unit = float(description["dt"]), checked(NAME, description["unit"])
+    if not (np.isfinite(dt) and dt > 0 and unit and visible(unit) == unit):
         raise ValueError("dt is no positive time with a unit")
-    for key in ("discretization", "record"):
-        if not isinstance(description[key], dict):
-            raise ValueError(f"{key} is no mapping")
-    return StateSpace(n_states, dt, unit, centers, description["discretization"])
+    how = Discretization.from_dict(description["discretization"])
+    return StateSpace(n_states, dt, unit, centers, how)
 
 
 def _state_labels(space: StateSpace) -> list[str]:
@@ -183,10 +189,10 @@ def _parse_description(path: Path) -> dict[str, Any]:
         raise ModelFileError(f"{path} is damaged ({error}): train the model again") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFileError(f"{path} is not the description of a trajlm model")
-    if description.get("format_version") != FORMAT_VERSION:
+    if description.get("format_version") not in READABLE:
         raise ModelFileError(
             f"{path} has format version {description.get('format_version')} but this trajlm reads "
-            f"version {FORMAT_VERSION}: use the trajlm that wrote it, or train the model again"
+            f"versions 1 to {FORMAT_VERSION}: use the trajlm that wrote it, or train it again"
         )
     return description
 
@@ -208,7 +214,8 @@ def read_plain_file(path: Path, largest: int) -> bytes:
         if found.st_size > largest:
             raise ModelFileError(f"{path} is too large for a model: {found.st_size:,} bytes")
         with path.open("rb") as file:
-            return file.read(largest)
+            # Not `largest`: as much memory as is asked for is taken at once.
+            return file.read(found.st_size)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
@@ -219,19 +226,16 @@ def _read_file(path: Path, largest: int) -> bytes:
     try:
         return read_plain_file(path, largest)
     except FileNotFoundError:
-        raise ModelFileError(_why_no_model(path)) from None
+        raise _no_model_there(path) from None
 
 
-def _why_no_model(path: Path) -> str:
+def _no_model_there(path: Path) -> ModelFileError:
     folder = path.parent
     if (folder / CHECKPOINT).exists():
-        return (
-            f"{folder} holds an unfinished training and no model yet: resume the training, with "
-            "the same states and settings, to finish it"
-        )
+        return UnfinishedTrainingError(folder)
     if (folder / "results.json").exists():
-        return f"{folder} holds a report and no model: open {folder / 'index.html'}"
-    return f"{path} is missing: the folder holds no whole model"
+        return ModelFileError(f"{folder} holds a report and no model: open {folder / 'index.html'}")
+    return ModelFileError(f"{path} is missing: the folder holds no whole model")
 
 
 def _read_weights(path: Path, data: bytes) -> Tensors:

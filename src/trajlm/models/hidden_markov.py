@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from trajlm.models.chains import (
     write_lanes,
 )
 from trajlm.models.files import Tensors
+from trajlm.models.record import HiddenMarkovRecord
 
 # Random guesses that a fit starts from, beside those that follow from the data.
 RANDOM_STARTS = 5
@@ -67,6 +68,8 @@ class HiddenMarkovModel(SequenceModel):
     """
 
     kind = "hmm"
+    record_type = HiddenMarkovRecord
+    record: HiddenMarkovRecord | None
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class HiddenMarkovModel(SequenceModel):
         emission: F64,
         stationary_distribution: F64,
         space: StateSpace,
-        record: Mapping[str, Any] | None = None,
+        record: HiddenMarkovRecord | None = None,
         floor: HiddenFloor | None = None,
     ) -> None:
         super().__init__(space, record)
@@ -122,6 +125,7 @@ class HiddenMarkovModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames.
 
@@ -161,7 +165,11 @@ class HiddenMarkovModel(SequenceModel):
 
     @classmethod
     def from_arrays(
-        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+        cls,
+        space: StateSpace,
+        record: HiddenMarkovRecord | None,
+        sizes: Mapping[str, Any],
+        arrays: Tensors,
     ) -> HiddenMarkovModel:
         """Rebuild a model from what `to_arrays` returned."""
         T, E, pi = (arrays[k] for k in ("transition_matrix", "emission", "stationary_distribution"))
@@ -180,7 +188,7 @@ class HiddenMarkovModel(SequenceModel):
 
 def fit_hmm(
     states: StatesLike,
-    n_hidden: int | None = None,
+    n_hidden_states: int | None = None,
     max_hidden: int = 6,
     seed: int = 0,
     reversible: bool | None = None,
@@ -196,7 +204,7 @@ def fit_hmm(
     ----------
     states
         The data.
-    n_hidden
+    n_hidden_states
         Number of hidden states; None chooses it by the Bayesian information criterion,
         BIC = n_parameters ln(n_frames) - 2 ln L, going up from 2 while it falls.
     max_hidden
@@ -216,24 +224,29 @@ def fit_hmm(
         Fewer than two hidden states.
     """
     data = as_states(states)
-    if n_hidden is not None and n_hidden < 2:
-        raise InputError(f"{n_hidden} hidden state(s) were asked for: at least 2 are needed")
+    if n_hidden_states is not None and n_hidden_states < 2:
+        raise InputError(f"{n_hidden_states} hidden state(s) were asked for: at least 2 are needed")
     if reversible is None:
         visited = np.flatnonzero(data.visited())
         joined = _all_connected(data.transition_counts()[np.ix_(visited, visited)])
         reversible = joined and reversibility_p_value(data) >= DIRECTED
-    if n_hidden is not None:
-        return _fit_hmm(data, n_hidden, seed, reversible, progress)
+    if n_hidden_states is not None:
+        return _fit_hmm(data, n_hidden_states, seed, reversible, progress)
     best = _fit_hmm(data, 2, seed, reversible, progress)
-    tried = {2: best.record["bic"]}
+    tried = [(2, _bic(best))]
     for m in range(3, max_hidden + 1):
         candidate = _fit_hmm(data, m, seed, reversible, progress)
-        tried[m] = candidate.record["bic"]
-        if candidate.record["bic"] >= best.record["bic"]:
+        tried.append((m, _bic(candidate)))
+        if _bic(candidate) >= _bic(best):
             break
         best = candidate
-    best.record["bic_tried"] = {str(m): b for m, b in tried.items()}
-    return best
+    assert best.record is not None
+    return best.with_record(replace(best.record, bic_tried=tuple(tried)))
+
+
+def _bic(model: HiddenMarkovModel) -> float:
+    assert model.record is not None
+    return model.record.bic
 
 
 def _fit_hmm(
@@ -254,13 +267,8 @@ def _fit_hmm(
     model = HiddenMarkovModel(T, emission, pi / pi.sum(), data.space, floor=floor)
     n_parameters = n_hidden * (n_hidden - 1) + n_hidden * (len(visited) - 1)
     log_likelihood = model.log_prob(data)
-    model.record = {
-        "n_hidden": n_hidden,
-        "reversible": reversible,
-        "log_likelihood": log_likelihood,
-        "bic": float(n_parameters * np.log(data.n_frames) - 2 * log_likelihood),
-    }
-    return model
+    bic = float(n_parameters * np.log(data.n_frames) - 2 * log_likelihood)
+    return model.with_record(HiddenMarkovRecord(int(n_hidden), log_likelihood, bic, reversible))
 
 
 def _all_connected(weights: npt.NDArray[Any]) -> bool:

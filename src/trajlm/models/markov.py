@@ -13,7 +13,7 @@ import numpy as np
 
 from trajlm.analysis.lag import choose_lag
 from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
-from trajlm.analysis.transitions import check_lag, name_states, transition_matrix
+from trajlm.analysis.transitions import check_lag, transition_matrix
 from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
 from trajlm.kernels.stochastic import closed_sets, connected_sets
 from trajlm.models.base import Progress, SequenceModel
@@ -27,7 +27,7 @@ from trajlm.models.chains import (
     write_lanes,
 )
 from trajlm.models.files import Tensors
-from trajlm.util.words import Fact
+from trajlm.models.record import MarkovRecord
 
 # Beyond this many states the iteration for the reversible maximum of the likelihood takes minutes.
 MOST_ITERATED = 1000
@@ -53,13 +53,15 @@ class MarkovModel(SequenceModel):
     """
 
     kind = "msm"
+    record_type = MarkovRecord
+    record: MarkovRecord | None
 
     def __init__(
         self,
         transition_matrix: F64,
         stationary_distribution: F64,
         space: StateSpace,
-        record: Mapping[str, Any] | None = None,
+        record: MarkovRecord | None = None,
         floor: Floor | None = None,
     ) -> None:
         super().__init__(space, record)
@@ -86,6 +88,7 @@ class MarkovModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames of one lag time each.
 
@@ -124,18 +127,13 @@ class MarkovModel(SequenceModel):
             arrays["joined"] = self.floor.joined
         return {"n_states": self.n_states}, arrays
 
-    def facts(self) -> list[Fact]:
-        """Return what the model is, and which states are outside its largest connected set."""
-        facts = super().facts()
-        if outside := self.record.get("outside"):
-            facts.append(("not connected", name_states(np.asarray(outside))))
-        if never_left := self.record.get("never_left"):
-            facts.append(("never left", "; ".join(name_states(np.asarray(k)) for k in never_left)))
-        return facts
-
     @classmethod
     def from_arrays(
-        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+        cls,
+        space: StateSpace,
+        record: MarkovRecord | None,
+        sizes: Mapping[str, Any],
+        arrays: Tensors,
     ) -> MarkovModel:
         """Rebuild a model from what `to_arrays` returned."""
         n = space.n_states
@@ -173,6 +171,8 @@ def fit_msm(
     states: StatesLike,
     lag: int | Literal["auto"] = 1,
     reversible: bool | None = None,
+    *,
+    lagtime: int | Literal["auto"] | None = None,
 ) -> MarkovModel:
     """Fit a maximum-likelihood Markov state model with deeptime.
 
@@ -191,6 +191,8 @@ def fit_msm(
         Whether detailed balance is imposed: by maximum likelihood, beyond 1,000 states by counting
         each transition both ways. None: where the data shows no direction of time
         (`trajlm.analysis.reversibility`).
+    lagtime
+        deeptime's word for `lag`, which it replaces.
 
     Raises
     ------
@@ -198,6 +200,7 @@ def fit_msm(
         The lag is below one or leaves no transition.
     """
     data = as_states(states)
+    lag = lag if lagtime is None else lagtime
     chosen = choose_lag(data) if lag == "auto" else None
     lag = chosen.lag if chosen else int(lag)
     check_lag(data, lag)
@@ -221,15 +224,15 @@ def fit_msm(
         within, weights = _estimate(counts[inside].astype(np.float64), reversible)
         T[inside], pi[states_of] = share * within, frames * weights
     largest, closed = max(members, key=len), closed_sets(counts[np.ix_(visited, visited)])
-    record = {
-        "lag": lag,
-        "lag_reason": chosen.why if chosen else "as set",
-        "reversible": reversible,
-        "direction_p_value": p_value,
-        "connected": largest.tolist(),
-        "outside": np.setdiff1d(visited, largest).tolist(),
-        "never_left": [visited[k].tolist() for k in closed] if len(members) > 1 else [],
-    }
+    record = MarkovRecord(
+        lag=lag,
+        reversible=bool(reversible),
+        connected=tuple(largest.tolist()),
+        lag_reason=chosen.why if chosen else "as set",
+        direction_p_value=p_value,
+        outside=tuple(np.setdiff1d(visited, largest).tolist()),
+        never_left=tuple(tuple(visited[k].tolist()) for k in closed) if len(members) > 1 else (),
+    )
     space = StateSpace(data.n_states, data.dt * lag, data.unit, data.centers, data.discretization)
     return MarkovModel(T, pi, space, record, Floor.of(data, counts))
 

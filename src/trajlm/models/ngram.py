@@ -14,6 +14,7 @@ from trajlm.errors import InputError
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.chains import lane_starts, write_lanes
 from trajlm.models.files import Tensors
+from trajlm.models.record import NGramRecord
 from trajlm.util.words import counted
 
 I64 = npt.NDArray[np.int64]
@@ -47,6 +48,8 @@ class NGramModel(SequenceModel):
     """
 
     kind = "ngram"
+    record_type = NGramRecord
+    record: NGramRecord | None
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class NGramModel(SequenceModel):
         count: I64,
         begin: I64,
         space: StateSpace,
-        record: Mapping[str, Any] | None = None,
+        record: NGramRecord | None = None,
     ) -> None:
         super().__init__(space, record)
         self.order = order
@@ -99,8 +102,9 @@ class NGramModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
-        """Return `n_lanes` trajectories of `n_steps` frames.
+        """Return `n_lanes` trajectories of `n_steps` frames, on one thread.
 
         `start` is the state before the first frame; None (or States) draws it for each lane
         from the populations.
@@ -132,7 +136,11 @@ class NGramModel(SequenceModel):
 
     @classmethod
     def from_arrays(
-        cls, space: StateSpace, record: Mapping[str, Any], sizes: Mapping[str, Any], arrays: Tensors
+        cls,
+        space: StateSpace,
+        record: NGramRecord | None,
+        sizes: Mapping[str, Any],
+        arrays: Tensors,
     ) -> NGramModel:
         """Rebuild a model from what `to_arrays` returned."""
         order = int(sizes["order"])
@@ -160,24 +168,23 @@ def fit_ngram(states: StatesLike, order: int | None = None) -> NGramModel:
     data = as_states(states)
     if order is not None and order < 0:
         raise InputError(f"the order is {order}: give 0 or a positive whole number")
-    record: dict[str, Any] = {}
+    nats: tuple[float, ...] = ()
     if order is None:
         nats = _held_out_nats(data)
         order = int(np.argmin(nats))
-        record["held_out_nats"] = nats
     tree = _count(data, order)
-    record = {"order": order, "contexts": len(tree[0]), **record}
+    record = NGramRecord(order, len(tree[0]), nats)
     return NGramModel(order, *tree, data.space, record)
 
 
-def _held_out_nats(data: States) -> list[float]:
+def _held_out_nats(data: States) -> tuple[float, ...]:
     """Return the nats per frame of each order on held-out data."""
     training, validation = hold_out(data, HELD_OUT, SEED)
     # No more sequences of each length than frames.
     longest = min(MAX_ORDER, max(len(s) for s in training) - 1, MOST_NODES // training.n_frames)
     model = NGramModel(longest, *_count(training, longest), data.space)
     total = sum(model._log_probs_by_order(s).sum(axis=0) for s in validation)
-    return [float(x) for x in -np.asarray(total) / validation.n_transitions]
+    return tuple((-np.asarray(total) / validation.n_transitions).tolist())
 
 
 def _count(data: States, order: int) -> tuple[I64, I64, I64]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from pathlib import Path
 from typing import cast
 
-from trajlm.errors import ModelFileError, TrajlmWarning
 from trajlm.models.base import SequenceModel
 from trajlm.models.files import CHECKPOINT, no_model, read_model
+from trajlm.models.record import ModelRecord
+from trajlm.util.warn import warn
+from trajlm.util.words import lines
 
 # Where each kind lives: a class is imported when a folder of its kind is loaded.
 KINDS = {
@@ -18,6 +19,8 @@ KINDS = {
     "hmm": "trajlm.models.hidden_markov:HiddenMarkovModel",
     "ngram": "trajlm.models.ngram:NGramModel",
 }
+# By which the first version of a record tells its kind.
+VERSION_1_KEYS = {"lstm": "history", "hmm": "n_hidden", "msm": "lag"}
 
 
 def load_model(folder: str | Path) -> SequenceModel:
@@ -38,11 +41,9 @@ def load_model(folder: str | Path) -> SequenceModel:
     folder = Path(folder)
     model = read_any_model(folder)
     if (folder / CHECKPOINT).exists():
-        warnings.warn(
+        warn(
             f"{folder} holds an unfinished training, too: the model is the one that was there "
             "before it",
-            TrajlmWarning,
-            stacklevel=2,
         )
     return model
 
@@ -52,7 +53,8 @@ def read_any_model(folder: Path) -> SequenceModel:
     content = read_model(folder)
     try:
         cls = _class_of(KINDS[content.kind])
-        return cls.from_arrays(content.space, content.record, content.sizes, content.arrays)
+        record = _record_of(cls, content.record)
+        return cls.from_arrays(content.space, record, content.sizes, content.arrays)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise no_model(folder, error) from None
 
@@ -65,13 +67,30 @@ def describe_model(folder: str | Path) -> str:
     InputError, ModelFileError
         As `load_model`.
     """
-    model = load_model(folder)
-    try:
-        return "\n".join(f"{name}: {value}" for name, value in model.facts())
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ModelFileError(
-            f"{Path(folder) / 'model.json'} has a damaged training record ({error!r})"
-        ) from None
+    return lines("", load_model(folder).facts())
+
+
+def read_record(values: object) -> ModelRecord | None:
+    """Return the record of a model of any kind, from its plain values in a report.
+
+    Raises
+    ------
+    ValueError
+        Values that describe no record.
+    """
+    if not isinstance(values, dict) or not values:
+        return None
+    # The first version did not say the kind.
+    unsaid = next((kind for kind, key in VERSION_1_KEYS.items() if key in values), None)
+    kind = values.get("kind", unsaid)
+    if kind not in KINDS:
+        raise ValueError(f"there is no model of kind {kind!r:.40}")
+    return _record_of(_class_of(KINDS[kind]), values)
+
+
+def _record_of(cls: type[SequenceModel], values: object) -> ModelRecord | None:
+    # The first version wrote an empty mapping where nothing was known.
+    return None if values is None or values == {} else cls.record_type.from_dict(values)
 
 
 def _class_of(place: str) -> type[SequenceModel]:

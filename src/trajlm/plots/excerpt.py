@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from trajlm.data import IntArray, StateSpace
+from trajlm.discretize import periods_of
 from trajlm.plots.style import (
     DATA,
     SourceStyle,
@@ -90,8 +91,8 @@ def _broken_at_wraps(
 
     Drawn through, every such step would look like a leap over the whole range.
     """
-    period = space.discretization.get("period")
-    if not isinstance(period, list | tuple) or len(period) != 2:
+    period = next(iter(periods_of(space)), None)
+    if period is None:
         return times, values
     wraps = np.flatnonzero(np.abs(np.diff(values)) > (period[1] - period[0]) / 2) + 1
     return np.insert(times, wraps, times[wraps]), np.insert(values, wraps, np.nan)

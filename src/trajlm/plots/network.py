@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from trajlm.analysis import principal_plane
+from trajlm.lstm.record import LSTMRecord
 from trajlm.plots.style import new_axes, number_points, plain_label, style_of, tidy
 
 
-def plot_training(record: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+def plot_training(record: LSTMRecord, ax: Axes | None = None) -> Axes:
     """Draw the nats a frame of the training and the held-out stretch after each epoch.
 
     Lines across give the held-out nats of two models without memory; one that lies far above
@@ -23,27 +21,34 @@ def plot_training(record: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     record
-        The training record of a model: ``history``, ``baselines``, ``best_epoch``.
+        How the model was trained, its `record`.
     ax
         Axes to draw on; new ones when None.
     """
     ax = ax or new_axes()
-    history, best = record["history"], record["best_epoch"]
-    epochs, training, validation = (
-        [epoch[key] for epoch in history] for key in ("epoch", "training", "validation")
-    )
+    epochs = [epoch.epoch for epoch in record.history]
+    training = [epoch.training for epoch in record.history]
+    validation = [epoch.validation for epoch in record.history]
     color = style_of("LSTM").color
     ax.plot(epochs, training, color="0.45", linewidth=1.2, dashes=(4, 1.5), label="training")
     ax.plot(epochs, validation, color=color, linewidth=1.8, label="held out")
-    ax.plot(best, validation[best - 1], "o", color=color, markersize=7, label="best epoch")
+    ax.plot(
+        record.best_epoch,
+        record.best.validation,
+        "o",
+        color=color,
+        markersize=7,
+        label="best epoch",
+    )
     low, high = min(training + validation), max(training + validation)
     # A line farther off than this would press the curves flat.
     reach = max(2.5 * (high - low), 0.02 * abs(low))
     above = []
-    for key, name, look in (("msm", "MSM", "-."), ("independent", "independent frames", ":")):
-        value = record.get("baselines", {}).get(key)
-        if value is None:
-            continue
+    baselines = record.baselines
+    for value, name, look in (
+        (baselines.msm, "MSM", "-."),
+        (baselines.independent, "independent frames", ":"),
+    ):
         if value > high + reach:
             above.append(f"{name}: {value:.3f} \u2191")
             continue

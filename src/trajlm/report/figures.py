@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from trajlm.evaluate.groups import state_table
 from trajlm.evaluate.result import Evaluation, SourceResult
 from trajlm.evaluate.significance import seen_pairs, typical_dwells
+from trajlm.lstm.record import LSTMRecord
 from trajlm.plots import (
     DATA,
     SourceStyle,
@@ -296,7 +297,7 @@ def network_pictures(model: SourceResult, comparison: Evaluation) -> list[Pictur
     """Return the training curve and the embedding map of a language model, as far as known."""
     size = (4.0, 3.1)
     pictures = []
-    if model.record.get("history"):
+    if isinstance(model.record, LSTMRecord):
         figure = Figure(figsize=size, layout="constrained")
         plot_training(model.record, figure.add_subplot())
         pictures.append(

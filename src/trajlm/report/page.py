@@ -17,9 +17,9 @@ from trajlm.evaluate.significance import (
     settled_commit_index,
 )
 from trajlm.evaluate.summary import Summary, UnseenSummary, summary
-from trajlm.lstm.record import still_improving
+from trajlm.lstm.record import LSTMRecord, still_improving
+from trajlm.models.record import MarkovRecord, ModelRecord
 from trajlm.plots.style import one_coordinate
-from trajlm.provenance import bias_notes, notes_of
 from trajlm.report import figures
 from trajlm.report.results import versions
 from trajlm.util import words
@@ -45,6 +45,7 @@ def render_page(comparison: Evaluation, how: Mapping[str, Any]) -> str:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     for function in (words.number, words.interval, words.elapsed, verdict.warning, brief):
         environment.filters[function.__name__] = function
@@ -52,6 +53,12 @@ def render_page(comparison: Evaluation, how: Mapping[str, Any]) -> str:
     template = environment.get_template("report.html.j2")
     with matplotlib.style.context(["default", figures.LOOK]):
         return template.render(**_findings(comparison, how), **_pictures(comparison))
+
+
+def _shown(value: Any) -> Any:
+    """Return text, which may come from files, with control characters written out."""
+    plain_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return words.visible_lines(value) if plain_text else value
 
 
 def brief(value: Any) -> str:
@@ -79,7 +86,6 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
     numbers = summary(comparison)
     rows = rate_rows(comparison, index)
     space = comparison.space
-    warnings = bias_notes(space.discretization)
     times = comparison.reference.transitions.commit_times
     values = as_values(how)
     commit = words.physical_time(int(times[index]), space.dt, space.unit)
@@ -95,8 +101,8 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
         "summary": numbers,
         "facts": groups.data_facts(comparison),
         "grouping_warning": groups.grouping_warning(comparison),
-        "warnings": warnings,
-        "notes": [note for note in notes_of(space.discretization) if note not in warnings],
+        "warnings": space.discretization.bias_notes,
+        "notes": space.discretization.remarks,
         "states": groups.state_table(comparison),
         "few_rows": ROWS_SHOWN,
         "coordinate": one_coordinate(space) is not None,
@@ -156,20 +162,20 @@ def _one_frame(comparison: Evaluation) -> str:
 
 def _records(comparison: Evaluation) -> list[tuple[str, dict[str, Any]]]:
     """Return how each model was made, without the history that a figure shows."""
-    records = []
-    for model in comparison.models:
-        record = {key: value for key, value in model.record.items() if key != "history"}
-        if record:
-            records.append((model.name, as_values(_worded(record))))
-    return records
+    made = ((model.name, model.record) for model in comparison.models)
+    return [(name, _worded(record)) for name, record in made if record]
 
 
-def _worded(record: Mapping[str, Any]) -> dict[str, Any]:
+def _worded(record: ModelRecord) -> dict[str, Any]:
     """Return the record with values that would say too little by themselves put into words."""
-    worded = dict(record)
-    if isinstance(worded.get("lag"), int):
-        worded["lag"] = counted(worded["lag"], "frame", "frames")
-    settings = worded.get("settings")
-    if isinstance(settings, Mapping) and settings.get("reversible", "") is None:
-        worded["settings"] = {**settings, "reversible": "as the data is, see direction"}
+    unsaid = ("history", "kind", "version")
+    worded = {key: value for key, value in as_values(record).items() if key not in unsaid}
+    if isinstance(record, MarkovRecord):
+        worded["lag"] = counted(record.lag, "frame", "frames")
+    if isinstance(record, LSTMRecord):
+        for name in ("direction", "rounding", "calibration"):
+            done = getattr(record, name)
+            worded[name] = "none" if done is None else done.describe()
+        if record.settings.reversible is None:
+            worded["settings"]["reversible"] = "as the data is, see direction"
     return worded

@@ -12,10 +12,14 @@ from trajlm.analysis import CommittedTransitions
 from trajlm.errors import InputError
 from trajlm.evaluate.result import Evaluation, SourceResult
 from trajlm.evaluate.summary import summary
+from trajlm.models.record import ModelRecord
+from trajlm.models.registry import read_record
+from trajlm.provenance import Discretization
 from trajlm.util.plain import as_values, from_values
 from trajlm.util.versions import package_versions
 
 RESULTS = "results.json"
+READERS = {Discretization: Discretization.from_dict, ModelRecord: read_record}
 
 
 def collect_results(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def load_results(folder: Path) -> Evaluation:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         values["models"] = list(values["models"].values())
-        return from_values(Evaluation, values)
+        return from_values(Evaluation, values, READERS)
     except FileNotFoundError:
         raise InputError(f"{folder} holds no comparison: {RESULTS} is missing") from None
     except OSError as error:

@@ -17,9 +17,9 @@ from trajlm.discretize import Bins
 from trajlm.errors import InputError
 from trajlm.io import read_features, write_features, write_states
 from trajlm.lstm.model import LSTMModel
-from trajlm.lstm.training.settings import TrainingSettings, training_settings
+from trajlm.lstm.record import Baselines, EpochRecord
+from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.lstm.training.train import fingerprint, finished_model, train_in_folder
-from trajlm.lstm.training.trainer import Baselines, EpochRecord
 from trajlm.models.hidden_markov import fit_hmm
 from trajlm.models.markov import fit_msm
 from trajlm.plots import plot_overview

@@ -82,6 +82,19 @@ def use_in_pytorch(n: int) -> None:
         passing.submit(torch.set_num_threads, others).result()
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error means that there was not enough memory.
+
+    PyTorch has an exception of its own for the memory of a GPU. For that of the processor it has
+    none, and names its allocator.
+    """
+    import torch
+
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
 def usable_device(name: str) -> torch.device:
     """Return the PyTorch device of that name.
 

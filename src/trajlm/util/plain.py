@@ -7,18 +7,23 @@ import math
 import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import numpy as np
+from pydantic import BaseModel
 
 T = TypeVar("T")
+# How classes are read that say themselves what their values are.
+Readers = Mapping[Any, Callable[[Any], Any]]
 
 
 def as_values(obj: Any) -> Any:
-    """Return dataclasses as mappings of their fields, and anything unknown as its text."""
+    """Return dataclasses and models of pydantic as mappings, anything unknown as its text."""
     if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
         return {f.name: as_values(getattr(obj, f.name)) for f in dataclasses.fields(obj)}
+    if isinstance(obj, BaseModel):
+        return as_values(obj.model_dump())
     if isinstance(obj, Mapping):
         return {str(key): as_values(value) for key, value in obj.items()}
     if isinstance(obj, list | tuple | set | frozenset):
@@ -28,11 +33,12 @@ def as_values(obj: Any) -> Any:
     return os.fspath(obj) if isinstance(obj, os.PathLike) else str(obj)
 
 
-def from_values(cls: type[T], values: Mapping[str, Any]) -> T:
+def from_values(cls: type[T], values: Mapping[str, Any], readers: Readers) -> T:
     """Return the dataclass whose `as_values` these are, as JSON gives them back.
 
     JSON has no NaN and no infinity: where a number is null, it becomes what the field names as
-    ``metadata={"null": ...}``, or NaN. A field that is not there keeps its default.
+    ``metadata={"null": ...}``, or NaN. A field that is not there keeps its default. Fields of the
+    classes in `readers` are made by these.
 
     Raises
     ------
@@ -44,27 +50,32 @@ def from_values(cls: type[T], values: Mapping[str, Any]) -> T:
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if field.name in values:
             null = field.metadata.get("null", math.nan)
-            arguments[field.name] = _from_value(hints[field.name], values[field.name], null)
+            arguments[field.name] = _from_value(
+                hints[field.name], values[field.name], null, readers
+            )
         elif field.default is field.default_factory is dataclasses.MISSING:
             raise KeyError(field.name)
     return cls(**arguments)
 
 
-def _from_value(hint: Any, value: Any, null: float) -> Any:
+def _from_value(hint: Any, value: Any, null: float, readers: Readers) -> Any:
     """Return a value as its annotation wants it."""
+    if hint in readers:
+        return readers[hint](value)
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in parts:
             return None
         (hint,) = (part for part in parts if part is not type(None))
-        return _from_value(hint, value, null)
+        return _from_value(hint, value, null, readers)
     if origin is np.ndarray:
         return _array(parts, value, null)
     if origin is tuple:
         of_each = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
-        return tuple(_from_value(p, item, null) for p, item in zip(of_each, value, strict=True))
+        pairs = zip(of_each, value, strict=True)
+        return tuple(_from_value(part, item, null, readers) for part, item in pairs)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_values(hint, value)
+        return from_values(hint, value, readers)
     if hint is float:
         return null if value is None else float(value)
     return value

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.errors import InputError
-from trajlm.util.words import counted
+from trajlm.util.checked import LARGEST
+from trajlm.util.words import counted, visible
 
 AnyArray = npt.NDArray[Any]
 A = TypeVar("A", bound=AnyArray)
@@ -74,6 +75,101 @@ def check_finite(x: npt.NDArray[np.float64], i: int, names: Sequence[str]) -> No
         )
 
 
+def check_same_columns(arrays: Sequence[AnyArray]) -> None:
+    """Check that all trajectories have as many columns.
+
+    Raises
+    ------
+    InputError
+        One has not as many as the first.
+    """
+    d = arrays[0].shape[1]
+    for i, x in enumerate(arrays):
+        if x.shape[1] != d:
+            raise InputError(
+                f"trajectory {i} has {x.shape[1]} columns but trajectory 0 has {d}: "
+                "give trajectories of the same columns"
+            )
+
+
+def check_time(dt: float, unit: str) -> None:
+    """Check the time between two frames.
+
+    Raises
+    ------
+    InputError
+        A time that is no positive number, or a unit that is empty, no text, or steers terminals.
+    """
+    if not (np.isfinite(dt) and dt > 0):
+        raise InputError(f"dt must be a positive number of {unit or 'time units'}, not {dt}")
+    if not isinstance(unit, str) or not unit:
+        raise InputError("the unit of dt is empty or no text: give one such as 'ps' or 'frame'")
+    if visible(unit) != unit:
+        raise InputError(f"the unit of dt, {unit!r:.60}, holds control characters: give its name")
+
+
+def as_names(names: Iterable[str], d: int) -> tuple[str, ...]:
+    """Return the names of `d` columns; ``x0``, ``x1`` ... where none are given.
+
+    Raises
+    ------
+    InputError
+        Not one for each column, or one that is no text.
+    """
+    given = tuple(names) or tuple(f"x{k}" for k in range(d))
+    if len(given) != d:
+        raise InputError(f"{len(given)} names were given for {d} columns")
+    if not all(isinstance(name, str) for name in given):
+        raise InputError("the names of columns are text: give each in quotes")
+    return given
+
+
+def as_periods(periods: Any, names: Sequence[str]) -> tuple[tuple[float, float] | None, ...]:
+    """Return the periodic domain of each column, or None; None for all where none are given.
+
+    Raises
+    ------
+    InputError
+        Not one for each column, or one that is no pair of a lower and a higher number.
+    """
+    given = tuple(periods) or (None,) * len(names)
+    if len(given) != len(names):
+        raise InputError(
+            f"{len(given)} periods were given for {len(names)} columns: give one for each, or None"
+        )
+    found: list[tuple[float, float] | None] = []
+    for name, period in zip(names, given, strict=True):
+        if period is None:
+            found.append(None)
+            continue
+        try:
+            low, high = (float(end) for end in period)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"the period of {name} is not a pair of numbers") from None
+        if not -LARGEST <= low < high <= LARGEST:
+            raise InputError(
+                f"the period of {name} is {low:g} to {high:g}: give a lower and a higher number"
+            )
+        found.append((low, high))
+    return tuple(found)
+
+
+def as_state_centers(centers: Any, n_states: int) -> npt.NDArray[np.float64]:
+    """Return a read-only copy of the centres of all states.
+
+    Raises
+    ------
+    InputError
+        Not one for each state, or not finite numbers.
+    """
+    array = owned(np.array(centers, dtype=np.float64))
+    if len(array) != n_states:
+        raise InputError(f"{len(array)} state centres were given for {n_states} states")
+    if not (np.abs(array) <= LARGEST).all():
+        raise InputError("a state centre is not a finite number: give one for each state")
+    return array
+
+
 def as_integers(s: Any, i: int, least: int = 2) -> npt.NDArray[np.integer[Any]]:
     """Return trajectory `i` as integers from zero, shape (frames,).
 
@@ -112,6 +208,23 @@ def as_integers(s: Any, i: int, least: int = 2) -> npt.NDArray[np.integer[Any]]:
             "states are numbered from 0"
         )
     return array
+
+
+def check_range(trajectories: Sequence[AnyArray], n_states: int) -> None:
+    """Check that no state is beyond the last.
+
+    Raises
+    ------
+    InputError
+        One is (trajectory and frame).
+    """
+    for i, s in enumerate(trajectories):
+        if int(s.max()) >= n_states:
+            frame = int(np.argmax(s >= n_states))
+            raise InputError(
+                f"state {int(s[frame])} in trajectory {i}, frame {frame} is out of range: "
+                f"there are {n_states} states, 0 to {n_states - 1}"
+            )
 
 
 def owned(array: A) -> A:

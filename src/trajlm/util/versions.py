@@ -5,7 +5,17 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("trajlm", "numpy", "scipy", "torch", "numba", "deeptime", "safetensors", "openmm")
+PACKAGES = (
+    "trajlm",
+    "numpy",
+    "scipy",
+    "torch",
+    "numba",
+    "llvmlite",
+    "deeptime",
+    "safetensors",
+    "openmm",
+)
 
 
 def package_versions() -> dict[str, str]:

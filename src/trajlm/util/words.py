@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from html import escape
 
 Fact = tuple[str, str]
 # Columns that are listed one by one.
 MOST_COLUMNS = 8
+
+# Control characters, those that turn the direction of writing, halves of characters, line ends:
+# what a name or a note from a file could steer a terminal with.
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -77,19 +82,42 @@ def extent(n_frames: int, n_trajectories: int, dt: float, unit: str, what: str) 
     return f"{counted(n_frames, 'frame', 'frames')} of {what}{several}{time}"
 
 
+def visible(text: str) -> str:
+    r"""Return text from a file with control characters shown, such as ``\x1b``, not sent."""
+    if text.isprintable():
+        return text
+    return "".join(_shown(c) if unicodedata.category(c) in _UNSEEN else c for c in text)
+
+
+def visible_lines(text: str) -> str:
+    """Return several lines of text as `visible`, their ends left as they are."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def without_surrogates(text: str) -> str:
+    """Return text that can be encoded: bytes of file names that are not UTF-8 are written out."""
+    return "".join(_shown(c) if "\ud800" <= c <= "\udfff" else c for c in text)
+
+
+def _shown(c: str) -> str:
+    # Python keeps a byte that is not UTF-8 as such a half of a character.
+    if "\udc80" <= c <= "\udcff":
+        return f"\\x{ord(c) - 0xDC00:02x}"
+    return c.encode("unicode_escape").decode("ascii")
+
+
 def lines(title: str, facts: Sequence[Fact]) -> str:
-    """Return the facts as plain text, one a line."""
-    return "\n".join([title, *(f"{name}: {value}" for name, value in facts)])
+    """Return the facts as plain text, one a line, under a title unless it is empty."""
+    return "\n".join(
+        [title] * bool(title) + [*(f"{visible(name)}: {visible(value)}" for name, value in facts)]
+    )
 
 
 def html(title: str, facts: Sequence[Fact]) -> str:
-    """Return the facts as a small table; all text is escaped.
-
-    Those of a damaged model file may hold something else than text.
-    """
+    """Return the facts as a small table; all text is escaped."""
     rows = "".join(
-        f"<tr><th style='text-align:left'>{escape(name)}</th>"
-        f"<td style='text-align:left'>{escape(str(value))}</td></tr>"
+        f"<tr><th style='text-align:left'>{escape(visible(name))}</th>"
+        f"<td style='text-align:left'>{escape(visible(value))}</td></tr>"
         for name, value in facts
     )
     return f"<table><caption><b>{escape(title)}</b></caption>{rows}</table>"

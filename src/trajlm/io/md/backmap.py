@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.data import IntArray, States, StatesLike, as_states, as_trajectory
+from trajlm.errors import InputError
 from trajlm.io.md.features import HEAVY_ATOMS, select_atoms
 from trajlm.io.md.trajectories import WRITTEN, FrameReader, FrameWriter, load_topology
 from trajlm.io.sources import PathLike, Paths, as_paths
+from trajlm.provenance import frames_after, origin_of_frames
 from trajlm.util.atomic import atomic_paths
+from trajlm.util.warn import warn
 from trajlm.util.words import counted
 
 Integers = npt.NDArray[np.int64]
@@ -53,8 +53,8 @@ class Backmap:
 
 
 def backmap(
-    generated: IntArray,
-    states: States,
+    generated: StatesLike,
+    states: StatesLike,
     trajectories: Paths,
     out: PathLike,
     top: PathLike | None = None,
@@ -74,7 +74,7 @@ def backmap(
     Parameters
     ----------
     generated
-        One lane of states, shape (T,).
+        One lane of states, shape (T,), or States of one trajectory.
     states
         The states of the original, one trajectory a file.
     trajectories, top
@@ -103,7 +103,7 @@ def backmap(
     out = Path(out)
     if out.suffix.lower() not in WRITTEN:
         raise InputError(f"{out} ends in none of {', '.join(WRITTEN)}: give one of these")
-    lane = np.asarray(generated)[::every]
+    states, lane = as_states(states), as_trajectory(generated)[::every]
     if len(lane) == 0 or int(lane.max()) >= states.n_states:
         raise InputError(
             f"{len(lane)} generated frames for {states.n_states} states of the original: both "
@@ -115,7 +115,7 @@ def backmap(
     fit = select_atoms(topology.subset(chosen), HEAVY_ATOMS)
     frame_ps = states.dt * PICOSECONDS.get(states.unit, 1.0) * every
     with FrameReader(files, topology, chosen) as reader:
-        index = _StateIndex(states, _offset(states, reader, files))
+        index = _StateIndex(states, *_origin(states, reader, files))
         choose = _Smooth(index, reader, fit, every, seed) if smooth else _Random(index, seed)
         origins: list[Integers] = []
         first = None
@@ -136,11 +136,9 @@ def backmap(
     trajectory, frame = index.files(np.concatenate(origins))
     n_unseen = int((~states.visited()[lane]).sum())
     if n_unseen:
-        warnings.warn(
+        warn(
             f"{n_unseen} of {len(lane)} generated frames are in states that the original never "
             "visits: they repeat the frame before",
-            TrajlmWarning,
-            stacklevel=2,
         )
     return Backmap(trajectory, frame, n_unseen, structure)
 
@@ -148,7 +146,7 @@ def backmap(
 class _StateIndex:
     """The frames of the original by state, numbered over all trajectories."""
 
-    def __init__(self, states: States, offset: int) -> None:
+    def __init__(self, states: States, stride: int, offset: int) -> None:
         self.labels = np.concatenate(states.trajectories).astype(np.int64)
         lengths = np.array([len(s) for s in states])
         self.borders = np.concatenate([[0], np.cumsum(lengths)])
@@ -156,7 +154,7 @@ class _StateIndex:
         counts = np.bincount(self.labels, minlength=states.n_states)
         self.first = np.concatenate([[0], np.cumsum(counts)])
         self.counts = counts
-        self.offset = offset
+        self.stride, self.offset = stride, offset
 
     def draw(self, rng: np.random.Generator, state: int, n: int) -> Integers:
         """Return up to `n` different frames of one state, none for a state never seen."""
@@ -168,7 +166,8 @@ class _StateIndex:
     def files(self, numbers: Integers) -> tuple[Integers, Integers]:
         """Return the trajectory and the frame in its file of numbered frames."""
         trajectory = np.searchsorted(self.borders, numbers, side="right") - 1
-        return trajectory, numbers - self.borders[trajectory] + self.offset
+        frame = numbers - self.borders[trajectory]
+        return trajectory, frame * self.stride + self.offset
 
 
 class _Random:
@@ -224,11 +223,10 @@ class _Smooth:
         return int(candidates[np.argmin(distances[:-1])])
 
 
-def _offset(states: States, reader: FrameReader, files: list[PathLike]) -> int:
-    """Return the file's frame that the first state belongs to, after checking the lengths.
+def _origin(states: States, reader: FrameReader, files: list[PathLike]) -> tuple[int, int]:
+    """Return stride and offset from states to frames of their file, after checking the lengths.
 
-    A running mean over w frames leaves w - 1 frames fewer; its first value is that of the
-    middle of the first window.
+    What was averaged belongs to the frame in the middle of those that it was averaged over.
     """
     if len(files) != len(states):
         raise InputError(
@@ -236,13 +234,14 @@ def _offset(states: States, reader: FrameReader, files: list[PathLike]) -> int:
             f"{counted(len(states), 'trajectory', 'trajectories')}: give the files that "
             "the states were made from, in their order"
         )
-    notes = " ".join(str(note) for note in states.discretization.get("notes", []))
-    missing = sum(int(w) - 1 for w in re.findall(r"running mean over (\d+) frames", notes))
+    steps = states.discretization.steps
     for i, (path, s) in enumerate(zip(files, states, strict=True)):
         n = reader.n_frames(i)
-        if n != len(s) + missing:
+        expected = frames_after(steps, n)
+        if len(s) != expected:
+            filtered = f", of which filters leave {max(expected, 0)}," if expected != n else ""
             raise InputError(
-                f"{path} has {n} frames but its states have {len(s)}: give the files that the "
-                "states were made from, in their order"
+                f"{path} has {n} frames{filtered} but its states have {len(s)}: give the files "
+                "that the states were made from, in their order"
             )
-    return missing // 2
+    return origin_of_frames(steps)

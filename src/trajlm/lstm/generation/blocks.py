@@ -13,7 +13,7 @@ from trajlm.lstm.tables import StepTables
 from trajlm.lstm.weights import LSTMWeights
 
 if TYPE_CHECKING:
-    from trajlm.kernels.recurrent import Recurrent
+    from trajlm.kernels.arguments import Recurrent
 
 Progress = Callable[[int], None]
 

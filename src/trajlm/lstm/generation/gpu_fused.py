@@ -21,7 +21,7 @@ import triton
 import triton.language as tl
 
 from trajlm.kernels import random_streams
-from trajlm.kernels.lstm import NEVER
+from trajlm.kernels.arguments import NEVER
 from trajlm.lstm.generation.gpu_steps import Lanes
 
 if TYPE_CHECKING:

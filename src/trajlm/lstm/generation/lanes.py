@@ -13,7 +13,8 @@ import numpy.typing as npt
 from trajlm.data import IntArray, States, smallest_unsigned
 from trajlm.errors import InputError
 from trajlm.lstm.generation.blocks import CARRIED, Block, Generator, Progress, choose_starts
-from trajlm.util.devices import usable_cores
+from trajlm.lstm.loops import loops
+from trajlm.util.devices import threads_of, usable_cores
 from trajlm.util.trajectories import owned
 
 # Outside these, a temperature is a slip: 1/T or the logits over T leave single precision.
@@ -104,9 +105,9 @@ def lane_blocks(
 
         own = chosen[first:last], keys[first:last]
         return [DeviceBlock(model, starts, *own, 1.0 / temperature, first, gpu(device))]
-    threads = n_threads or usable_cores()
-    tiles = model.generating.tile_rows
-    size, team = share_out(n_own, threads, model.tables.hidden_dim, tiles)
+    threads = threads_of(n_threads)
+    tiles = loops().tile_rows(model.generating)
+    size, team = share_out(n_own, threads, model.tables.hidden_dim, tiles, loops().HAS_TEAMS)
     cuts = [*range(first, last, size), last]
     return [
         LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, a, team)
@@ -115,13 +116,14 @@ def lane_blocks(
 
 
 def share_out(
-    n_lanes: int, n_threads: int, hidden_dim: int, tiles: tuple[int, int]
+    n_lanes: int, n_threads: int, hidden_dim: int, tiles: tuple[int, int], teams: bool = True
 ) -> tuple[int, int]:
     """Return how many lanes make a block and how many threads share one, for the least time.
 
     The time of a frame is counted in lanes of a block that fills its tiles, whose lanes are the
     larger of `tiles`. Lanes left over from them take longer, as measured: where they fill the
-    smaller tiles, and where they are alone; and each block reads the weights.
+    smaller tiles, and where they are alone; and each block reads the weights. Without `teams`
+    threads share no block.
     """
     cores = min(n_threads, usable_cores())
     whole, part = tiles
@@ -141,7 +143,7 @@ def share_out(
         return (rounds + (more > 0)) * frame_time(size, team) + left_over
 
     def team_of(size: int) -> int:
-        if hidden_dim < SHARED_FROM:
+        if not teams or hidden_dim < SHARED_FROM:
             return 1
         idle = cores // max(1, -(-n_lanes // size))
         return max(1, min(idle, hidden_dim // UNITS_A_THREAD))
@@ -167,7 +169,7 @@ def run_blocks(
     after_round
         Called when every block has made its chunk and none is running.
     """
-    pool = ThreadPoolExecutor(n_threads or usable_cores())
+    pool = ThreadPoolExecutor(threads_of(n_threads))
 
     # As many frames in each block, however many lanes it has: none is ahead after a round.
     chunk = min((block.chunk for block in blocks), default=0)
@@ -236,8 +238,6 @@ class LaneBlock:
 
     def advance(self, n_frames: int) -> IntArray:
         """Return the states of the next frames, shape (lanes, n_frames)."""
-        from trajlm.kernels.lstm import read_lanes
-
         t = self.tables
         if self.made == 0:
             longest = max(len(s) for s in self.starts)
@@ -245,16 +245,15 @@ class LaneBlock:
             begins = np.array([longest - len(s) for s in self.starts])
             for path, path_begin, start in zip(paths, begins, self.starts, strict=True):
                 path[path_begin:] = start
-            read_lanes(t.inputs, self.recurrent, paths, begins, self.hidden, self.cell)
+            loops().read_lanes(t.inputs, self.recurrent, paths, begins, self.hidden, self.cell)
         out = np.empty((len(self.states), n_frames), self.dtype)
         self.remember(self.made + n_frames, self._generate(out))
         return out
 
     def _generate(self, out: IntArray) -> dict[str, npt.NDArray[Any]]:
         """Fill `out`, on all threads of the block; return what the lanes carry then."""
-        from trajlm.kernels import lstm
+        from trajlm.kernels.arguments import DISMISSED
         from trajlm.kernels.arrays import cache_aligned
-        from trajlm.kernels.team import DISMISSED
 
         t = self.tables
         arrivals = cache_aligned((1,), np.int64)
@@ -265,7 +264,7 @@ class LaneBlock:
             for name, x in self.memory().items():
                 own[name] = cache_aligned(x.shape, x.dtype)
                 own[name][:] = x
-            lstm.generate_lanes(
+            loops().generate_lanes(
                 t.inputs, self.recurrent, t.readout, t.skip, *own.values(),
                 self.inverse_temperature, self.keys, self.made,
                 out if rank == 0 else np.empty_like(out), gates, arrivals, rank, self.n_threads,

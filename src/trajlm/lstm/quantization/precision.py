@@ -7,48 +7,45 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization.weights import RoundedWeights
 
 if TYPE_CHECKING:
-    from trajlm.kernels.recurrent import Recurrent
+    from trajlm.kernels.arguments import Recurrent
 
 F32 = npt.NDArray[np.float32]
 
+# Compiled code takes the fine units in so many, and as many at least.
+EIGHT = 8
 # L from which on generation waits for the weights: 16 L^2 bytes leave the second cache.
 REDUCED_FROM = 384
 
 
 def padded_units(L: int) -> int:
     """Return L in whole vectors; the units that fill it up stay zero."""
-    from trajlm.kernels.simd import WIDTH
-
-    return -(-L // WIDTH) * WIDTH
+    width = loops().WIDTH
+    return -(-L // width) * width
 
 
 def single_precision(weights: F32) -> Recurrent:
     """Return recurrent weights (4L, L) as they are."""
-    from trajlm.kernels.recurrent import Recurrent
+    from trajlm.kernels.arguments import Recurrent
 
     return Recurrent(_packed(weights))
 
 
 def half_precision(weights: F32) -> Recurrent:
     """Return recurrent weights (4L, L) in half precision."""
-    from trajlm.kernels.product import halved
-    from trajlm.kernels.recurrent import Recurrent
+    from trajlm.kernels.arguments import Recurrent
 
-    return Recurrent(halved(_packed(weights)))
+    return Recurrent(loops().halved(_packed(weights)))
 
 
 def byte_precision(rounded: RoundedWeights) -> Recurrent:
     """Return recurrent weights as bytes."""
-    from trajlm.kernels.byte_tile import EIGHT
-    from trajlm.kernels.recurrent import in_bytes
-
     (_, L), n_fine = rounded.high.shape, len(rounded.units)
-    # Compiled code takes eight at least.
     columns = max(EIGHT, -(-n_fine // EIGHT) * EIGHT)
-    return in_bytes(
+    return loops().in_bytes(
         _padded_gates(rounded.high, padded_units(L)),
         _padded_gates(rounded.low, columns),
         np.pad(rounded.units, (0, columns - n_fine)),
@@ -63,18 +60,15 @@ def reduced_precision(weights: F32, rounded: RoundedWeights | None) -> Recurrent
     As bytes where they were `rounded` and the machine multiplies bytes; in half precision where it
     widens such numbers itself; else in single precision.
     """
-    from trajlm.kernels.simd import HAS_BYTES, HAS_HALF
-
-    if HAS_BYTES and rounded:
+    if loops().HAS_BYTES and rounded:
         return byte_precision(rounded)
-    return half_precision(weights) if HAS_HALF else single_precision(weights)
+    return half_precision(weights) if loops().HAS_HALF else single_precision(weights)
 
 
 def _packed(weights: F32) -> F32:
     """Return recurrent weights (4L, L) in single precision, padded and packed."""
-    from trajlm.kernels.product import packed
-
-    return packed(_padded_gates(weights, padded_units(weights.shape[1])).T)
+    packed: F32 = loops().packed(_padded_gates(weights, padded_units(weights.shape[1])).T)
+    return packed
 
 
 def _padded_gates(matrix: npt.NDArray[Any], columns: int) -> npt.NDArray[Any]:

@@ -26,7 +26,7 @@ from trajlm.analysis.kinetics import commit_times
 from trajlm.analysis.slow import SlowKinetics, SlowSets, find_slow_sets, slow_kinetics
 from trajlm.data import States
 from trajlm.lstm.model import LSTMModel
-from trajlm.util.words import counted
+from trajlm.lstm.record import Calibration
 
 F64 = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -126,72 +126,6 @@ class CalibrationRound:
             f"calibration {self.number}/{ROUNDS}: slow populations and rates within a factor of "
             f"{np.exp(self.largest):.2f}"
         )
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What was matched and how; shape (n_sets,) or (n_pairs,), pairs of sets g < h.
-
-    Parameters
-    ----------
-    lag
-        Frames of the gradient window: what takes more than three is calibrated.
-    slowest
-        The longest implied timescale of the data, in frames.
-    assignment
-        The slow set of each state, shape (n_states,).
-    commit_time
-        Frames that a stay must last for its transition to count as one of `events`.
-    tilt
-        a of each set.
-    pairs
-        The pairs of sets with such transitions in the data.
-    events
-        Transitions of each pair, both ways.
-    matched
-        Whether they were enough to match the rate of the pair.
-    mobility
-        b of each pair; zero where it was not matched.
-    population_errors, rate_errors
-        ln(generated / data) before the calibration; zero where nothing was matched.
-    n_generated
-        Frames generated on the way.
-    """
-
-    lag: int
-    slowest: float
-    assignment: tuple[int, ...]
-    commit_time: int
-    tilt: tuple[float, ...]
-    pairs: tuple[tuple[int, int], ...]
-    events: tuple[int, ...]
-    matched: tuple[bool, ...]
-    mobility: tuple[float, ...]
-    population_errors: tuple[float, ...]
-    rate_errors: tuple[float, ...]
-    n_generated: int
-
-    def describe(self) -> str:
-        """Say in a sentence or two what was matched, and what the data cannot tell."""
-        matched = [n for n, is_matched in zip(self.events, self.matched, strict=True) if is_matched]
-        rare = [
-            n for n, is_matched in zip(self.events, self.matched, strict=True) if not is_matched
-        ]
-        n_sets = len(self.tilt)
-        found = f"{n_sets} slow sets (slowest timescale {self.slowest:.0f} frames): "
-        said = []
-        if matched:
-            said.append(
-                f"populations and the rates of {counted(len(matched), 'pair', 'pairs')} matched to "
-                f"those of the training stretch, {_listed(matched)} transitions held for "
-                f"{self.commit_time} frames"
-            )
-        if rare or not matched:
-            said.append(
-                f"too few transitions, {_listed(rare)}, to trust the rates of "
-                f"{counted(max(len(rare), 1), 'pair', 'pairs')}"
-            )
-        return found + "; ".join(said)
 
 
 def choose_target(states: States, sets: SlowSets, lag: int) -> Target:
@@ -338,10 +272,6 @@ def _summary(
         rate_errors=tuple(rates[pairs].tolist()),
         n_generated=n_generated,
     )
-
-
-def _listed(counts: list[int]) -> str:
-    return ", ".join(str(n) for n in counts) or "none"
 
 
 def logit_shift(sets: SlowSets, tilt: F64, mobility: F64) -> F64:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trajlm.errors import ModelFileError
+from trajlm.lstm.record import CheckpointRecord
 from trajlm.models.files import LARGEST_WEIGHTS, read_plain_file
 from trajlm.util.atomic import atomic_path
 
@@ -19,9 +20,9 @@ Weights = dict[str, dict[str, "torch.Tensor"]]
 
 
 def write_checkpoint(
-    path: Path, weights: Weights, optimizer: dict[str, Any], record: dict[str, Any]
+    path: Path, weights: Weights, optimizer: dict[str, Any], record: CheckpointRecord
 ) -> None:
-    """Write named sets of weights, Adam's state and a JSON record, atomically.
+    """Write named sets of weights, Adam's state and a record, atomically.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def write_checkpoint(
         tensors |= {f"adam/{index}/{k}": v for k, v in moments.items()}
     metadata = {
         "format": FORMAT,
-        "record": json.dumps(record),
+        "record": json.dumps(record.to_dict()),
         "param_groups": json.dumps(optimizer["param_groups"]),
     }
     # Written by Python, so that a full disk is an OSError that says so.
@@ -44,7 +45,7 @@ def write_checkpoint(
         temporary.write_bytes(data)
 
 
-def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]]:
+def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], CheckpointRecord]:
     """Return the weights, the optimiser's state and the record that were written.
 
     Raises
@@ -62,7 +63,7 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]
         tensors = load(data)
         if metadata["format"] != FORMAT:
             raise ModelFileError(f"{path} is a checkpoint of another version of trajlm: train anew")
-        record = json.loads(metadata["record"])
+        record = CheckpointRecord.from_dict(json.loads(metadata["record"]))
         groups = json.loads(metadata["param_groups"])
         weights: Weights = {}
         moments: dict[int, dict[str, torch.Tensor]] = {}

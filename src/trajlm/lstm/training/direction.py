@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
 from trajlm.data import States
-
-
-@dataclass(frozen=True)
-class Direction:
-    """What was decided, and why.
-
-    Parameters
-    ----------
-    both_ways
-        Whether half of the data is read backwards in each epoch.
-    p_value
-        Of the test for a direction of time; None where the user decided.
-    """
-
-    both_ways: bool
-    p_value: float | None
-
-    def describe(self) -> str:
-        """Say it in a sentence."""
-        read = "read both ways" if self.both_ways else "read forwards only"
-        if self.p_value is None:
-            return f"{read}, as set"
-        found = "no direction of time" if self.both_ways else "a direction of time"
-        return f"{found} in the data (p = {self.p_value:.2g}): {read}"
+from trajlm.lstm.record import Direction
 
 
 def find_direction(training: States, reversible: bool | None, seed: int) -> Direction:

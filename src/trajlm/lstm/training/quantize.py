@@ -12,7 +12,6 @@ to 16 bits, which changes log probabilities by some 2e-5 and is not looked at.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray
+from trajlm.lstm.loops import loops
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import (
@@ -30,11 +30,12 @@ from trajlm.lstm.quantization.weights import (
     in_two_bytes,
     worth_of_one,
 )
+from trajlm.lstm.record import Rounding
 from trajlm.lstm.tables import StepTables
-from trajlm.util.devices import usable_cores
+from trajlm.util.devices import threads_of
 
 if TYPE_CHECKING:
-    from trajlm.kernels.recurrent import Recurrent
+    from trajlm.kernels.arguments import Recurrent
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -49,36 +50,6 @@ SHARES = (0.0, 0.25, 0.5, 1.0)
 N_LANES, FRAMES, FRAMES_CHECKED = 48, 200, 100
 # Added to the mean squares of the units, in parts of their mean.
 DAMPING = 1e-3
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """How the recurrent weights were rounded.
-
-    Parameters
-    ----------
-    hidden_dim, n_fine
-        Units, and how many of them keep a byte and a half.
-    n_frames
-        Frames that were looked at, at each temperature.
-    changes
-        The largest change of a log probability on those at 1 and on hot ones.
-    """
-
-    hidden_dim: int
-    n_fine: int
-    n_frames: int
-    changes: tuple[float, ...]
-
-    def describe(self) -> str:
-        """Say in a line what was done and what it changes."""
-        own, hot = self.changes
-        fine = f", those of {self.n_fine} of {self.hidden_dim} units of 12" if self.n_fine else ""
-        return (
-            f"generation reads recurrent weights of 8 bits{fine}, where the machine multiplies "
-            f"bytes: log probabilities within {own:.1e} of those of the trained weights on "
-            f"{self.n_frames:,} frames of its own, {hot:.1e} on hotter ones"
-        )
 
 
 def round_for_generation(
@@ -116,7 +87,7 @@ def round_for_generation(
         )
         for temperature in ALLOWED
     ]
-    with ThreadPoolExecutor(n_threads or usable_cores()) as pool:
+    with ThreadPoolExecutor(threads_of(n_threads)) as pool:
         grams = list(pool.map(partial(_gram, tables), paths))
         factor, order = _cholesky(sum(grams, np.zeros(()))[:L, :L])
         exact = list(pool.map(partial(_log_probs, tables, tables.recurrent), paths))
@@ -125,9 +96,9 @@ def round_for_generation(
             rounded = _round(weights, factor, order, n_fine, pool)
             reduced = precision.single_precision(rounded.weights)
             found = pool.map(partial(_log_probs, tables, reduced), paths)
-            changes = tuple(float(np.abs(a - b).max()) for a, b in zip(exact, found, strict=True))
+            changes = [float(np.abs(a - b).max()) for a, b in zip(exact, found, strict=True)]
             if all(x <= most for x, most in zip(changes, ALLOWED.values(), strict=True)):
-                done = Rounding(L, n_fine, N_LANES * FRAMES_CHECKED, changes)
+                done = Rounding(L, n_fine, N_LANES * FRAMES_CHECKED, (changes[0], changes[1]))
                 new = LSTMModel(model.weights, model.space, model.starts, model.record, rounded)
                 return new, done
     return model, None
@@ -136,22 +107,19 @@ def round_for_generation(
 def _gram(tables: StepTables, paths: IntArray) -> F64:
     """Return the sum of h h^T over the first `FRAMES` frames, for L padded to whole panels."""
     from trajlm.kernels.arrays import cache_aligned
-    from trajlm.kernels.rounding import add_gram
-    from trajlm.kernels.tile import PANEL
 
-    columns = -(-tables.hidden_dim // PANEL) * PANEL
+    panel = loops().PANEL
+    columns = -(-tables.hidden_dim // panel) * panel
     gram = cache_aligned((columns, columns))
-    add_gram(tables.inputs, tables.recurrent, paths[:, :FRAMES], gram)
+    loops().add_gram(tables.inputs, tables.recurrent, paths[:, :FRAMES], gram)
     return gram.astype(np.float64)
 
 
 def _log_probs(tables: StepTables, recurrent: Recurrent, paths: IntArray) -> F64:
     """Return the log probabilities of the states of the last `FRAMES_CHECKED` frames."""
-    from trajlm.kernels.lstm import score_lanes
-
     t = tables
     out = np.empty((len(paths), paths.shape[1] - 1))
-    score_lanes(t.inputs, recurrent, t.readout, t.skip, paths, out)
+    loops().score_lanes(t.inputs, recurrent, t.readout, t.skip, paths, out)
     return out[:, -FRAMES_CHECKED:]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from trajlm.analysis.holdout import hold_out
 from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.record import Baselines, EpochRecord
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
 from trajlm.lstm.training.quantize import round_for_generation
-from trajlm.lstm.training.settings import TrainingSettings
-from trajlm.lstm.training.trainer import Baselines, EpochRecord, Trainer
+from trajlm.lstm.training.trainer import Trainer
 from trajlm.models.files import CHECKPOINT, holds_model
 from trajlm.models.registry import read_any_model
-from trajlm.util.devices import one_thread_in_pytorch, threads_of
+from trajlm.util.devices import is_out_of_memory, one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE, Processes
 
 Report = Callable[[EpochRecord, Baselines], None]
@@ -108,7 +109,7 @@ def train(
                 model = _completed(model, trainer, bool(path), report_calibration, n_threads)
             return processes.tell(model)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
+        if is_out_of_memory(error):
             raise InputError(
                 f"there is not enough memory to train with hidden_dim {settings.hidden_dim}, "
                 f"window {settings.window} and {settings.streams} streams: make one smaller"
@@ -126,9 +127,9 @@ def finished_model(folder: Path, states: States, settings: TrainingSettings) -> 
         if (folder / CHECKPOINT).exists():
             return None  # there is something to go on from
         raise
-    if not isinstance(model, LSTMModel) or model.record.get("settings") != settings.model_dump():
+    if not isinstance(model, LSTMModel) or not model.record or model.record.settings != settings:
         return None
-    return model if model.record.get("data_sha256") == fingerprint(states) else None
+    return model if model.record.data_sha256 == fingerprint(states) else None
 
 
 def train_in_folder(
@@ -193,7 +194,7 @@ def _run_epochs(
         where = "with nothing saved"
         if path and saved:
             where = f"all up to epoch {saved} saved: resume it to go on"
-        raise Interrupted(f"training stopped, {where}") from None
+        raise Interrupted(f"training stopped, {where}", bool(path and saved)) from None
 
 
 def _completed(
@@ -216,8 +217,7 @@ def _completed(
             )
     except KeyboardInterrupt:
         where = "resume it to go on" if saved else "nothing was saved"
-        raise Interrupted(f"the work after the last epoch was stopped; {where}") from None
-    for name, done in (("rounding", rounding), ("calibration", calibration)):
-        if done:
-            model.record[name] = {**asdict(done), "summary": done.describe()}
-    return model
+        stopped = f"the work after the last epoch was stopped; {where}"
+        raise Interrupted(stopped, resumable=saved) from None
+    assert model.record is not None
+    return model.with_record(replace(model.record, rounding=rounding, calibration=calibration))

@@ -5,25 +5,24 @@ from __future__ import annotations
 import copy
 import math
 import time
-import warnings
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
 from trajlm.data import States
-from trajlm.errors import InputError, ModelFileError, TrajlmWarning
+from trajlm.errors import InputError, ModelFileError
 from trajlm.lstm.generation.blocks import choose_starts
 from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.record import Baselines, CheckpointRecord, EpochRecord, LSTMRecord
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.batching import Streams, Window, choose_n_streams, lay_streams
 from trajlm.lstm.training.direction import find_direction
-from trajlm.lstm.training.settings import TrainingSettings
 from trajlm.models.markov import fit_msm, smoothed_transition_matrix
 from trajlm.util.devices import usable_device
 from trajlm.util.processes import Processes
+from trajlm.util.warn import warn
 from trajlm.util.words import counted
 
 if TYPE_CHECKING:
@@ -38,34 +37,6 @@ VALIDATION_STREAMS = 8
 PATIENCE, PATIENT_STEPS = 5, 500
 # Nats a frame, in those of a blind guess, from which on a training has gone astray.
 DIVERGED = 10.0
-
-
-class Baselines(BaseModel):
-    """Nats a frame on the held-out stretch of two models without memory."""
-
-    model_config = ConfigDict(frozen=True)
-
-    msm: float
-    independent: float
-
-
-class EpochRecord(BaseModel):
-    """Nats a frame after one epoch, and the seconds it took."""
-
-    model_config = ConfigDict(frozen=True)
-
-    epoch: int
-    training: float
-    validation: float
-    seconds: float
-
-    def describe(self, epochs: int, baselines: Baselines) -> str:
-        """Return the line that is shown after the epoch."""
-        return (
-            f"epoch {self.epoch}/{epochs}: {self.training:.4f} nats a frame, held out "
-            f"{self.validation:.4f} (MSM {baselines.msm:.4f}, independent frames "
-            f"{baselines.independent:.4f}), {self.seconds:.1f} s"
-        )
 
 
 class Trainer:
@@ -97,11 +68,9 @@ class Trainer:
             validation, min(VALIDATION_STREAMS, self.n_streams), self.window
         )
         if processes.is_first and self.n_streams < processes.size:
-            warnings.warn(
+            warn(
                 f"{processes.size} processes share {counted(self.n_streams, 'stream', 'streams')}, "
                 "as many as so little data is read in: the others have nothing to do",
-                TrajlmWarning,
-                stacklevel=3,
             )
         self.direction = find_direction(training, settings.reversible, settings.seed)
         self.baselines = _baselines(training, validation, self.direction.both_ways)
@@ -239,16 +208,16 @@ class Trainer:
         from trajlm.lstm.training.network import export_weights
 
         self.network.load_state_dict(self.best)
-        record = {
-            "settings": self.settings.model_dump(),
-            "n_frames": data.n_frames,
-            "n_trajectories": len(data),
-            "data_sha256": data_sha256,
-            "best_epoch": self.best_epoch,
-            "history": [r.model_dump() for r in self.history],
-            "baselines": self.baselines.model_dump(),
-            "direction": {**asdict(self.direction), "summary": self.direction.describe()},
-        }
+        record = LSTMRecord(
+            settings=self.settings,
+            n_frames=data.n_frames,
+            n_trajectories=len(data),
+            best_epoch=self.best_epoch,
+            history=tuple(self.history),
+            baselines=self.baselines,
+            data_sha256=data_sha256,
+            direction=self.direction,
+        )
         starts = choose_starts(data, self.settings.seed)
         return LSTMModel(export_weights(self.network), data.space, starts, record)
 
@@ -264,11 +233,7 @@ class Trainer:
                 "best": self.best,
             },
             self.optimizer.state_dict(),
-            {
-                "settings": self.settings.model_dump(),
-                "history": [r.model_dump() for r in self.history],
-                "data_sha256": data_sha256,
-            },
+            CheckpointRecord(self.settings, tuple(self.history), data_sha256),
         )
 
     def load(self, path: Path, data_sha256: str) -> None:
@@ -284,13 +249,9 @@ class Trainer:
         from trajlm.lstm.training.checkpoint import read_checkpoint
 
         weights, optimizer, record = read_checkpoint(path)
-        if record.get("data_sha256") != data_sha256:
+        if record.data_sha256 != data_sha256:
             raise InputError(f"{path} belongs to other data: train anew")
-        try:
-            then = TrainingSettings(**record["settings"])
-            history = [EpochRecord(**r) for r in record["history"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelFileError(f"{path} is damaged ({error!r}): train anew") from None
+        then = record.settings
         for name in TrainingSettings.model_fields:
             if getattr(then, name) != getattr(self.settings, name):
                 raise InputError(
@@ -304,7 +265,7 @@ class Trainer:
             self.optimizer.load_state_dict(optimizer)
         except (KeyError, ValueError, RuntimeError) as error:
             raise ModelFileError(f"{path} is damaged ({error!r}): train anew") from None
-        self.history = history
+        self.history = list(record.history)
 
 
 def build_network(

@@ -15,11 +15,9 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from trajlm.kernels import training
+from trajlm.kernels.arguments import NEVER
 from trajlm.kernels.arrays import F32, I64, cache_aligned
-from trajlm.kernels.lstm import NEVER
-from trajlm.kernels.product import packed
-from trajlm.kernels.tile import PANEL
+from trajlm.lstm.loops import loops
 from trajlm.util.devices import use_in_pytorch
 
 GATES = 4
@@ -80,7 +78,8 @@ class _Tables:
 
     def __init__(self, n_states: int, L: int) -> None:
         self.sizes = n_states, L
-        self.units, self.columns = -(-L // PANEL) * PANEL, -(-n_states // PANEL) * PANEL
+        panel, packed = loops().PANEL, loops().packed
+        self.units, self.columns = -(-L // panel) * panel, -(-n_states // panel) * panel
         self.inputs = cache_aligned((n_states, GATES * self.units))
         self.bias = cache_aligned((self.columns,))
         self.bias[n_states:] = NEVER
@@ -96,6 +95,7 @@ class _Tables:
         self.bias[:n_states] = weights.bias
         self._square.reshape(GATES, -1, self.units)[:, :L, :L] = weights.recurrent.reshape(-1, L, L)
         self._out[:n_states, :L] = weights.readout
+        packed = loops().packed
         packed(self._square.T, self.recurrent)
         packed(self._out.T, self.readout)
         packed(self._square, self.recurrent_back)
@@ -213,7 +213,7 @@ class LSTMWindow:
                 else:
                     sums = found.gradients
                 if grad_skip is not None:
-                    training.add_by_state(found.states, found.logits, grad_skip)
+                    loops().add_by_state(found.states, found.logits, grad_skip)
                 self._spare.setdefault(found.logits.shape[1], []).append(found.workspace)
         gradients = None if grad_skip is None else _unpadded(sums, grad_skip, memory.shape[2])
         return WindowResult(nats, after, gradients)
@@ -234,7 +234,7 @@ class LSTMWindow:
         workspace = self._workspace(frames, streams, tables)
         hidden, cell, gates, logits = workspace.first(frames)
         hidden[0, :, :L], cell[0, :, :L] = memory
-        nats = training.forward(
+        nats = loops().forward(
             states, targets, t.inputs, t.recurrent, t.readout, t.bias, skip,
             hidden, cell, gates, logits, np.float32(scale or 0.0),
         )  # fmt: skip
@@ -245,7 +245,7 @@ class LSTMWindow:
         grad_inputs = cache_aligned(t.inputs.shape)
         grad_recurrent = cache_aligned((small, GATES * t.units))
         grad_readout = cache_aligned((small, t.columns))
-        training.backward(
+        loops().backward(
             states, t.recurrent_back, t.readout_back, hidden, cell, gates, logits,
             grad_inputs, grad_recurrent, grad_readout,
         )  # fmt: skip

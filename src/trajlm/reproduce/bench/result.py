@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 # In the place of a number of threads.
 GPU = 0
+# Rates and ratios that vary more than this from round to round say little.
+LARGE_SPREAD = 0.3
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Size:
         The input product is a look-up and is not counted.
         """
         return 8 * self.hidden_dim**2 + 2 * self.hidden_dim * self.n_states
+
+    @property
+    def short(self) -> str:
+        """n_states and L."""
+        return f"{self.n_states}/{self.hidden_dim}"
 
     def __str__(self) -> str:
         return f"{self.n_states}, {self.embedding_dim}, {self.hidden_dim}"
@@ -63,6 +70,35 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """A number to compare.
+
+    Parameters
+    ----------
+    name, of
+        What it is, and of which network or method.
+    value
+        The median over the rounds.
+    interval
+        The smallest and the largest of the rounds, where each gives one.
+    over_pytorch
+        Whether it is our rate over that of PyTorch.
+    """
+
+    name: str
+    of: str
+    value: float
+    interval: tuple[float, float] | None = None
+    over_pytorch: bool = False
+
+    def __str__(self) -> str:
+        if self.interval is None:
+            return f"{self.value:.3g}"
+        low, high = self.interval
+        return f"{self.value:.3g} ({low:.3g} to {high:.3g})"
+
+
+@dataclass(frozen=True)
 class BenchResult:
     """Everything one run measured.
 
@@ -73,20 +109,51 @@ class BenchResult:
     rates
         One a row of the table.
     ratios
-        Ours over the baseline, by name and L.
+        Ours over the baseline, for each name and network.
     """
 
     machine: dict[str, Any]
     rates: tuple[Rate, ...]
-    ratios: dict[str, dict[str, float]]
+    ratios: tuple[Ratio, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
             "machine": self.machine,
             "rates": [asdict(r) for r in self.rates],
-            "ratios": self.ratios,
+            "ratios": self._by_name(lambda r: r.value),
+            "ranges": self._by_name(lambda r: r.interval),
+            "verdict": self.verdict(),
         }
+
+    def _by_name(self, take: Callable[[Ratio], Any]) -> dict[str, dict[str, Any]]:
+        names = dict.fromkeys(r.name for r in self.ratios)
+        return {n: {r.of: take(r) for r in self.ratios if r.name == n} for n in names}
+
+    def verdict(self) -> list[str]:
+        """Return sentences: whether the rates can be relied on, and whether PyTorch is faster."""
+        sentences = []
+        wide = [r for r in self.rates if r.spread > LARGE_SPREAD]
+        if wide:
+            sentences.append(
+                f"{len(wide)} of {len(self.rates)} rates vary by more than {LARGE_SPREAD:.0%} from "
+                "round to round: something else ran on this machine. Measure again when it is idle."
+            )
+        beside = [r for r in self.ratios if r.over_pytorch and r.interval is not None]
+        slower = [r for r in beside if r.interval and r.interval[1] < 1]
+        unclear = [r for r in beside if r.interval and r.interval[0] < 1 <= r.interval[1]]
+        if slower:
+            sentences.append(f"Slower than PyTorch in every round: {_named(slower)}.")
+        if unclear:
+            sentences.append(
+                f"Faster than PyTorch in some rounds and slower in others: {_named(unclear)}."
+            )
+        if beside and not slower and not unclear:
+            least = min(beside, key=lambda r: r.value)
+            sentences.append(
+                f"Faster than PyTorch in every round; the smallest ratio is {_named([least])}."
+            )
+        return sentences
 
     def table(self) -> str:
         """Return the table that is printed."""
@@ -96,12 +163,17 @@ class BenchResult:
         ]
         text = ["n_states, M, L in brackets; share: of the single-precision product there", ""]
         text += _aligned(lines)
-        text += ["", "ratios (by L)"]
+        text += ["", "ratios, by n_states/L: the median of the rounds (smallest to largest)"]
         text += [
-            f"  {name}: " + ", ".join(f"{L}: {value:.3g}" for L, value in by_size.items())
-            for name, by_size in self.ratios.items()
+            f"  {name}: " + ", ".join(f"{of}: {value}" for of, value in by_size.items())
+            for name, by_size in self._by_name(str).items()
         ]
+        text += ["", f"compiled loops: {self.machine['compiled loops']}", *self.verdict()]
         return "\n".join(text)
+
+
+def _named(ratios: Sequence[Ratio]) -> str:
+    return "; ".join(f"{r.name}, {r.of}: {r}" for r in ratios)
 
 
 def _cells(rate: Rate) -> tuple[str, ...]:

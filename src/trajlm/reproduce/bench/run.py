@@ -5,25 +5,47 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
+from trajlm.lstm.loops import choice
 from trajlm.reproduce.bench.gpu import gpu, gpu_name, gpu_work
-from trajlm.reproduce.bench.result import BenchResult, Rate, Size
+from trajlm.reproduce.bench.result import BenchResult, Rate, Ratio, Size
 from trajlm.reproduce.bench.work import Work, generation, matrix_products, others, training
 from trajlm.systems.alanine import FRAME_PS
 from trajlm.util.devices import usable_cores
 from trajlm.util.versions import package_versions
+from trajlm.util.words import elapsed
 
 SIZES = (Size(4, 8, 64), Size(20, 32, 64), Size(20, 128, 512), Size(34, 128, 1024))
 REPEATS = 5
+# Rounds that are made however long they take, and minutes after which no other begins.
+LEAST_REPEATS = 3
+MINUTES = 5.0
+# What one work took for each of its units, in seconds, round after round.
+Times = list[float]
 
 
+@contextmanager
+def _threads_restored() -> Iterator[None]:
+    """Give PyTorch back the threads that it had: each work sets its own."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_threads_restored()
 def run_bench(
     sizes: Sequence[Size] = SIZES,
     repeats: int = REPEATS,
     say: Callable[[str], None] = lambda text: None,
+    minutes: float = MINUTES,
 ) -> BenchResult:
     """Measure everything, on the cores that this process may use and on a GPU if there is one.
 
@@ -35,31 +57,53 @@ def run_bench(
         Rounds whose median counts, after one round to warm up.
     say
         Told what is being measured.
+    minutes
+        Where this is too short for all repeats, less are made, `LEAST_REPEATS` at least.
     """
     cores, card = usable_cores(), gpu()
-    rates: list[Rate] = []
-    ratios: dict[str, dict[str, float]] = {}
-    for size in sizes:
-        say(f"measuring n_states, M, L = {size}")
+    found: list[Rate] = []
+    ratios: list[Ratio] = []
+    began = time.monotonic()
+
+    def measure(what: str, works: Sequence[Work], section: int) -> list[Times]:
+        """Run the works, until the time that is due to the sections up to this one is over."""
+        until = began + 60 * minutes * section / (len(sizes) + 1)
+        return _rounds(
+            works,
+            repeats,
+            lambda: time.monotonic() > until,
+            lambda text: say(f"{what}: {text}, {elapsed(time.monotonic() - began)} so far"),
+        )
+
+    for k, size in enumerate(sizes):
+        what = f"n_states, M, L = {size}"
+        say(f"{what}: setting up, with compiling on first use")
         works = [*matrix_products(cores), *generation(size, cores), *training(size, cores)]
-        found = _measure(works, repeats)
-        rates += found
-        _compare(ratios, size, found, cores)
+        times = measure(what, works, k + 1)
+        rates = _rates(works, times)
+        ratios += _ratios(size, works, times, cores)
+        ratios.append(_share(size, rates))
+        found += rates
         if card is not None:
-            rates += _measure(gpu_work(size, card), repeats)
-    say("measuring simulators, MSM and HMM")
-    found = _measure(others(), repeats)
-    rates += found
-    _molecular_time(ratios, rates)
+            works = gpu_work(size, card)
+            found += _rates(works, measure(f"{what}, GPU", works, k + 1))
+    works = others()
+    found += _rates(works, measure("simulators, MSM and HMM", works, len(sizes) + 1))
+    ratios += _molecular_time(found)
     machine = _machine(cores) | {"gpu": gpu_name(card) if card else None}
-    return BenchResult(machine, tuple(rates), ratios)
+    return BenchResult(machine, tuple(found), tuple(ratios))
 
 
-def _measure(works: Sequence[Work], repeats: int) -> list[Rate]:
-    """Run all works in turn, once to warm up and then `repeats` times."""
-    seconds: list[list[float]] = [[] for _ in works]
+def _rounds(
+    works: Sequence[Work], repeats: int, late: Callable[[], bool], say: Callable[[str], None]
+) -> list[Times]:
+    """Run all works in turn, once to warm up and then `repeats` times or until it is late."""
+    times: list[Times] = [[] for _ in works]
     for round_ in range(repeats + 1):
-        for work, times in zip(works, seconds, strict=True):
+        if round_ > LEAST_REPEATS and late():
+            break
+        say(f"round {round_} of {repeats}" if round_ else "warming up")
+        for work, own in zip(works, times, strict=True):
             # What one thread does is timed by the processor's time, which other processes on a
             # shared machine do not stretch.
             clock = time.process_time if work.threads == 1 else time.perf_counter
@@ -69,13 +113,18 @@ def _measure(works: Sequence[Work], repeats: int) -> list[Rate]:
             if work.took is not None:
                 spent = work.took()
             if round_:
-                times.append(spent / done)
+                own.append(spent / done)
+    return times
+
+
+def _rates(works: Sequence[Work], times: Sequence[Times]) -> list[Rate]:
+    """Return the rates of works, and their shares of the products among them."""
     peaks = {
         w.threads: w.operations / median(s) / 1e9
-        for w, s in zip(works, seconds, strict=True)
+        for w, s in zip(works, times, strict=True)
         if w.unit == "product"
     }
-    return [_rate(w, s, peaks.get(w.threads)) for w, s in zip(works, seconds, strict=True)]
+    return [_rate(w, s, peaks.get(w.threads)) for w, s in zip(works, times, strict=True)]
 
 
 def _rate(work: Work, seconds: list[float], peak: float | None) -> Rate:
@@ -109,37 +158,40 @@ RATIOS = (
 )
 
 
-def _compare(
-    ratios: dict[str, dict[str, float]], size: Size, found: Sequence[Rate], cores: int
-) -> None:
-    """Add the ratios of one size."""
-    per_second = {(r.what, r.threads): r.per_second for r in found}
+def _ratios(size: Size, works: Sequence[Work], times: Sequence[Times], cores: int) -> list[Ratio]:
+    """Return how many times as fast ours is, for one size; each round gives a ratio."""
+    by_work = {(w.what, w.threads): t for w, t in zip(works, times, strict=True)}
+    found = []
     for name, ours, plain, which in RATIOS:
         threads = 1 if which == "one" else cores
-        value = per_second[ours, threads] / per_second[plain, threads]
-        ratios.setdefault(name, {})[f"{size.n_states}/{size.hidden_dim}"] = value
-    share = next(r.share for r in found if r.what == "generate, 4096 lanes")
-    ratios.setdefault("share of the matrix product, 4096 lanes", {})[
-        f"{size.n_states}/{size.hidden_dim}"
-    ] = float(share or 0.0)
+        pairs = zip(by_work[plain, threads], by_work[ours, threads], strict=True)
+        values = [a / b for a, b in pairs]
+        found.append(
+            Ratio(name, size.short, median(values), (min(values), max(values)), over_pytorch=True)
+        )
+    return found
 
 
-def _molecular_time(ratios: dict[str, dict[str, float]], rates: Sequence[Rate]) -> None:
-    """Add ns of alanine dipeptide a second: a frame each 0.1 ps, by the model with L = 64."""
+def _share(size: Size, rates: Sequence[Rate]) -> Ratio:
+    """Return the share of the matrix product that many lanes make."""
+    share = next(r.share for r in rates if r.what == "generate, 4096 lanes")
+    return Ratio("share of the matrix product, 4096 lanes", size.short, float(share or 0.0))
+
+
+def _molecular_time(rates: Sequence[Rate]) -> list[Ratio]:
+    """Return ns of alanine dipeptide a second: a frame each 0.1 ps, by the model with L = 64."""
     tokens = [r.per_second for r in rates if r.what == "generate, 4096 lanes"]
     molecular = {"model": max(tokens) * FRAME_PS / 1000}
     molecular |= {r.what: r.per_second for r in rates if r.unit == "ns"}
-    ratios["ns of alanine dipeptide a second"] = molecular
+    return [Ratio("ns of alanine dipeptide a second", k, v) for k, v in molecular.items()]
 
 
 def _machine(cores: int) -> dict[str, Any]:
     """Say what it was measured on."""
-    from trajlm.kernels.simd import WIDTH
-
     return {
         "processor": _processor(),
         "cores": cores,
-        "vector width": WIDTH,
+        "compiled loops": choice().describe(),
         "load before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "versions": package_versions(),
     }

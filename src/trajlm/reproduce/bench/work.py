@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trajlm.data import StateSpace
-from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.quantization import precision
+from trajlm.lstm.quantization.weights import BYTE, RoundedWeights, in_two_bytes, worth_of_one
+from trajlm.lstm.settings import TrainingSettings
+from trajlm.lstm.weights import F32
 from trajlm.reproduce.bench.result import Size
 
 if TYPE_CHECKING:
     from trajlm.lstm.training.network import LSTMNetwork
 
-# Multiplications and additions of one run: some tenths of a second each.
-OPERATIONS = 2e10
+# Multiplications and additions of one run: a tenth of a second each.
+OPERATIONS = 1e10
 # The loop that people write is slow: so many operations of one lane, and frames at most.
-PLAIN_OPERATIONS = 1e9
-PLAIN_FRAMES = 3000
+PLAIN_OPERATIONS = 5e8
+PLAIN_FRAMES = 1000
 PLAIN_LANES = 512
 LANES = (16, 256, 4096)
-LONGER = 6
+LONGER = 4
 STREAMS = TrainingSettings().streams
 # Frames of a training window: as trained for small networks, fewer where a step takes seconds.
 WINDOWS = ((128, 100), (10**9, 25))
@@ -114,10 +117,14 @@ def _lanes(network: LSTMNetwork, size: Size, cores: int) -> list[Work]:
     """Return our sampling, of large networks as trained and with weights rounded after."""
     from trajlm.lstm.model import LSTMModel
     from trajlm.lstm.training.network import export_weights
-    from trajlm.lstm.training.quantize import round_for_generation
 
-    as_trained = LSTMModel(export_weights(network), StateSpace(size.n_states), (np.array([0]),))
-    model, rounding = round_for_generation(as_trained)
+    weights, space, starts = export_weights(network), StateSpace(size.n_states), (np.array([0]),)
+    as_trained = model = LSTMModel(weights, space, starts)
+    large = size.hidden_dim >= precision.REDUCED_FROM
+    if large:
+        # To the nearest byte, which is as fast as what training rounds to.
+        rounded = _nearest_bytes(weights.recurrent_weights)
+        model = LSTMModel(weights, space, starts, rounded=rounded)
     tokens = OPERATIONS / size.operations
 
     def ours(model: LSTMModel, lanes: int, threads: int) -> float:
@@ -128,7 +135,7 @@ def _lanes(network: LSTMNetwork, size: Size, cores: int) -> list[Work]:
         return float(steps * lanes)
 
     runs = [(model, k, n, "") for k, n in [*_alone(cores), *((k, cores) for k in LANES)]]
-    if rounding:
+    if large:
         runs += [(as_trained, k, n, ", not rounded") for k, n in _alone(cores)]
     return [
         Work(
@@ -142,6 +149,13 @@ def _lanes(network: LSTMNetwork, size: Size, cores: int) -> list[Work]:
         )
         for one, k, n, how in runs
     ]
+
+
+def _nearest_bytes(weights: F32) -> RoundedWeights:
+    """Return weights rounded to one byte each."""
+    worth = worth_of_one(weights)
+    integers = BYTE * np.rint(weights / (BYTE * worth[:, None])).astype(np.int32)
+    return in_two_bytes(integers, worth, np.arange(0))
 
 
 def _alone(cores: int) -> list[tuple[int, int]]:

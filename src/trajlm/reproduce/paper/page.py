@@ -6,6 +6,7 @@ from typing import Any
 
 from trajlm.evaluate.summary import summary
 from trajlm.evaluate.verdict import headline, is_close, verdicts
+from trajlm.lstm.record import LSTMRecord
 from trajlm.reproduce.document import Block, Code, Document, Heading, Paragraph, Table
 from trajlm.reproduce.paper.entropy import SCORED
 from trajlm.reproduce.paper.recipe import RecordData
@@ -106,10 +107,11 @@ def _how(result: SystemResult, command: str) -> list[Block]:
             f"{space.unit} in {counted(data.n_trajectories, 'trajectory', 'trajectories')}, "
             f"{space.n_states} states."
         )
-    trained = [training.record for training in result.views[0].comparison.models[0].trainings]
-    seeds = [record["settings"]["seed"] for record in trained]
+    trainings = result.views[0].comparison.models[0].trainings
+    trained = [t.record for t in trainings if isinstance(t.record, LSTMRecord)]
+    seeds = [record.seed for record in trained]
     source = _source_of_data(result)
-    epochs = [len(record["history"]) for record in trained]
+    epochs = [len(record.history) for record in trained]
     text = (
         f"{' '.join(lines)} {source}{recipe.models.n_models} trainings with seeds {seeds[0]} to "
         f"{seeds[-1]}, {min(epochs)} to {max(epochs)} epochs each, with the default settings"

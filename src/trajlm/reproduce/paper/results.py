@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from trajlm.evaluate.result import SourceResult
 from trajlm.evaluate.significance import agrees_from, rates_inside
+from trajlm.lstm.record import LSTMRecord
+from trajlm.models.record import HiddenMarkovRecord, ModelRecord
 from trajlm.reproduce.paper.embedding import EmbeddingResult, RankCorrelation
 from trajlm.reproduce.paper.entropy import SCORED, Nats, kullback_leibler, nats_of_data
 from trajlm.reproduce.paper.run import SystemResult, ViewResult
@@ -111,11 +112,11 @@ def source_values(source: SourceResult, view: ViewResult) -> dict[str, Any]:
 def note_of(source: SourceResult) -> str:
     """Say how the models of one kind were made."""
     record = source.record
-    if "history" in record:
+    if isinstance(record, LSTMRecord):
         return f"{len(source.trainings)} independent trainings with the default settings"
-    if "bic_tried" in record:
-        most = max(int(m) for m in record["bic_tried"])
-        return f"{record['n_hidden']} hidden states by BIC, out of 2 to {most} tried"
+    if isinstance(record, HiddenMarkovRecord):
+        most = max(m for m, _ in record.bic_tried)
+        return f"{record.n_hidden} hidden states by BIC, out of 2 to {most} tried"
     return f"maximum likelihood, reversible, lag {counted(source.lag, 'frame', 'frames')}"
 
 
@@ -186,13 +187,14 @@ def summary_rows(values: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _short(record: Mapping[str, Any]) -> dict[str, Any]:
+def _short(record: ModelRecord | None) -> dict[str, Any]:
     """Return the record of a training with the best epoch in the place of all of them."""
-    short = {key: value for key, value in record.items() if key != "history"}
-    if history := record.get("history"):
-        short["epochs"] = len(history)
-        short["validation"] = history[record["best_epoch"] - 1]["validation"]
-        short["seconds"] = sum(epoch["seconds"] for epoch in history)
+    short: dict[str, Any] = record.to_dict() if record else {}
+    if isinstance(record, LSTMRecord):
+        del short["history"]
+        short["epochs"] = len(record.history)
+        short["validation"] = record.best.validation
+        short["seconds"] = sum(epoch.seconds for epoch in record.history)
     return short
 
 

@@ -20,7 +20,7 @@ from trajlm.data import Features
 from trajlm.evaluate.reference import make_reference
 from trajlm.io import read_features, read_states, write_features, write_states
 from trajlm.lstm.model import LSTMModel
-from trajlm.lstm.training.settings import TrainingSettings, training_settings
+from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.models.base import SequenceModel
 from trajlm.models.registry import load_model
 from trajlm.reproduce.paper.data import (

@@ -19,7 +19,7 @@ from threading import Thread
 
 from trajlm.errors import InputError
 from trajlm.io import read_states
-from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.files import holds_model
 from trajlm.util.atomic import lone_writer
 from trajlm.util.signals import STOPPING
@@ -42,11 +42,11 @@ class Training:
             model = finished_model(self.folder, data, self.settings)
             model = model or train_in_folder(data, self.settings, self.folder, n_threads=1)
         record = model.record
-        best = record["history"][record["best_epoch"] - 1]
+        assert record is not None
         return (
-            f"{self.folder.parent.name} {self.folder.name}: {best['validation']:.5f} nats a frame "
-            f"held out (MSM {record['baselines']['msm']:.5f}), epoch {record['best_epoch']} of "
-            f"{len(record['history'])}"
+            f"{self.folder.parent.name} {self.folder.name}: {record.best.validation:.5f} nats a "
+            f"frame held out (MSM {record.baselines.msm:.5f}), epoch {record.best_epoch} of "
+            f"{len(record.history)}"
         )
 
 

@@ -1,0 +1,96 @@
+"""The one object that says how states were made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
+
+from trajlm.provenance.methods import Given, Method
+from trajlm.provenance.notes import Note
+from trajlm.provenance.steps import Step
+from trajlm.provenance.version1 import upgraded
+from trajlm.util.checked import FROZEN, Name, Number, checked
+from trajlm.util.words import Fact
+
+
+def _forward(period: tuple[float, float]) -> tuple[float, float]:
+    if not period[0] < period[1]:
+        raise ValueError("a period does not go from a lower to a higher number")
+    return period
+
+
+Period = Annotated[tuple[Number, Number], AfterValidator(_forward)]
+
+
+@dataclass(frozen=True, config=FROZEN)
+class Discretization:
+    """How states were made, from the columns of a file to their numbers.
+
+    Parameters
+    ----------
+    method
+        The cut, with all that cuts other data alike.
+    columns
+        Names of the columns that were cut.
+    periods
+        For each column the periodic domain (low, high) along which the cut goes round, or None.
+        Empty where that is not known.
+    steps
+        Filters before and after the cut, in the order in which they were applied.
+    notes
+        What the reader had to say of the data.
+    """
+
+    method: Method = Given()
+    columns: tuple[Name, ...] = ()
+    periods: tuple[Period | None, ...] = ()
+    steps: tuple[Step, ...] = ()
+    notes: tuple[Note, ...] = ()
+    version: Literal[2] = 2
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.columns and self.periods and len(self.columns) != len(self.periods):
+            raise ValueError("there are not as many periods as columns")
+        return self
+
+    @property
+    def bias_notes(self) -> tuple[str, ...]:
+        """The notes that tell of biased data, from which no rate can be right."""
+        return tuple(note.text for note in self.notes if note.kind == "bias")
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The filters and all other notes, each in words."""
+        others = (note.text for note in self.notes if note.kind != "bias")
+        return (*(step.describe() for step in self.steps), *others)
+
+    def facts(self) -> list[Fact]:
+        """Return the filters and all notes, as names and values."""
+        filters = [("filter", step.describe()) for step in self.steps]
+        return filters + [("note", note.text) for note in self.notes]
+
+    def describe(self) -> str:
+        """Say in a few words what the states are, such as bins of phi; nothing if unknown."""
+        of = ", ".join(self.columns)
+        return f"{self.method.what or 'states'} of {of}" if of else self.method.what
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values that fit in JSON, with the version of their form."""
+        values: dict[str, object] = TypeAdapter(Discretization).dump_python(self, mode="json")
+        return values
+
+    @classmethod
+    def from_dict(cls, values: object) -> Discretization:
+        """Rebuild what `to_dict` returned, or what the first version wrote.
+
+        Raises
+        ------
+        ValueError
+            Values that describe no discretisation.
+        """
+        if isinstance(values, dict) and "version" not in values:
+            values = upgraded(values)
+        return checked(TypeAdapter(Discretization), values)

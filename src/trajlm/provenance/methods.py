@@ -1,0 +1,137 @@
+"""The ways of cutting features into states, each with the parameters that cut other data alike."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from trajlm.util.checked import FROZEN, Count, Name, Number, Positive
+
+Point = tuple[Number, ...]
+Rule = Literal["edges", "list", "pcca"]
+
+
+def _as_points(values: object) -> object:
+    """Return points of one coordinate, which may be given as plain numbers, as points."""
+    if not isinstance(values, list | tuple):
+        return values
+    return [[x] if isinstance(x, int | float) else x for x in values]
+
+
+def _check_points(points: tuple[Point, ...]) -> None:
+    if not points or not points[0] or len({len(point) for point in points}) > 1:
+        raise ValueError("the centres have no coordinate, or not all as many")
+
+
+Points = Annotated[tuple[Point, ...], BeforeValidator(_as_points)]
+
+
+@dataclass(frozen=True, config=FROZEN)
+class Binning:
+    """Bins of one column: state k is edges[k] <= value < edges[k+1]."""
+
+    edges: Annotated[tuple[Number, ...], Field(min_length=2)]
+    kind: Literal["bins"] = "bins"
+
+    what: ClassVar[str] = "bins"
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Self:
+        if not all(a < b for a, b in pairwise(self.edges)):
+            raise ValueError("the bin edges do not increase")
+        return self
+
+    @property
+    def n_states(self) -> int:
+        """Number of bins."""
+        return len(self.edges) - 1
+
+
+@dataclass(frozen=True, config=FROZEN)
+class Centers:
+    """The nearest of given centres, shape (k, d)."""
+
+    centers: Points
+    kind: Literal["nearest centers"] = "nearest centers"
+
+    what: ClassVar[str] = "nearest centres"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        _check_points(self.centers)
+        return self
+
+    @property
+    def n_states(self) -> int:
+        """Number of centres."""
+        return len(self.centers)
+
+
+@dataclass(frozen=True, config=FROZEN)
+class Clustering:
+    """The nearest of the centres, shape (k, d), that k-means found with this seed."""
+
+    centers: Points
+    seed: Count = 0
+    kind: Literal["kmeans"] = "kmeans"
+
+    what: ClassVar[str] = "k-means"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        _check_points(self.centers)
+        return self
+
+    @property
+    def n_states(self) -> int:
+        """Number of centres."""
+        return len(self.centers)
+
+
+@dataclass(frozen=True, config=FROZEN)
+class Given:
+    """States that came as they are: how they were made is not known."""
+
+    kind: Literal["given"] = "given"
+
+    what: ClassVar[str] = ""
+
+
+Cut = Annotated[Binning | Centers | Clustering | Given, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, config=FROZEN)
+class Grouped:
+    """Groups of finer states.
+
+    Parameters
+    ----------
+    rule
+        ``edges``, ``list`` or ``pcca``.
+    assignment
+        The group of each fine state.
+    fine
+        How the fine states were cut.
+    running_mean
+        Frames of the running mean over the state centres that was taken first.
+    edges
+        Thresholds on the coordinate, where the rule is ``edges``.
+    names
+        One a group.
+    """
+
+    rule: Rule
+    assignment: tuple[Count, ...]
+    fine: Cut = Given()
+    running_mean: Positive = 1
+    edges: tuple[Number, ...] | None = None
+    names: tuple[Name, ...] = ()
+    kind: Literal["grouped"] = "grouped"
+
+    what: ClassVar[str] = "groups"
+
+
+Method = Annotated[Binning | Centers | Clustering | Given | Grouped, Field(discriminator="kind")]
