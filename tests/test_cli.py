@@ -136,7 +136,7 @@ def test_folders_without_a_model_are_told_apart(here, capsys):
     for arguments in (("info", "m"), ("generate", "m", "--steps", 10, "--out", "g.npy")):
         sentence = refused(capsys, *arguments)
         assert "unfinished training" in sentence
-        assert "resume the training" in sentence
+        assert "--resume" in sentence
 
 
 def test_features_are_no_states(here, capsys):
