@@ -21,7 +21,8 @@ from trajlm.analysis import (
     principal_plane,
 )
 from trajlm.analysis.uncertainty import block_edges
-from trajlm.data import States
+from trajlm.data import Features, States
+from trajlm.discretize import Bins
 from trajlm.errors import InputError
 
 TRAJECTORIES = st.lists(
@@ -293,3 +294,20 @@ def test_embedding_distances_and_their_limits():
         principal_plane([[1.0, 2.0]])
     with pytest.raises(InputError, match="state 1"):
         euclidean_distances([[1.0], [np.nan]])
+
+
+def test_autocorrelation_of_an_angle_is_that_of_its_vector():
+    rng = np.random.default_rng(0)
+    # A slow walk about the border at 180 degrees: the numbers jump, the direction does not.
+    x = np.full(3000, 180.0)
+    for t in range(1, 3000):
+        x[t] += 0.98 * (x[t - 1] - 180) + rng.normal(0, 5)
+    phi = Features(((x + 180) % 360 - 180,), names=("phi",), periods=((-180.0, 180.0),))
+    states = Bins(60).fit_transform(phi)
+    vectors = np.exp(1j * np.deg2rad(states.centers[states.trajectories[0]]))
+    vectors -= vectors.mean()
+    expected = [np.mean((vectors[: 3000 - k] * vectors[k:].conj()).real) for k in range(31)]
+    found = autocorrelation(states, 30)
+    np.testing.assert_allclose(found.values, np.array(expected) / expected[0], rtol=1e-9)
+    assert found.values[1] > 0.9
+    assert autocorrelation(states, 30, states.centers).values[1] < 0.9

@@ -48,6 +48,7 @@ from .models.hidden_markov import HiddenMarkovModel as HiddenMarkovModel
 from .models.hidden_markov import fit_hmm as fit_hmm
 from .models.markov import MarkovModel as MarkovModel
 from .models.markov import fit_msm as fit_msm
+from .models.ngram import fit_ngram as fit_ngram
 from .models.registry import load_model as load_model
 from .systems import simulate as simulate
 from .util.progress import progress as progress

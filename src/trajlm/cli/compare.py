@@ -24,10 +24,15 @@ from trajlm.io import read_states
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import fit_hmm
 from trajlm.models.markov import fit_msm
+from trajlm.models.ngram import fit_ngram
 from trajlm.models.registry import load_model
 from trajlm.util.atomic import check_writable, lone_writer
 from trajlm.util.progress import say, tell
 
+MODELS_HELP = (
+    "Also fit and compare these, with commas between: msm (at a lag of one frame), msm:auto (at "
+    "the lag from which its timescales are level), hmm, ngram (counts after the last k states)."
+)
 GROUP_HELP = (
     "How fine states become metastable ones: edges:X,Y,... on their centres (edges:X,Y,...,wrap: "
     "the first and the last interval are one group, over a periodic border), pcca:N, or "
@@ -54,7 +59,7 @@ def compare(
         int,
         typer.Option(min=1, help="Group after a running mean of the centres over these frames."),
     ] = 1,
-    models: Annotated[str, typer.Option(help="Also fit and compare these: msm,hmm.")] = "",
+    models: Annotated[str, typer.Option(help=MODELS_HELP)] = "",
     unseen: Annotated[
         Path | None,
         typer.Option(help="States that no model was trained on, to judge models and data by."),
@@ -141,7 +146,7 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
     wrap = method == "edges" and rest.endswith(",wrap")
     values = numbers(rest.removesuffix(",wrap") if wrap else rest, "--group")
     if method == "edges":
-        return analysis.group_by_edges(data, values, running_mean, wrap=wrap)
+        return analysis.group_by_edges(data, values, running_mean, wrap=wrap or None)
     if not all(v.is_integer() for v in values):
         raise InputError(f"--group {text}: {method} takes whole numbers")
     whole = [int(v) for v in values]
@@ -158,21 +163,30 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel]:
     Raises
     ------
     InputError
-        A name that is neither msm nor hmm.
+        Another name than msm, msm:auto, hmm or ngram.
     """
-    fit: dict[str, Callable[[], SequenceModel]] = {
-        "MSM": lambda: fit_msm(data),
-        "HMM": lambda: fit_hmm(data, seed=seed),
+    fit: dict[str, Callable[[], tuple[str, SequenceModel]]] = {
+        "MSM": lambda: ("MSM", fit_msm(data)),
+        "MSM:AUTO": lambda: _fit_at_chosen_lag(data),
+        "HMM": lambda: ("HMM", fit_hmm(data, seed=seed)),
+        "NGRAM": lambda: ("NGRAM", fit_ngram(data)),
     }
     wanted = [name for word in names.split(",") if (name := word.strip().upper())]
     for name in wanted:
         if name not in fit:
-            raise InputError(f"--models knows msm and hmm, not {name.lower()!r}")
+            raise InputError(f"--models knows msm, msm:auto, hmm and ngram, not {name.lower()!r}")
     fitted: dict[str, SequenceModel] = {}
     for name in wanted:
         say(f"fitting the {name}")
-        fitted[name] = fit[name]()
+        title, model = fit[name]()
+        fitted[title] = model
     return fitted
+
+
+def _fit_at_chosen_lag(data: States) -> tuple[str, SequenceModel]:
+    chosen = analysis.choose_lag(data)
+    say(chosen.why)
+    return f"MSM lag {chosen.lag}", fit_msm(data, chosen.lag)
 
 
 def _read_generated(item: str) -> tuple[str, Kind]:

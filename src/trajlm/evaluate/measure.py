@@ -238,7 +238,7 @@ def _autocorrelation(states: States) -> Autocorrelation | None:
         return None
     longest = max(len(s) for s in states)
     centers = states.centers
-    values = centers if centers is not None and centers.ndim == 1 else np.arange(states.n_states)
+    values = None if centers is not None and centers.ndim == 1 else np.arange(states.n_states)
     return autocorrelation(states, min(MAX_LAG, max(1, longest // 10)), values)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import model_validator
@@ -263,7 +262,7 @@ class CheckpointRecord(ModelRecord):
     Parameters
     ----------
     settings, history, data_sha256
-        As in `LSTMRecord`.
+        As in `LSTMRecord`; the history is empty before the first epoch.
     """
 
     settings: TrainingSettings
@@ -281,10 +280,8 @@ class CheckpointRecord(ModelRecord):
 
 
 def _check_history(history: tuple[EpochRecord, ...]) -> None:
-    if not history or history[0].epoch != 1:
-        raise ValueError("the history does not begin with the first epoch")
-    if any(after.epoch != before.epoch + 1 for before, after in pairwise(history)):
-        raise ValueError("the epochs of the history are not in order")
+    if [epoch.epoch for epoch in history] != list(range(1, len(history) + 1)):
+        raise ValueError("the epochs of the history are not all of them, in order")
 
 
 def still_improving(record: ModelRecord | None) -> str:

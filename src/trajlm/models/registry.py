@@ -17,6 +17,7 @@ KINDS = {
     "lstm": "trajlm.lstm.model:LSTMModel",
     "msm": "trajlm.models.markov:MarkovModel",
     "hmm": "trajlm.models.hidden_markov:HiddenMarkovModel",
+    "ngram": "trajlm.models.ngram:NGramModel",
 }
 # By which the first version of a record tells its kind.
 VERSION_1_KEYS = {"lstm": "history", "hmm": "n_hidden", "msm": "lag"}

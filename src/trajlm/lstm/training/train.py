@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from trajlm.analysis.holdout import hold_out
 from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.record import Baselines, EpochRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
-from trajlm.lstm.training.holdout import hold_out
 from trajlm.lstm.training.quantize import round_for_generation
 from trajlm.lstm.training.trainer import Trainer
 from trajlm.models.files import CHECKPOINT, holds_model
