@@ -23,8 +23,10 @@ from trajlm.lstm.training.train import finished_model, train_in_folder
 from trajlm.models.files import CHECKPOINT, holds_model
 from trajlm.models.registry import describe_model, load_model
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
+from trajlm.util.devices import usable_cores
 from trajlm.util.processes import Processes, join, place
 from trajlm.util.progress import progress, say, tell
+from trajlm.util.versions import package_versions
 from trajlm.util.words import counted, lines
 
 DEFAULT = TrainingSettings()
@@ -336,9 +338,6 @@ def info(
 
 def _installation() -> str:
     """Return the versions that decide a result, and the cores that may be used."""
-    from trajlm.util.devices import usable_cores
-    from trajlm.util.versions import package_versions
-
     versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     return f"versions: {versions}\ncores: {usable_cores()}"
 
