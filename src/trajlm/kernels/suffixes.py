@@ -13,17 +13,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.kernels.compiled import compiled
 from trajlm.kernels.random_streams import uniform
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True)
+@compiled
 def child(state: I64, begin: I64, node: int, x: int) -> int:
     """Return the node of the sequence with x at the end, -1 where the data has none."""
     low, high = begin[node], begin[node + 1]
@@ -37,7 +37,7 @@ def child(state: I64, begin: I64, node: int, x: int) -> int:
     return low if low < end and state[low] == x else -1
 
 
-@numba.njit(cache=True)
+@compiled
 def follow(state: I64, begin: I64, nodes: I64, x: int) -> None:
     """Change `nodes`, of the last 0..k states, shape (k + 1,), to those after another state x."""
     for j in range(len(nodes) - 1, 0, -1):
@@ -45,7 +45,7 @@ def follow(state: I64, begin: I64, nodes: I64, x: int) -> None:
     nodes[0] = 0
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def interpolated(
     state: I64, begin: I64, cumulative: I64, nodes: I64, x: int, n_states: int, out: F64
 ) -> None:
@@ -62,7 +62,7 @@ def interpolated(
         out[j] = p
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def score_contexts(
     state: I64, begin: I64, cumulative: I64, path: npt.NDArray[Any], n_states: int, out: F64
 ) -> None:
@@ -77,7 +77,7 @@ def score_contexts(
             out[t, j] = math.log(row[j])
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def simulate_contexts(
     state: I64,
     begin: I64,
