@@ -13,6 +13,7 @@ import typer
 from trajlm.cli.data import numbers
 from trajlm.errors import InputError
 from trajlm.util.progress import say
+from trajlm.util.words import printable
 
 if TYPE_CHECKING:
     from trajlm.analysis import Grouping
@@ -172,9 +173,11 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel]:
 def _read_generated(item: str) -> tuple[str, Kind]:
     """Return the name and what stands behind it: one training, or several with commas between."""
     name, separator, rest = item.partition("=")
+    name = printable(name)
     if not separator or Path(item).exists():
         path = Path(item)
-        return (path.name if path.is_dir() else path.stem), _read_training(path)
+        name = path.name if path.is_dir() else path.stem
+        return printable(name), _read_training(path)
     if "," in rest and not Path(rest).exists():
         return name, [_read_training(Path(part)) for part in rest.split(",")]
     return name, _read_training(Path(rest))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
+from trajlm.io.labels import numbered
 from trajlm.io.read import STATES_KIND, file_kind, split_trajectories
 from trajlm.io.sources import PathLike, Paths, as_paths, listed, time_of
 from trajlm.io.text import read_table
@@ -54,7 +55,8 @@ def read_states(
     Raises
     ------
     InputError
-        A damaged file; negative, fractional or huge state numbers (trajectory and frame);
+        A damaged file; negative or fractional states, or one far beyond all others (trajectory
+        and frame);
         arrays that are not states (the message lists the keys); files that disagree on the
         states, dt or unit (the message names both).
     """
@@ -63,6 +65,10 @@ def read_states(
     for part in parts[1:]:
         _check_agree(first, part)
     source = next((part for part in parts if part.n_states), first)
+    if not source.n_states:
+        trajectories, labels = numbered([(part.path, part.trajectories) for part in parts])
+        parts = [replace(p, trajectories=t) for p, t in zip(parts, trajectories, strict=True)]
+        source = replace(first, centers=labels)
     for part in parts:
         _check_states(part, source.n_states)
     return States(

@@ -31,6 +31,7 @@ from trajlm.lstm.model import LSTMModel
 from trajlm.models.base import Progress
 from trajlm.util.atomic import flush_folder, hidden_stem, unwritable
 from trajlm.util.processes import ALONE, Processes
+from trajlm.util.signals import undisturbed
 
 SECONDS_BETWEEN_SAVES = 60.0
 # Frames and lanes of a finished file by which it is known again.
@@ -327,7 +328,8 @@ class _Sink:
             self._flush()
             processes.wait()
         except KeyboardInterrupt:
-            save()
+            with undisturbed():
+                save()
             asked = self.shape[1] * n_lanes
             share = sum(b.made * b.n_lanes for b in blocks) / max(asked, 1)
             raise Interrupted(

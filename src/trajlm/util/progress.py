@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from trajlm.util.processes import place
+from trajlm.util.words import printable
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -17,7 +18,7 @@ Advance = Callable[[int], None]
 def say(text: str) -> None:
     """Print a line about the work (not a result) to standard error; of several processes, one."""
     if place()[0] == 0:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 @contextmanager
