@@ -112,9 +112,11 @@ def _train(
 ) -> LSTMModel | None:
     """Train into a folder that is held; None where the same training is finished already."""
     from trajlm.lstm.training.train import finished_model, train_in_folder
-    from trajlm.models.files import holds_model
+    from trajlm.models.files import holds_model, settle_model
     from trajlm.util.processes import join
 
+    if place()[0] == 0:
+        settle_model(out)
     begun = (out / CHECKPOINT).exists()
     if begun and not (resume or overwrite):
         raise InputError(
@@ -276,19 +278,18 @@ def _generate(
 
 def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
     """Refuse what would be lost, and return whether an interrupted file is there to go on with."""
-    from trajlm.lstm.to_file import is_begun, remove_orphans
+    from trajlm.lstm.to_file import is_begun, is_saved, remove_orphans
 
     is_array = out.suffix == ".npy"
-    begun = is_array and is_begun(out)
     if is_array and place()[0] == 0:
         remove_orphans(out)
-    if begun and not (resume or overwrite):
+    if is_array and is_saved(out) and not (resume or overwrite):
         raise InputError(
             f"{out} was begun and interrupted: --resume goes on with it, --overwrite begins anew"
         )
     # What is gone on with was allowed to take the place of a file when it was begun.
     check_output(out, overwrite=overwrite or (resume and is_array))
-    return begun
+    return is_array and is_begun(out)
 
 
 def _was_finished(model: LSTMModel, out: Path, size: tuple[int, int, int], **how: Any) -> bool:

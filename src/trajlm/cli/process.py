@@ -115,8 +115,8 @@ def _open_streams() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lasts
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    sys.stdout = cast("TextIO", _Results(sys.stdout))
-    sys.stderr = cast("TextIO", _Messages(sys.stderr))
+    sys.stdout = cast("TextIO", Results(sys.stdout))
+    sys.stderr = cast("TextIO", Messages(sys.stderr))
 
 
 class _Stream:
@@ -132,7 +132,7 @@ class _Stream:
         return getattr(self._stream, name)
 
 
-class _Messages(_Stream):
+class Messages(_Stream):
     """Standard error: a closed pipe or a full disk behind it stops no work."""
 
     def write(self, text: str) -> int:
@@ -150,7 +150,7 @@ class _Messages(_Stream):
             return
 
 
-class _Results(_Stream):
+class Results(_Stream):
     """Standard output: control characters are shown, not sent, and errors have its name."""
 
     def write(self, text: str) -> int:

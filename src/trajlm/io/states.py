@@ -15,7 +15,8 @@ from trajlm.io.read import STATES_KIND, file_kind, split_trajectories
 from trajlm.io.sources import PathLike, Paths, as_paths, listed, time_of
 from trajlm.io.text import read_table
 
-LARGEST_STATE = 2**31 - 1  # beyond this a table with a row a state fits no memory
+LARGEST_STATE = 10**6 - 1  # beyond this a table with a row and a column a state fits no memory
+LARGEST_CENTER = 1e150  # whose square is a number
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,12 @@ def _own(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathLike) -> _
 
 
 def _centers(arrays: dict[str, AnyArray]) -> AnyArray | None:
-    centers = arrays.get("centers")
-    return None if centers is None else np.atleast_1d(np.asarray(centers, dtype=np.float64))
+    if "centers" not in arrays:
+        return None
+    centers = np.atleast_1d(np.asarray(arrays["centers"], dtype=np.float64))
+    if centers.ndim > 2 or not (np.abs(centers) < LARGEST_CENTER).all():
+        raise ValueError("a centre of a state is not a finite number")
+    return centers
 
 
 def _check_agree(first: _Part, part: _Part) -> None:

@@ -128,9 +128,13 @@ def generate_to_file(
 
 
 def is_begun(path: Path) -> bool:
-    """Return whether an interrupted call has left something to go on with."""
-    array_path = _array_path(path)
-    return array_path.exists() and bool(_memories_left(array_path))
+    """Return whether an interrupted call was to write the file."""
+    return _array_path(path).exists()
+
+
+def is_saved(path: Path) -> bool:
+    """Return whether an interrupted call has left frames to go on from."""
+    return is_begun(path) and bool(_memories_left(_array_path(path)))
 
 
 def remove_orphans(path: Path) -> None:
