@@ -5,11 +5,11 @@ import pytest
 from scipy.stats import t as student_t
 
 from trajlm.analysis import committed_transitions, discrepancy, group_by_edges
+from trajlm.analysis.metastable import default_grouping
 from trajlm.comparison import Comparison, compare
 from trajlm.data import Features, States
 from trajlm.discretize import Bins
 from trajlm.errors import InputError
-from trajlm.evaluate.evaluation import default_grouping
 from trajlm.evaluate.summary import summary
 from trajlm.models.markov import fit_msm
 from trajlm.systems.hidden_markov import (

@@ -92,7 +92,7 @@ def small_model(seed, n=5, skip=False):
 
     torch.manual_seed(seed)
     log_transitions = torch.randn(n, n) if skip else None
-    network = LSTMNetwork(n, 3, 8, log_transitions)
+    network = LSTMNetwork(n, 3, 8, log_transitions, seed=seed)
     torch.nn.init.normal_(network.readout.weight)
     weights = export_weights(network)
     return network, LSTMModel(weights, StateSpace(n), (np.zeros(1, np.uint8),))

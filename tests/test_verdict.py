@@ -31,7 +31,7 @@ def numbers(models, floor=0.04, judged=6, curves=None, inside=20, unseen=None):
             n_trainings=1,
             cross_entropy=None,
             rates_inside=inside,
-            rates_reliable=20,
+            rates_judged=20,
             curves_outside=(curves or {}).get(name, {}),
             unseen=(unseen or {}).get(name),
         )

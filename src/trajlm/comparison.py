@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from trajlm.analysis import Grouping
-from trajlm.data import IntArray, States
+from trajlm.data import StatesLike
 from trajlm.evaluate.evaluation import Kind, Stage, evaluate
 from trajlm.evaluate.records import model_record, population_records, rate_records
 from trajlm.evaluate.result import Evaluation
@@ -71,11 +71,11 @@ class Comparison(Evaluation):
 
 
 def compare(
-    reference: States | IntArray | Sequence[IntArray],
+    reference: StatesLike,
     models: Mapping[str, Kind],
     grouping: Grouping | None = None,
     *,
-    unseen: States | IntArray | Sequence[IntArray] | None = None,
+    unseen: StatesLike | None = None,
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,

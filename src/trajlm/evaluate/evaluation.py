@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, cast
 
 import numpy as np
 
-from trajlm.analysis import Grouping, free_energy, group_by_list, group_by_pcca
-from trajlm.analysis.pcca import slow_timescales
-from trajlm.data import IntArray, States, as_states
+from trajlm.analysis import Grouping, free_energy
+from trajlm.analysis.metastable import default_grouping
+from trajlm.data import States, StatesLike, as_states
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 from trajlm.evaluate.measure import measure_data, measure_model
@@ -16,22 +17,17 @@ from trajlm.evaluate.reference import Reference, lag_of, make_reference
 from trajlm.evaluate.result import DataAtLag, Evaluation, UnseenData
 from trajlm.models.base import SequenceModel
 
-# States up to this number are compared as they are; more are grouped by PCCA+.
-FEW_STATES = 5
-# Lag, in frames, of the Markov model behind the default grouping.
-GROUPING_LAG = 10
-
 Stage = Callable[[str], None]
 # One model or what was generated before, or several trainings of one kind.
-Kind = SequenceModel | States | Sequence[SequenceModel | States]
+Kind: TypeAlias = "SequenceModel | StatesLike | Sequence[SequenceModel | States]"
 
 
 def evaluate(
-    reference: States | IntArray | Sequence[IntArray],
+    reference: StatesLike,
     models: Mapping[str, Kind],
     grouping: Grouping | None = None,
     *,
-    unseen: States | IntArray | Sequence[IntArray] | None = None,
+    unseen: StatesLike | None = None,
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,
@@ -77,25 +73,15 @@ def evaluate(
     )
 
 
-def default_grouping(states: States) -> Grouping:
-    """Return the states as they are up to five, else PCCA+ groups.
-
-    The number of groups, 2 to 4, is where the implied timescales of the Markov state model that
-    PCCA+ groups, at a lag of ten frames, have their largest ratio.
-    """
-    if states.n_states <= FEW_STATES:
-        return group_by_list(states, list(range(states.n_states)))
-    lag = min(GROUPING_LAG, max(len(s) for s in states) - 1)
-    timescales = slow_timescales(states, lag, 4)
-    n_groups = int(np.argmax(timescales[:3] / timescales[1:4])) + 2
-    return group_by_pcca(states, n_groups, lag)
-
-
 def _trainings(name: str, kind: Kind) -> tuple[SequenceModel | States, ...]:
-    trainings = (kind,) if isinstance(kind, SequenceModel | States) else tuple(kind)
-    if not trainings:
-        raise InputError(f"{name} has no training: give at least one model")
-    return trainings
+    if isinstance(kind, SequenceModel):
+        return (kind,)
+    if isinstance(kind, list | tuple):
+        if not kind:
+            raise InputError(f"{name} has no training: give at least one model")
+        if all(isinstance(training, SequenceModel | States) for training in kind):
+            return tuple(kind)
+    return (as_states(cast(StatesLike, kind)),)
 
 
 def _unseen(data: States, unseen: States, at_lag: Mapping[int, Reference]) -> dict[int, Reference]:

@@ -17,7 +17,7 @@ def model_record(name: str, row: ModelSummary) -> dict[str, Any]:
         "D_high": row.D_interval[1],
         "D_over_D0": row.D_over_D0,
         "rates_inside": row.rates_inside,
-        "rates_reliable": row.rates_reliable,
+        "rates_judged": row.rates_judged,
         "cross_entropy": row.cross_entropy,
         "n_trainings": row.n_trainings,
     }

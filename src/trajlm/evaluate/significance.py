@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis.kinetics import FEW_EVENTS
+from trajlm.analysis.discrepancy import MIN_COUNT
+from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate.result import Evaluation, SourceResult
 
 # Share of the typical dwell in the shortest-lived group that a stay must last to count.
@@ -66,7 +67,7 @@ class RateRow:
     @property
     def reliable(self) -> bool:
         """Whether there are enough transitions to judge a model by."""
-        return self.count >= FEW_EVENTS
+        return bool(self.count >= FEW_EVENTS)
 
     @property
     def factor(self) -> float:
@@ -167,22 +168,22 @@ class RatesInside:
     inside
         Whether the rate of the model, the mean over its trainings, lies in the 95 % interval of
         the data.
-    reliable
-        Whether the data counts enough transitions to tell.
+    judged
+        Whether the data counts enough transitions for the rate to be a term of D.
     """
 
     inside: npt.NDArray[np.bool_]
-    reliable: npt.NDArray[np.bool_]
+    judged: npt.NDArray[np.bool_]
 
     @property
     def n_inside(self) -> int:
-        """Number of reliable rates that lie inside."""
-        return int((self.inside & self.reliable).sum())
+        """Number of judged rates that lie inside."""
+        return int((self.inside & self.judged).sum())
 
     @property
-    def n_reliable(self) -> int:
-        """Number of reliable rates."""
-        return int(self.reliable.sum())
+    def n_judged(self) -> int:
+        """Number of judged rates."""
+        return int(self.judged.sum())
 
 
 def rates_inside(comparison: Evaluation, model: SourceResult) -> RatesInside:
@@ -190,19 +191,19 @@ def rates_inside(comparison: Evaluation, model: SourceResult) -> RatesInside:
     data = comparison.data_at(model.lag).transitions
     low, high = data.rate_intervals()
     rates = model.transitions.rates()
-    return RatesInside((low <= rates) & (rates <= high), data.counts >= FEW_EVENTS)
+    return RatesInside((low <= rates) & (rates <= high), data.counts >= MIN_COUNT)
 
 
 def agrees_from(comparison: Evaluation, model: SourceResult) -> float | None:
     """Return the commit time from which on a model agrees with the data, in units of time.
 
-    At that commit time and all longer ones every reliable rate lies inside the interval of the
+    At that commit time and all longer ones every judged rate lies inside the interval of the
     data. None where it does not agree even at the longest.
     """
     found = rates_inside(comparison, model)
     data = comparison.data_at(model.lag).transitions
-    outside = np.any(found.reliable & ~found.inside, axis=(1, 2))
-    known = np.flatnonzero(np.any(found.reliable, axis=(1, 2)))
+    outside = np.any(found.judged & ~found.inside, axis=(1, 2))
+    known = np.flatnonzero(np.any(found.judged, axis=(1, 2)))
     if len(known) == 0 or outside[known[-1]]:
         return None
     wrong = np.flatnonzero(outside)

@@ -34,9 +34,9 @@ class ModelSummary:
         How many trainings it is a mean over.
     cross_entropy
         Nats per frame of the data; None where no model is at hand.
-    rates_inside, rates_reliable
+    rates_inside, rates_judged
         Rates, over all pairs and commit times, in the 95 % interval of the data, out of those
-        with enough transitions in the data to tell.
+        that D is a mean over.
     curves_outside
         For each curve, the share of its points far outside the data's band.
     unseen
@@ -51,7 +51,7 @@ class ModelSummary:
     n_trainings: int
     cross_entropy: float | None
     rates_inside: int
-    rates_reliable: int
+    rates_judged: int
     curves_outside: Mapping[str, float]
     unseen: UnseenSummary | None
 
@@ -147,7 +147,7 @@ def _model(comparison: Evaluation, model: SourceResult) -> ModelSummary:
         n_trainings=len(model.trainings),
         cross_entropy=model.cross_entropy,
         rates_inside=rates.n_inside,
-        rates_reliable=rates.n_reliable,
+        rates_judged=rates.n_judged,
         curves_outside=shares_outside(comparison, model) if model.lag == 1 else {},
         unseen=_unseen(comparison, model),
     )

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trajlm.analysis.kinetics import FEW_EVENTS
+from trajlm.analysis.discrepancy import MIN_COUNT
+from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate.curves import far_curves
 from trajlm.evaluate.significance import RateRow
 from trajlm.evaluate.summary import ModelSummary, Summary
@@ -17,7 +18,7 @@ from trajlm.util.words import interval, listed, number
 AS_CLOSE = 1.5
 # D over D0 below which a model is a little farther than the halves, and above which it is far.
 LITTLE, FAR = 2.0, 5.0
-# Share of the reliable rates that must lie inside the data's intervals for praise: one in twenty
+# Share of the judged rates that must lie inside the data's intervals for praise: one in twenty
 # falls outside by chance, and rates at neighbouring commit times fall together.
 MOST_INSIDE = 0.8
 
@@ -51,14 +52,14 @@ def headline(summary: Summary) -> str:
     if not known:
         return (
             f"The data has too few transitions to judge a model by D: no pair of groups has "
-            f"{FEW_EVENTS} of them. The intervals below are what there is to judge by."
+            f"{MIN_COUNT} of them. The intervals below are what there is to judge by."
         )
     best = min(known, key=lambda name: known[name])
     judged, pairs = summary.pairs_judged, summary.pairs
     scope = (
         ""
         if judged == pairs
-        else f", over the {judged} of {pairs} pairs with {FEW_EVENTS} transitions"
+        else f", over the {judged} of {pairs} pairs with {MIN_COUNT} transitions"
     )
     factor = f"differ from those of the data by a factor of {_factor(known[best])} on average"
     if len(known) == 1:
@@ -75,7 +76,7 @@ def floor_sentence(summary: Summary) -> str:
         return ""
     if not summary.D0_terms:
         return (
-            f"The data has too few transitions to give a floor: no pair of groups has {FEW_EVENTS} "
+            f"The data has too few transitions to give a floor: no pair of groups has {MIN_COUNT} "
             "in the first half of it. How small D could be is then unknown, and the intervals "
             "below are what there is to judge by."
         )
@@ -93,7 +94,7 @@ def verdicts(summary: Summary) -> list[Verdict]:
     for name, row in summary.models.items():
         if math.isnan(row.D):
             text = (
-                f"no pair of groups has {FEW_EVENTS} transitions in the data, so D is not known: "
+                f"no pair of groups has {MIN_COUNT} transitions in the data, so D is not known: "
                 "try other groups."
             )
             found.append(Verdict(name, text, ""))
@@ -116,7 +117,7 @@ def unseen_sentence(summary: Summary) -> str:
     if math.isnan(own.D):
         return (
             f"The unseen data has too few transitions to judge by: no pair of groups has "
-            f"{FEW_EVENTS} of them."
+            f"{MIN_COUNT} of them."
         )
     return (
         f"On data that no model was trained on, the training data itself has D = "
@@ -172,11 +173,11 @@ def _reading(row: ModelSummary, floor: float) -> str:
 
 def _outside(row: ModelSummary) -> str:
     """Say how many rates lie outside where those are more than chance explains."""
-    outside = row.rates_reliable - row.rates_inside
-    if row.rates_inside >= MOST_INSIDE * row.rates_reliable:
+    outside = row.rates_judged - row.rates_inside
+    if row.rates_inside >= MOST_INSIDE * row.rates_judged:
         return ""
     return (
-        f" But {outside} of the {row.rates_reliable} rates that the data settles lie outside their "
+        f" But {outside} of the {row.rates_judged} rates that D is a mean over lie outside their "
         "95 % intervals."
     )
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.io.sources import PathLike, check_file, listed
+from trajlm.util.trajectories import owned
 
 AnyArray = npt.NDArray[Any]
 NARROWED_FROM = 1 << 26  # bytes of whole numbers that are kept in the smallest type that fits
@@ -160,7 +161,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: PathLike
 def _read_array(stream: IO[bytes], size: int, where: str) -> AnyArray:
     """Read one array whose header and data fill `size` bytes.
 
-    It is a copy of our own: native byte order, C order and writable.
+    It is a copy of our own: native byte order and C order.
     """
     shape, fortran_order, dtype = _checked_header(stream, size, where)
     count = math.prod(shape)
@@ -181,7 +182,8 @@ def _read_array(stream: IO[bytes], size: int, where: str) -> AnyArray:
             fits = np.result_type(np.min_scalar_type(lowest), np.min_scalar_type(highest))
             flat = flat.astype(np.promote_types(flat.dtype, fits), copy=False)
         flat[begin : begin + len(part)] = part
-    return np.asarray(flat.reshape(shape, order="F" if fortran_order else "C"), order="C")
+    array = flat.reshape(shape, order="F" if fortran_order else "C")
+    return owned(np.asarray(array, order="C"))
 
 
 def _checked_header(

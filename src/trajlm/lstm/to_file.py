@@ -237,8 +237,7 @@ def _begin_anew(array_path: Path, memories: Sequence[Path], resume: bool) -> Non
     left = _memories_left(array_path)
     if left and resume and array_path.exists() and not set(left) & set(memories):
         raise InputError(
-            f"{left[0]} was made by another number of processes: start as many, or generate "
-            "without --resume"
+            f"{left[0]} was made by another number of processes: start as many, or generate anew"
         )
     for memory in left:
         memory.unlink(missing_ok=True)
@@ -337,7 +336,7 @@ class _Sink:
             asked = self.shape[1] * n_lanes
             share = sum(b.made * b.n_lanes for b in blocks) / max(asked, 1)
             raise Interrupted(
-                f"generation stopped with {share:.0%} made and saved; go on with --resume"
+                f"generation stopped with {share:.0%} made and saved: resume it to go on"
             ) from None
 
     def write(self, lane: int, frame: int, states: IntArray) -> None:

@@ -243,8 +243,8 @@ def _why_no_model(path: Path) -> str:
     folder = path.parent
     if (folder / CHECKPOINT).exists():
         return (
-            f"{folder} holds an unfinished training and no model yet: go on with "
-            f"trajlm train STATES --out {folder} --resume"
+            f"{folder} holds an unfinished training and no model yet: resume the training, with "
+            "the same states and settings, to finish it"
         )
     if (folder / "results.json").exists():
         return f"{folder} holds a report and no model: open {folder / 'index.html'}"

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from trajlm.analysis.kinetics import FEW_EVENTS
+from trajlm.analysis.discrepancy import MIN_COUNT
+from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate import groups, verdict
 from trajlm.evaluate.result import Evaluation
 from trajlm.evaluate.significance import (
@@ -108,6 +109,7 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
         "commit": commit,
         "rates": rows,
         "few_events": FEW_EVENTS,
+        "min_count": MIN_COUNT,
         "unsettled": [row for row in rows if not row.reliable],
         "rate_findings": verdict.rate_findings(rows, commit),
         "populations": population_rows(comparison),

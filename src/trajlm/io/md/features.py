@@ -145,7 +145,7 @@ def _read_one(
     step = time_step(path, np.concatenate(times))
     if step is None and dt is None:
         raise InputError(
-            f"{path} does not say the time between its frames: give dt in ps (--dt), the step of "
+            f"{path} does not say the time between its frames: give dt in ps, the step of "
             "the simulation times the steps between two frames"
         )
     table = np.concatenate(values)

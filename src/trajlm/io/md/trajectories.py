@@ -110,7 +110,7 @@ def load_topology(top: PathLike | None, trajectory: PathLike) -> Topology:
     if top is None:
         if check_format(trajectory) not in HDF5:
             raise InputError(
-                f"{trajectory} holds no atom names: give the topology (--top), such as a PDB, GRO "
+                f"{trajectory} holds no atom names: give the topology, such as a PDB, GRO "
                 "or PRMTOP file of the same atoms"
             )
         top = trajectory

@@ -61,9 +61,7 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]
         metadata = json.loads(data[8 : 8 + length])["__metadata__"]
         tensors = load(data)
         if metadata["format"] != FORMAT:
-            raise ModelFileError(
-                f"{path} is a checkpoint of another version of trajlm: train anew with --overwrite"
-            )
+            raise ModelFileError(f"{path} is a checkpoint of another version of trajlm: train anew")
         record = json.loads(metadata["record"])
         groups = json.loads(metadata["param_groups"])
         weights: Weights = {}
@@ -78,5 +76,5 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]
     except (
         SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError,
     ) as error:  # fmt: skip
-        raise ModelFileError(f"{path} is damaged ({error}): train anew with --overwrite") from None
+        raise ModelFileError(f"{path} is damaged ({error}): train anew") from None
     return weights, {"state": moments, "param_groups": groups}, record

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trajlm.data import IntArray, States, as_states
+from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
@@ -20,7 +20,7 @@ from trajlm.lstm.training.settings import TrainingSettings
 from trajlm.lstm.training.trainer import Baselines, EpochRecord, Trainer
 from trajlm.models.files import CHECKPOINT, holds_model
 from trajlm.models.registry import read_any_model
-from trajlm.util.devices import threads
+from trajlm.util.devices import one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE, Processes
 
 Report = Callable[[EpochRecord, Baselines], None]
@@ -36,7 +36,7 @@ def fingerprint(states: States) -> str:
 
 
 def train(
-    states: States | IntArray | Sequence[IntArray],
+    states: StatesLike,
     settings: TrainingSettings | None = None,
     *,
     device: str = "cpu",
@@ -88,13 +88,14 @@ def train(
     """
     data = as_states(states)
     settings = settings or TrainingSettings()
+    own_threads = threads_of(n_threads)
     if data.visited().sum() < 2:
         raise InputError("the data holds one state only: there is nothing to learn")
     training, validation = hold_out(data, settings.validation, settings.seed)
     data_sha256 = fingerprint(data)
     try:
-        with threads(n_threads) as n:
-            trainer = Trainer(training, validation, settings, device, n, processes)
+        with one_thread_in_pytorch():
+            trainer = Trainer(training, validation, settings, device, own_threads, processes)
             path = Path(checkpoint) if checkpoint else None
             if path and resume and path.exists():
                 trainer.load(path, data_sha256)
@@ -191,7 +192,7 @@ def _run_epochs(
     except KeyboardInterrupt:
         where = "with nothing saved"
         if path and saved:
-            where = f"saved after epoch {saved}; go on with --resume"
+            where = f"all up to epoch {saved} saved: resume it to go on"
         raise Interrupted(f"training stopped, {where}") from None
 
 
@@ -214,7 +215,7 @@ def _completed(
                 model, trainer.training, trainer.window, settings.seed, report, n_threads
             )
     except KeyboardInterrupt:
-        where = "go on with --resume" if saved else "nothing was saved"
+        where = "resume it to go on" if saved else "nothing was saved"
         raise Interrupted(f"the work after the last epoch was stopped; {where}") from None
     for name, done in (("rounding", rounding), ("calibration", calibration)):
         if done:

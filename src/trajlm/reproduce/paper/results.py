@@ -89,7 +89,7 @@ def source_values(source: SourceResult, view: ViewResult) -> dict[str, Any]:
         "D0": at_lag.floor.value,
         "agrees_from": agrees_from(view.comparison, source),
         "rates_inside": rates.n_inside,
-        "rates_settled": rates.n_reliable,
+        "rates_settled": rates.n_judged,
         "n_frames_each": source.trainings[0].n_frames,
         "populations": source.free_energy.populations,
         "populations_low": populations_low,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trajlm.analysis import mean_interval
-from trajlm.analysis.kinetics import FEW_EVENTS
+from trajlm.analysis.discrepancy import MIN_COUNT
 from trajlm.evaluate.significance import agrees_from, rates_inside
 from trajlm.reproduce.document import Block, Figure, Heading, Paragraph, Table
 from trajlm.reproduce.paper import figures
@@ -115,7 +115,7 @@ def _discrepancy_table(view: ViewResult) -> Table:
                 interval(*(source.discrepancy_interval or (None, None))),
                 number(floor),
                 number(value / floor, 2) if floor > 0 else "–",
-                f"{rates.n_inside} of {rates.n_reliable}",
+                f"{rates.n_inside} of {rates.n_judged}",
                 number(source.cross_entropy, 4),
                 note_of(source),
             )
@@ -138,7 +138,7 @@ def _agreements(view: ViewResult) -> list[str]:
     space = view.comparison.space
     sentences = [
         "“Rates inside” counts the pairs and commit times at which the mean rate lies in the "
-        f"data's 95 % interval, out of those at which the data counts {FEW_EVENTS} transitions or "
+        f"data's 95 % interval, out of those at which the data counts {MIN_COUNT} transitions or "
         "more."
     ]
     for source in view.comparison.models:
@@ -188,7 +188,7 @@ def _rates_table(view: ViewResult) -> Table:
 
 def _shown_times(counts: Any) -> list[int]:
     """Return the first commit time, and the longest at which half of the pairs are settled."""
-    settled = (counts >= FEW_EVENTS).sum(axis=(1, 2))
+    settled = (counts >= MIN_COUNT).sum(axis=(1, 2))
     wanted = max(1, settled[0] // 2)
     last = int(np.flatnonzero(settled >= wanted)[-1]) if settled[0] else 0
     middle = last // 2
