@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 from trajlm import cli
 from trajlm.cli import model
+from trajlm.cli.process import prepare
 from trajlm.data import States
 from trajlm.lstm.training.batching import lay_streams
 from trajlm.models.markov import fit_msm
@@ -75,7 +76,7 @@ def start(n, command, hook=lambda rank: None):
         )  # fmt: skip
         with open(f"log-{rank}.txt", "w", buffering=1) as log:
             sys.stdout = sys.stderr = log
-            signal.signal(signal.SIGTERM, cli._interrupt)
+            prepare()
             warnings.simplefilter("default")
             warnings.showwarning = cli._show_warning
             hook(rank)

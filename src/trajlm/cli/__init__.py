@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import warnings
 from contextlib import nullcontext, redirect_stdout
 from io import StringIO
-from threading import Timer
-from types import FrameType
 from typing import Annotated, TextIO
 
 import typer
 
 from trajlm.cli.commands import Commands, Stopped
+from trajlm.cli.process import finish, prepare, system_error
 from trajlm.errors import InputError, TrajlmError, TrajlmWarning, UnfinishedTrainingError
 from trajlm.util.processes import place
 from trajlm.util.words import visible
 
 BAD_INPUT = 2
 INTERRUPTED = 130
-# After which an interrupt that came in the middle of an import is tried again.
-SECONDS_TO_IMPORT = 0.2
 STOPPED = "interrupted; a file that was not whole yet was not written"
 
 app = typer.Typer(
@@ -66,11 +61,9 @@ def options(
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
-    # A cluster ends a job with SIGTERM: the same as Ctrl-C, so that work is saved.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    prepare()
     warnings.showwarning = _show_warning
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(finish(run(sys.argv[1:])))
 
 
 def run(arguments: list[str]) -> int:
@@ -95,31 +88,23 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:
-        return _fail(f"the system refused to read or write: {error}", BAD_INPUT)
+        return _fail(system_error(error), BAD_INPUT)
     except MemoryError:
         return _fail("there is not enough memory for this: use less data at once", BAD_INPUT)
 
 
 def _fail(sentence: str, status: int) -> int:
-    rank, _ = place()
+    try:
+        rank, _ = place()
+    except InputError:
+        rank = 0
+    line = visible(" ".join(sentence.split()))
     if rank == 0:
-        print(f"trajlm: {visible(' '.join(sentence.split()))}", file=sys.stderr)
+        print(f"trajlm: {line}", file=sys.stderr)
     elif status != INTERRUPTED:
         # What went wrong here may not have elsewhere; that all are stopped the first one says.
-        print(f"trajlm: process {rank}: {visible(' '.join(sentence.split()))}", file=sys.stderr)
+        print(f"trajlm: process {rank}: {line}", file=sys.stderr)
     return status
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """Stop, but not in the middle of an import: half-made compiled modules bring all down."""
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            again = Timer(SECONDS_TO_IMPORT, os.kill, (os.getpid(), signum))
-            again.daemon = True
-            again.start()
-            return
-        frame = frame.f_back
-    raise KeyboardInterrupt
 
 
 def _show_warning(

@@ -28,6 +28,7 @@ from trajlm.models.ngram import fit_ngram
 from trajlm.models.registry import load_model
 from trajlm.util.atomic import check_writable, lone_writer
 from trajlm.util.progress import say, tell
+from trajlm.util.words import visible
 
 MODELS_HELP = (
     "Also fit and compare these, with commas between: msm (at a lag of one frame), msm:auto (at "
@@ -192,9 +193,11 @@ def _fit_at_chosen_lag(data: States) -> tuple[str, SequenceModel]:
 def _read_generated(item: str) -> tuple[str, Kind]:
     """Return the name and what stands behind it: one training, or several with commas between."""
     name, separator, rest = item.partition("=")
+    name = visible(name)
     if not separator or Path(item).exists():
         path = Path(item)
-        return (path.name if path.is_dir() else path.stem), _read_training(path)
+        name = path.name if path.is_dir() else path.stem
+        return visible(name), _read_training(path)
     if "," in rest and not Path(rest).exists():
         return name, [_read_training(Path(part)) for part in rest.split(",")]
     return name, _read_training(Path(rest))

@@ -18,9 +18,9 @@ from trajlm.lstm.loops import choice
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.record import still_improving
 from trajlm.lstm.settings import TrainingSettings, training_settings
-from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished, remove_orphans
+from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished, is_saved, remove_orphans
 from trajlm.lstm.training.train import finished_model, train_in_folder
-from trajlm.models.files import CHECKPOINT, holds_model
+from trajlm.models.files import CHECKPOINT, holds_model, settle_model
 from trajlm.models.registry import describe_model, load_model
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
 from trajlm.util.devices import usable_cores
@@ -115,6 +115,8 @@ def _train(
     threads: int | None,
 ) -> LSTMModel | None:
     """Train into a folder that is held; None where the same training is finished already."""
+    if place()[0] == 0:
+        settle_model(out)
     begun = (out / CHECKPOINT).exists()
     if begun and not (resume or overwrite):
         raise InputError(
@@ -269,16 +271,15 @@ def _generate(
 def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
     """Refuse what would be lost, and return whether an interrupted file is there to go on with."""
     is_array = out.suffix == ".npy"
-    begun = is_array and is_begun(out)
     if is_array and place()[0] == 0:
         remove_orphans(out)
-    if begun and not (resume or overwrite):
+    if is_array and is_saved(out) and not (resume or overwrite):
         raise InputError(
             f"{out} was begun and interrupted: --resume goes on with it, --overwrite begins anew"
         )
     # What is gone on with was allowed to take the place of a file when it was begun.
     check_output(out, overwrite=overwrite or (resume and is_array))
-    return begun
+    return is_array and is_begun(out)
 
 
 def _was_finished(model: LSTMModel, out: Path, size: tuple[int, int, int], **how: Any) -> bool:

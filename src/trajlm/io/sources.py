@@ -61,9 +61,14 @@ def read_bytes(path: PathLike, count: int = -1) -> bytes:
     file = check_file(path)
     try:
         with file.open("rb") as stream:
-            return stream.read(count)
+            before = os.fstat(stream.fileno())
+            data = stream.read(count)
+            now = os.fstat(stream.fileno())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    if (before.st_size, before.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
+        raise InputError(f"{path} was changed while it was read: try again when it is written")
+    return data
 
 
 def as_paths(paths: Paths) -> list[PathLike]:

@@ -30,6 +30,7 @@ from trajlm.lstm.model import LSTMModel
 from trajlm.models.base import Progress
 from trajlm.util.atomic import flush_folder, hidden_stem, unwritable
 from trajlm.util.processes import ALONE, Processes
+from trajlm.util.signals import undisturbed
 from trajlm.util.warn import warn
 
 SECONDS_BETWEEN_SAVES = 60.0
@@ -127,9 +128,13 @@ def generate_to_file(
 
 
 def is_begun(path: Path) -> bool:
-    """Return whether an interrupted call has left something to go on with."""
-    array_path = _array_path(path)
-    return array_path.exists() and bool(_memories_left(array_path))
+    """Return whether an interrupted call was to write the file."""
+    return _array_path(path).exists()
+
+
+def is_saved(path: Path) -> bool:
+    """Return whether an interrupted call has left frames to go on from."""
+    return is_begun(path) and bool(_memories_left(_array_path(path)))
 
 
 def remove_orphans(path: Path) -> None:
@@ -326,7 +331,8 @@ class _Sink:
             self._flush()
             processes.wait()
         except KeyboardInterrupt:
-            save()
+            with undisturbed():
+                save()
             asked = self.shape[1] * n_lanes
             share = sum(b.made * b.n_lanes for b in blocks) / max(asked, 1)
             raise Interrupted(

@@ -132,6 +132,23 @@ def holds_model(folder: Path) -> bool:
     return any((folder / name).exists() for name in (DESCRIPTION, NEXT))
 
 
+def settle_model(folder: Path) -> None:
+    """Finish what a killed `write_model` left; the caller holds the folder."""
+    if not (folder / NEXT).exists():
+        return
+    try:
+        following = _parse_description(folder / NEXT)
+        weights = _read_file(folder / WEIGHTS, LARGEST_WEIGHTS)
+        fits = following.get("weights_sha256") == hashlib.sha256(weights).hexdigest()
+    except ModelFileError:
+        fits = False
+    if fits:
+        os.replace(folder / NEXT, folder / DESCRIPTION)
+        flush_folder(folder)
+    else:
+        (folder / NEXT).unlink(missing_ok=True)
+
+
 def no_model(folder: Path, error: Exception) -> ModelFileError:
     """Return the error of a folder whose files describe no model."""
     return ModelFileError(
