@@ -285,7 +285,7 @@ def test_stopped_calibration_resumes_to_the_same_model(tmp_path):
     def stop(done):
         raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="--resume"):
+    with pytest.raises(Interrupted, match="resume"):
         train(data, SMALL, checkpoint=checkpoint, report_calibration=stop)
     resumed = train(data, SMALL, checkpoint=checkpoint, resume=True)
     assert np.array_equal(resumed.weights.skip, train(data, SMALL).weights.skip)

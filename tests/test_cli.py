@@ -141,7 +141,7 @@ def test_folders_without_a_model_are_told_apart(here, capsys):
 
 def test_features_are_no_states(here, capsys):
     ok(capsys, "simulate", "linear3", "--frames", 50, "--out", "x.npz")
-    assert "(trajlm discretize)" in refused(capsys, "train", "x.npz", "--out", "m")
+    assert "discretise them first" in refused(capsys, "train", "x.npz", "--out", "m")
 
 
 def test_plain_rows_are_trajectories(here, capsys):

@@ -1,13 +1,16 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
 from trajlm.analysis import committed_transitions, discrepancy, group_by_edges
-from trajlm.comparison import compare
+from trajlm.analysis.metastable import default_grouping
+from trajlm.comparison import Comparison, compare
 from trajlm.data import Features, States
 from trajlm.discretize import Bins
 from trajlm.errors import InputError
-from trajlm.evaluate.evaluation import default_grouping
+from trajlm.evaluate.summary import summary
 from trajlm.models.markov import fit_msm
 from trajlm.systems.hidden_markov import (
     KINSOFT_LEVEL3_LUMPING,
@@ -15,6 +18,8 @@ from trajlm.systems.hidden_markov import (
     HiddenMarkovProcess,
     markov_chain,
 )
+from trajlm.util.atomic import plain
+from trajlm.util.plain import as_values
 
 CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
 PROCESS = markov_chain(CHAIN, 0.5, "ps")
@@ -90,6 +95,86 @@ def test_independent_runs_of_a_model_are_repeatable(data):
     assert one != other
 
 
+def test_several_trainings_give_the_mean_and_the_spread_over_them(data):
+    trained = [fit_msm(PROCESS.simulate(5_000, seed=k)) for k in range(4)]
+    together = compare(data, {"MSM": trained, "one": trained[0]}, n_runs=3).models
+    several, one = together
+    values = [training.discrepancy for training in several.trainings]
+    assert len(set(values)) == 4
+    assert several.discrepancy.value == pytest.approx(np.mean(values))
+    half = student_t.ppf(0.975, 3) * np.std(values, ddof=1) / 2
+    assert several.discrepancy_interval[1] == pytest.approx(np.mean(values) + half)
+    assert several.discrepancy.n_terms == 4 * one.discrepancy.n_terms
+    rates = np.array([training.rates for training in several.trainings])
+    np.testing.assert_allclose(several.transitions.rates(), rates.mean(axis=0))
+    low, high = several.rate_intervals()
+    assert np.all(low <= rates.mean(axis=0))
+    assert np.all(rates.mean(axis=0) <= high)
+    nats = [model.cross_entropy(data) for model in trained]
+    assert several.cross_entropy == pytest.approx(np.mean(nats))
+
+
+def test_the_training_data_itself_is_judged_beside_the_models_on_unseen_data(data):
+    training = States((data.trajectories[0][:20_000],), 3, 0.5, "ps")
+    unseen = States((data.trajectories[0][20_000:],), 3, 0.5, "ps")
+    found = compare(training, {"MSM": fit_msm(training)}, unseen=unseen, n_runs=4)
+    times = committed_transitions(unseen, found.unseen.transitions.commit_times)
+    by_hand = committed_transitions(training, times.commit_times)
+    own = found.reference.unseen
+    assert own.discrepancy.value == pytest.approx(discrepancy(times, by_hand).value)
+    assert own.discrepancy_interval[0] <= own.discrepancy.value <= own.discrepancy_interval[1]
+    model = found.models[0].unseen
+    assert model.cross_entropy == pytest.approx(fit_msm(training).cross_entropy(unseen))
+    assert 0 < model.discrepancy.value < 0.5
+
+
+def test_a_model_of_a_lag_is_held_against_the_data_seen_as_often(data):
+    found = compare(data, {"MSM": fit_msm(data), "lag 10": fit_msm(data, lag=10)})
+    one, ten = found.models
+    assert (one.lag, ten.lag) == (1, 10)
+    strided = States((data.trajectories[0][::10],), 3, 5.0, "ps")
+    at_ten = found.data_at(10)
+    expected = committed_transitions(strided, at_ten.transitions.commit_times)
+    np.testing.assert_array_equal(at_ten.transitions.counts, expected.counts)
+    # A chain is a chain at every lag.
+    assert ten.discrepancy.value < 2 * at_ten.floor.value
+    assert ten.cross_entropy is None
+
+
+def test_a_saved_comparison_is_read_back_whole(data, tmp_path):
+    unseen = PROCESS.simulate(20_000, seed=7)
+    models = {"MSM": [fit_msm(data), fit_msm(data)], "lag 2": fit_msm(data, lag=2)}
+    made = compare(data, models, unseen=unseen, n_runs=2)
+    made.save(tmp_path)
+    again = Comparison.load(tmp_path)
+    assert json.dumps(plain(as_values(again))) == json.dumps(plain(as_values(made)))
+    assert again.models[0].transitions.counts.dtype == np.int64
+    assert summary(again) == summary(made)
+    again.save(tmp_path / "again")
+    assert (tmp_path / "again" / "index.html").read_bytes() == (
+        tmp_path / "index.html"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"models": 3}'])
+def test_what_is_no_saved_comparison_is_refused_with_its_path(tmp_path, text):
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(InputError, match=r"results\.json"):
+        Comparison.load(tmp_path)
+
+
+def test_tables_come_as_flat_records(data):
+    found = compare(data, {"MSM": fit_msm(data)}, n_runs=2)
+    (model,) = found.records()
+    assert model["D"] == found.models[0].discrepancy.value
+    rates = found.records("rates")
+    assert {r["of"] for r in rates} == {"data", "MSM"}
+    assert len(rates) == 2 * 6
+    assert all(r["low"] <= r["rate"] <= r["high"] for r in rates if r["of"] == "data")
+    populations = found.records("populations")
+    assert sum(r["population"] for r in populations if r["of"] == "MSM") == pytest.approx(1)
+
+
 def test_few_states_stay_as_they_are_and_many_are_grouped(data):
     assert default_grouping(data).n_groups == 3
     rng = np.random.default_rng(0)
@@ -133,7 +218,7 @@ def test_very_short_trajectories_and_states_never_left_can_be_compared():
     [
         ({}, "nothing to compare"),
         ({"x": States((np.array([0, 5]),))}, "x has 6 states"),
-        ({"x": States((np.array([0, 1]),), 3, dt=1.0, unit="ps")}, "one frame each 1 ps"),
+        ({"x": States((np.array([0, 1]),), 3, dt=0.7, unit="ps")}, "0.7 ps"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(data, models, word):

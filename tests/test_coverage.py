@@ -71,10 +71,10 @@ def test_intervals_hold_the_truth_in_92_to_98_per_cent_of_data_sets():
         assert 0.92 <= pooled <= 0.98, (kind, pooled)
 
 
-def test_passages_cut_by_short_trajectories_are_said_to_be_unsettled():
+def test_passages_cut_by_short_trajectories_are_said_to_be_unreliable():
     T = np.array(SYSTEMS["three states"][0])
     exact = ExactKinetics(T, np.eye(3), StateSpace(3))
     model = MarkovModel(T, exact.weights, exact.space)
-    assert not mean_first_passage_time(model.generate(400, 50, seed=0), 1, 2).settled
-    assert mean_first_passage_time(model.generate(40_000, 3, seed=0), 1, 2).settled
-    assert not mean_first_passage_time(model.generate(3000, 1, seed=0), 1, 2).settled
+    assert not mean_first_passage_time(model.generate(400, 50, seed=0), 1, 2).reliable
+    assert mean_first_passage_time(model.generate(40_000, 3, seed=0), 1, 2).reliable
+    assert not mean_first_passage_time(model.generate(3000, 1, seed=0), 1, 2).reliable

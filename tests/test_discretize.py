@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ from trajlm.discretize import (
     NearestCenters,
     average,
     decimate,
-    discretizer_from_dict,
+    discretizer_of,
     find_difference,
     periods_of,
     remove_spikes,
@@ -133,8 +134,9 @@ def test_unequal_edges():
         (lambda: KMeans(2, seed=-1), "seed"),
         (lambda: KMeans(2).transform(Features((np.arange(3.0),))), "fit first"),
         (lambda: KMeans(3).fit(Features((np.array([1.0, 2, 1, 2]),))), "2 distinct points"),
-        (lambda: discretizer_from_dict({"method": "magic"}), "magic"),
-        (lambda: discretizer_from_dict({"method": "kmeans"}), "lacks"),
+        (lambda: discretizer_of(States([0, 1])), "nothing says"),
+        (lambda: discretizer_of(States([0, 1], discretization={"method": "magic"})), "magic"),
+        (lambda: discretizer_of(States([0, 1], discretization={"method": "kmeans"})), "damaged"),
     ],
 )
 def test_what_cannot_be_cut_is_refused(make, says):
@@ -226,10 +228,82 @@ def test_states_carry_all_that_is_needed_to_cut_again(tmp_path, cut):
     read = read_states(tmp_path / "s.npz")
     assert dict(read.discretization) == dict(states.discretization)
     bare = Features(features.trajectories)  # another file, which does not know the period
-    again = discretizer_from_dict(read.discretization).transform(bare)
+    again = discretizer_of(read).transform(bare)
     np.testing.assert_array_equal(again.trajectories[0], states.trajectories[0])
     np.testing.assert_array_equal(again.centers, states.centers)
-    json.dumps(discretizer_from_dict(read.discretization).to_dict())
+    assert discretizer_of(read.space).to_dict() == cut.to_dict()
+
+
+# ---------------------------------------------------------------- estimators
+
+ESTIMATORS = [
+    Bins(5, range=PI),
+    Bins(7),
+    Bins(edges=[-4, 0, 4]),
+    NearestCenters(np.array([-1.0, 2.0])),
+    KMeans(4, seed=2),
+]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_fit_returns_the_estimator_itself_and_changes_it(estimator):
+    features = periodic(np.random.default_rng(4).uniform(*PI, 500))
+    estimator = estimator.set_params()
+    assert estimator.fit(features) is estimator
+    assert estimator.transform(features) == estimator.fit_transform(features)
+
+
+def test_fit_is_anew_each_time():
+    bins = Bins(4).fit([0.0, 1.0])
+    assert bins.fit([0.0, 8.0]).edges_ == (0, 2, 4, 6, 8)
+    assert bins.fit(periodic([0.0, 1.0])).edges_[0] == -np.pi
+    assert bins.period_ is not None
+    assert bins.fit([0.0, 8.0]).period_ is None
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_arrays_and_lists_are_taken_as_features(estimator):
+    x = np.random.default_rng(4).uniform(*PI, 500)
+    a = estimator.fit(x).transform(x)
+    b = estimator.fit([x[:200], x[200:]]).transform(Features((x[:200], x[200:])))
+    np.testing.assert_array_equal(a[0], np.concatenate(b.trajectories))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_scikit_learn_clones_an_estimator_without_what_it_was_fitted_to(estimator):
+    base = pytest.importorskip("sklearn.base")
+    estimator.fit(np.random.default_rng(4).uniform(*PI, 500))
+    copied = base.clone(estimator)
+    assert repr(copied) == repr(estimator)
+    assert copied is not estimator
+    if isinstance(estimator, KMeans):
+        with pytest.raises(InputError, match="fit first"):
+            copied.transform([0.0, 1.0])
+
+
+def test_parameters_are_those_of_the_signature_and_can_be_set():
+    bins = Bins(5).fit([0.0, 1.0])
+    assert bins.get_params() == {"n_bins": 5, "range": None, "edges": None}
+    assert bins.set_params(n_bins=2, range=(0, 2)) is bins
+    assert bins.fit_transform([0.5, 1.5])[0].tolist() == [0, 1]
+    with pytest.raises(InputError, match="has no parameter 'bins'"):
+        bins.set_params(bins=3)
+    with pytest.raises(InputError):
+        bins.set_params(n_bins=0)
+    assert bins.n_bins == 2
+    assert repr(bins) == "Bins(n_bins=2, range=(0, 2))"
+
+
+def test_k_means_leaves_the_threads_of_pytorch_as_they_were():
+    code = (
+        "import torch, numpy, trajlm; print(torch.get_num_threads());"
+        "trajlm.KMeans(20).fit(numpy.random.default_rng(0).normal(size=(5000, 2)));"
+        "print(torch.get_num_threads())"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    before, after = out.stdout.split()
+    assert before == after
 
 
 # ---------------------------------------------------------------- smooth

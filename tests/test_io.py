@@ -60,7 +60,7 @@ def test_npy_round_trip(tmp_path, table, dtype, fortran):
     array = np.array(table.astype(dtype), order="F" if fortran else "C")
     features = read_features(put(tmp_path, npy_bytes(array), "x.npy"), dt=0.5, unit="ps")
     np.testing.assert_array_equal(features.trajectories[0], array)
-    assert features.trajectories[0].flags.writeable
+    assert not features.trajectories[0].flags.writeable
     assert (features.dt, features.unit) == (0.5, "ps")
 
 

@@ -247,7 +247,7 @@ def test_nan_matters_in_the_columns_that_are_used_only(tmp_path):
 
 def test_columns_with_a_comma_are_to_be_given_one_by_one(tmp_path):
     path = put(tmp_path, "phi psi d\n1 2 3\n4 5 6\n")
-    with pytest.raises(InputError, match="give each on its own, --column phi --column d"):
+    with pytest.raises(InputError, match="give each on its own, 'phi' and 'd'"):
         read_text(path, columns=["phi, d"])
 
 

@@ -20,17 +20,15 @@ def chain_states(n_frames=20_000, n_trajectories=1, seed=0):
     return markov_chain(CHAIN, dt=0.5, unit="ps").simulate(n_frames, n_trajectories, seed)
 
 
-@pytest.mark.parametrize("lag", [1, 5])
-def test_msm_is_that_of_deeptime_but_for_the_floor(lag):
+@pytest.mark.parametrize(("lag", "reversible"), [(1, True), (5, True), (1, False)])
+def test_msm_is_that_of_deeptime(lag, reversible):
     states = chain_states()
     counts = TransitionCountEstimator(lag, "sliding").fit_fetch(
         [s.astype(int) for s in states.trajectories]
     )
-    theirs = MaximumLikelihoodMSM(reversible=True).fit_fetch(counts)
-    ours = fit_msm(states, lag)
-    np.testing.assert_allclose(
-        ours.transition_matrix, theirs.transition_matrix, atol=2 / states.n_frames
-    )
+    theirs = MaximumLikelihoodMSM(reversible=reversible).fit_fetch(counts)
+    ours = fit_msm(states, lag, reversible)
+    np.testing.assert_allclose(ours.transition_matrix, theirs.transition_matrix, rtol=1e-12)
     np.testing.assert_allclose(ours.stationary_distribution, theirs.stationary_distribution)
     assert ours.space.dt == pytest.approx(0.5 * lag)
 
@@ -45,13 +43,17 @@ def test_counts_never_cross_a_border():
 
 
 def test_states_keep_their_numbers_when_some_are_not_connected():
-    # State 1 is never seen, state 4 never left to come back: deeptime would renumber.
+    # States 1 and 5 are never seen, state 4 is never left: deeptime would renumber.
     s = np.array([0, 2, 0, 2, 2, 0, 3, 0, 2, 3, 3, 0] * 50 + [4, 4])
     model = fit_msm(States((s,), 6))
     assert model.n_states == 6
     assert model.record["connected"] == [0, 2, 3]
+    assert model.record["outside"] == [4]
+    assert model.record["never_left"] == [[4]]
+    assert model.transition_matrix[4, 4] == 1
     np.testing.assert_allclose(model.transition_matrix.sum(1), 1)
-    assert model.stationary_distribution[[1, 4, 5]].tolist() == [0, 0, 0]
+    assert model.stationary_distribution[[1, 5]].tolist() == [0, 0]
+    assert model.stationary_distribution[4] == pytest.approx(2 / 602)
     assert np.isfinite(model.cross_entropy(States((s,), 6)))
     seen = np.bincount(model.generate(50_000, seed=0).trajectories[0], minlength=6) / 50_000
     np.testing.assert_allclose(seen[[0, 2, 3]], np.bincount(s)[[0, 2, 3]] / len(s), atol=0.02)

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from trajlm.cli import run
+from trajlm.comparison import Comparison
 from trajlm.data import Features
 from trajlm.discretize import smooth
 from trajlm.errors import InputError
+from trajlm.evaluate.summary import summary
+from trajlm.evaluate.verdict import verdicts
 from trajlm.io import write_states
 from trajlm.models.registry import load_model
 from trajlm.reproduce.document import Document, Figure, Paragraph, Table, to_html, to_markdown
@@ -119,6 +122,7 @@ def test_a_system_goes_from_nothing_to_page_and_numbers(tiny_recipes, tmp_path, 
     if name == "kinsoft3":
         assert len(view["excess_entropy"]["LSTM"]) == 2
     page = (out / name / "page.md").read_text()
+    says_the_same_as_compare(out / name, page, capsys)
     for figure in (out / name / "figures").iterdir():
         assert f"figures/{figure.name}" in page
     # The same command takes up what is there, and nothing changes but the time taken.
@@ -129,6 +133,27 @@ def test_a_system_goes_from_nothing_to_page_and_numbers(tiny_recipes, tmp_path, 
     for both in (values, again):
         both.pop("seconds")
     assert again == values
+
+
+def says_the_same_as_compare(folder, page, capsys):
+    """Let `trajlm compare` judge the same data and models, and find the same number and words."""
+    (states,) = folder.glob("states-*.npz")
+    trained = sorted(folder.glob("models/*/lstm-*/seed*"))
+    saved = Comparison.load(next(folder.glob("comparison-*")))
+    group = "list:" + ",".join(map(str, saved.grouping.assignment))
+    edges = saved.grouping.edges
+    if edges is not None:
+        group = "edges:" + ",".join(map(str, edges))
+    models = "LSTM=" + ",".join(map(str, trained))
+    arguments = ["compare", str(states), models, "--runs", "2", "--group", group]
+    arguments += ["--running-mean", str(saved.grouping.running_mean)]
+    capsys.readouterr()
+    assert run([*arguments, "--out", str(folder / "report")]) == 0
+    again = Comparison.load(folder / "report")
+    assert again.models[0].discrepancy.value == saved.models[0].discrepancy.value
+    (spoken,) = [v for v in verdicts(summary(saved)) if v.name == "LSTM"]
+    for where in (capsys.readouterr().out, page):
+        assert str(spoken) in where
 
 
 def test_an_interrupted_task_leaves_what_was_finished(tiny_recipes, tmp_path, monkeypatch):

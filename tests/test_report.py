@@ -115,7 +115,8 @@ def comparison() -> Comparison:
     others = {"LSTM": chain(ring(3, 0.06), 6000, 1), "MSM": fit_msm(data)}
     made = compare(data, others, n_runs=2)
     vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    lstm = replace(made.models[0], record=LSTM_RECORD, embedding=vectors, cross_entropy=0.4)
+    training = replace(made.models[0].trainings[0], record=LSTM_RECORD)
+    lstm = replace(made.models[0], trainings=(training,), embedding=vectors, cross_entropy=0.4)
     return replace(made, models=(lstm, *made.models[1:]))
 
 
@@ -169,7 +170,7 @@ def test_results_hold_the_numbers_of_the_comparison(report, comparison):
     counts = np.array(data["counts"])
     np.testing.assert_array_equal(counts, comparison.reference.transitions.counts)
     np.testing.assert_allclose(np.array(data["rates"]), counts / 3000.0)
-    assert len(results["reference"]["excerpt"]) == 1000
+    assert len(results["reference"]["excerpt"]) == 6000
     assert results["models"]["LSTM"]["record"]["history"] == LSTM_RECORD["history"]
     assert results["how"] == HOW
     assert results["versions"]["trajlm"]
@@ -268,7 +269,7 @@ def test_rates_are_placed_against_the_interval_of_the_data(comparison):
         assert (row.low, row.high) == (low[2, i, j], high[2, i, j])
         assert row.low < row.rate < row.high
         assert [m.place for m in row.models] == ["inside", "below"]
-        assert row.few == (row.count < FEW_EVENTS)
+        assert row.reliable == (row.count >= FEW_EVENTS)
 
 
 def test_populations_come_back_from_the_free_energies(comparison):
@@ -402,7 +403,8 @@ def plane():
         "settings": {"epochs": 2, "reversible": None},
         "direction": {"both_ways": True},
     }
-    lstm = replace(made.models[0], record=record, embedding=vectors)
+    training = replace(made.models[0].trainings[0], record=record)
+    lstm = replace(made.models[0], trainings=(training,), embedding=vectors)
     return replace(made, models=(lstm, *made.models[1:]))
 
 
@@ -478,5 +480,5 @@ def test_stretches_are_named_by_what_they_are(report):
 
 def test_the_interval_of_d_is_said_to_be_that_of_the_generation(report):
     page, _ = report
-    assert "The interval of D is that of the generation only" in page.text
+    assert "The interval of D of one training is that of the generation only" in page.text
     assert "rate constantof the data" in page.text.replace("\n", "")

@@ -245,7 +245,7 @@ def test_damaged_checkpoints_are_refused(tmp_path):
         lambda: save_file({"x": arrays["best/readout.bias"]}, checkpoint),
     ):
         damage()
-        with pytest.raises(ModelFileError, match="train anew with --overwrite"):
+        with pytest.raises(ModelFileError, match="train anew"):
             train(states, SMALL, checkpoint=checkpoint, resume=True)
 
 

@@ -9,8 +9,8 @@ from trajlm.analysis import Autocorrelation, Survival
 from trajlm.comparison import compare
 from trajlm.data import States
 from trajlm.evaluate.curves import far_curves, shares_outside
-from trajlm.evaluate.summary import summary
-from trajlm.evaluate.verdict import floor_sentence, headline, verdicts
+from trajlm.evaluate.summary import ModelSummary, Summary, UnseenSummary, summary
+from trajlm.evaluate.verdict import floor_sentence, headline, unseen_sentence, verdicts
 from trajlm.models.markov import fit_msm
 from trajlm.systems.hidden_markov import markov_chain
 
@@ -18,18 +18,36 @@ CHAIN = markov_chain(np.array([[0.95, 0.05], [0.08, 0.92]]), 1.0, "frame")
 NAN = float("nan")
 
 
-def numbers(models, floor=0.04, judged=6, curves=None):
+def numbers(models, floor=0.04, judged=6, curves=None, inside=20, unseen=None):
     """Return the summary of models by name with D, low and high."""
+    scale = 1 / floor if floor else NAN
     rows = {
-        name: {
-            "D": d,
-            "D_interval": [low, high],
-            "D_over_D0": d / floor if floor else NAN,
-            "curves_outside": (curves or {}).get(name, {}),
-        }
+        name: ModelSummary(
+            D=d,
+            D_interval=(low, high),
+            D_over_D0=d * scale,
+            D_over_D0_interval=(low * scale, high * scale),
+            n_terms=5,
+            n_trainings=1,
+            cross_entropy=None,
+            rates_inside=inside,
+            rates_judged=20,
+            curves_outside=(curves or {}).get(name, {}),
+            unseen=(unseen or {}).get(name),
+        )
         for name, (d, low, high) in models.items()
     }
-    return {"D0": floor, "D0_terms": 5, "pairs": 6, "pairs_judged": judged, "models": rows}
+    return Summary(
+        D0=floor,
+        D0_terms=5,
+        pairs=6,
+        pairs_judged=judged,
+        models=rows,
+        own_unseen=(unseen or {}).get("data"),
+        commit_time=1.0,
+        rates=(),
+        populations=(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,17 +56,46 @@ def numbers(models, floor=0.04, judged=6, curves=None):
         (0.03, 0.01, 0.05, "as close to the data as its two halves are"),
         (0.045, 0.03, 0.06, "as close to the data as its two halves are"),
         # 2.3 times D0, and so few generated frames that D0 lies in the interval.
-        (0.093, 0.018, 0.17, "too few generated frames to tell D from D0, so generate more"),
-        (0.093, NAN, NAN, "too few generated frames to tell D from D0, so generate more"),
+        (0.093, 0.018, 0.17, "too few generated frames to tell D from D0; generate more"),
+        (0.093, NAN, NAN, "too few generated frames to tell D from D0; generate more"),
         (0.06, 0.05, 0.07, "a little farther"),
         (0.12, 0.1, 0.14, "farther from the data than chance"),
         (0.4, 0.3, 0.5, "far from the data"),
     ],
 )
 def test_the_reading_agrees_with_the_numbers(d, low, high, words):
-    ((_, _, reading),) = verdicts(numbers({"x": (d, low, high)}))
+    (found,) = verdicts(numbers({"x": (d, low, high)}))
+    reading = found.reading
     assert words in reading
     assert ("as close" in reading) == ("as close" in words)
+
+
+def test_a_small_d_is_not_praised_where_the_rates_lie_outside():
+    (good,) = verdicts(numbers({"x": (0.03, 0.01, 0.05)}, inside=18))
+    (bad,) = verdicts(numbers({"x": (0.03, 0.01, 0.05)}, inside=12))
+    assert "outside" not in good.reading
+    assert "8 of the 20 rates" in bad.reading
+
+
+@pytest.mark.parametrize(
+    ("d", "low", "high", "word"),
+    [
+        (0.10, 0.08, 0.12, "closer"),
+        (0.19, 0.15, 0.23, "as close"),
+        (0.25, 0.18, 0.32, "as close"),
+        (0.40, 0.30, 0.50, "farther"),
+    ],
+)
+def test_models_and_the_training_data_are_judged_by_one_rule_on_unseen_data(d, low, high, word):
+    unseen = {
+        "data": UnseenSummary(0.2, (0.15, 0.25), 1.0, None),
+        "x": UnseenSummary(d, (low, high), d / 0.2, 0.3),
+    }
+    found = numbers({"x": (0.03, 0.01, 0.05)}, unseen=unseen)
+    (verdict,) = verdicts(found)
+    assert f"{word} " in verdict.reading.split("On unseen data")[1]
+    assert "0.20" in unseen_sentence(found)
+    assert unseen_sentence(numbers({"x": (0.03, 0.01, 0.05)})) == ""
 
 
 def test_the_floor_says_that_d_may_lie_below_it():
@@ -108,7 +155,7 @@ def test_curves_of_the_true_process_lie_inside_and_those_of_a_slower_one_do_not(
     assert set(far_curves(shares_outside(other, other.models[0]))) == {
         "dwells in 0", "dwells in 1", "autocorrelation"
     }  # fmt: skip
-    assert summary(other)["models"]["slow"]["curves_outside"]["dwells in 0"] > 0.25
+    assert summary(other).models["slow"].curves_outside["dwells in 0"] > 0.25
 
 
 def test_a_share_outside_is_counted_by_its_definition(comparison):
@@ -142,4 +189,4 @@ def test_few_generated_frames_are_said_to_be_too_few():
     data = CHAIN.simulate(100_000, seed=0)
     few = States((CHAIN.simulate(400, seed=5).trajectories[0],), 2)
     found = verdicts(summary(compare(data, {"gen": few})))
-    assert "too few generated frames" in found[0][2]
+    assert "too few generated frames" in found[0].reading

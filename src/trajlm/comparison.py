@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from trajlm.analysis import Grouping
-from trajlm.data import IntArray, States
-from trajlm.evaluate.evaluation import Stage, evaluate
+from trajlm.data import StatesLike
+from trajlm.evaluate.evaluation import Kind, Stage, evaluate
+from trajlm.evaluate.records import model_record, population_records, rate_records
 from trajlm.evaluate.result import Evaluation
 from trajlm.evaluate.summary import summary
-from trajlm.evaluate.verdict import floor_sentence, verdicts
-from trajlm.models.base import SequenceModel
-from trajlm.report import save_report
+from trajlm.evaluate.verdict import floor_sentence, unseen_sentence, verdicts
+from trajlm.report import load_results, save_report
 from trajlm.util.words import html
+
+Table = Literal["models", "rates", "populations"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,8 +26,9 @@ class Comparison(Evaluation):
 
     def _repr_html_(self) -> str:
         found = summary(self)
-        facts = [(name, f"{text} {reading}") for name, text, reading in verdicts(found)]
-        return html("Comparison", [("data", floor_sentence(found)), *facts])
+        facts = [(v.name, f"{v.numbers} {v.reading}".strip()) for v in verdicts(found)]
+        unseen = [("unseen data", text)] if (text := unseen_sentence(found)) else []
+        return html("Comparison", [("data", floor_sentence(found)), *unseen, *facts])
 
     def save(self, folder: str | Path, how: Mapping[str, Any] | None = None) -> None:
         """Write ``index.html`` and ``results.json`` into `folder`.
@@ -39,12 +42,40 @@ class Comparison(Evaluation):
         """
         save_report(self, Path(folder), how or {})
 
+    @classmethod
+    def load(cls, folder: str | Path) -> Comparison:
+        """Return the comparison that `save` wrote into `folder`.
+
+        Raises
+        ------
+        InputError
+            There is none, or it is damaged.
+        """
+        return cls(**vars(load_results(Path(folder))))
+
+    def records(self, table: Table = "models") -> list[dict[str, Any]]:
+        """Return a table of the report as flat records, ready for ``pandas.DataFrame``.
+
+        Parameters
+        ----------
+        table
+            ``models``: D and its like, one record a model; ``rates`` and ``populations``: one
+            record for each pair or group and source, with intervals.
+        """
+        found = summary(self)
+        if table == "rates":
+            return [record for row in found.rates for record in rate_records(row)]
+        if table == "populations":
+            return [record for row in found.populations for record in population_records(row)]
+        return [model_record(name, row) for name, row in found.models.items()]
+
 
 def compare(
-    reference: States | IntArray | Sequence[IntArray],
-    models: Mapping[str, SequenceModel | States],
+    reference: StatesLike,
+    models: Mapping[str, Kind],
     grouping: Grouping | None = None,
     *,
+    unseen: StatesLike | None = None,
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,
@@ -57,14 +88,20 @@ def compare(
     reference
         The data.
     models
-        By name: a model, which then generates, or States that were generated before.
+        By name: a model, which then generates, or States that were generated before; or a list
+        of either, one a training, whose spread is then in the intervals. A model of a lag time
+        is held against the data seen as often.
     grouping
         How fine states are grouped for the kinetics; None: as they are up to five, else by
         PCCA+ (`default_grouping`).
+    unseen
+        Data that no model was trained on, against which the models and the training data itself
+        are judged side by side.
     n_runs
-        Independent generations of each model, from which the intervals of D come.
+        Independent trajectories of each training, from which the intervals of D come where
+        there is one training.
     n_frames
-        Frames of each generation; as many as the data has when None.
+        Frames of each trajectory; as many as the data has when None.
     seed
         Of the generations.
     stage
@@ -75,16 +112,14 @@ def compare(
     InputError
         No model, or models of other states than the data.
     """
-    return Comparison(
-        **vars(
-            evaluate(
-                reference,
-                models,
-                grouping,
-                n_runs=n_runs,
-                n_frames=n_frames,
-                seed=seed,
-                stage=stage,
-            )
-        )
+    found = evaluate(
+        reference,
+        models,
+        grouping,
+        unseen=unseen,
+        n_runs=n_runs,
+        n_frames=n_frames,
+        seed=seed,
+        stage=stage,
     )
+    return Comparison(**vars(found))

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.provenance import notes_of
+from trajlm.util.trajectories import (
+    as_columns,
+    as_integers,
+    as_list,
+    check_finite,
+    kept,
+    owned,
+    same_arrays,
+)
 from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
+# What is taken wherever trajectories are, continuous or discrete.
+FeaturesLike: TypeAlias = "Features | FloatArray | Sequence[FloatArray] | Sequence[float]"
+StatesLike: TypeAlias = (
+    "States | IntArray | Sequence[IntArray] | Sequence[Sequence[int]] | Sequence[int]"
+)
 # Frames that are counted at a time: NumPy counts eight bytes a frame.
 COUNTED_AT_ONCE = 1 << 22
 
@@ -31,14 +45,18 @@ def _check_time(dt: float, unit: str) -> None:
         raise InputError("the unit of dt is empty: give one, for example 'ps' or 'frame'")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Features:
     """Continuous time series, one or many trajectories of the same columns.
+
+    ``len``, iteration and indices go over the trajectories, read-only arrays of shape (T, d); a
+    slice is Features again. ``==`` compares numbers, names, time and periods, but not notes.
 
     Parameters
     ----------
     trajectories
-        Arrays of shape (T, d), or (T,) for one column. They are never joined.
+        Arrays of shape (T, d), or (T,) for one column; one array is one trajectory. They are
+        never joined, and what is written into the user's arrays later does not change them.
     names
         The d column names; ``x0``, ``x1`` ... when not given.
     dt, unit
@@ -55,33 +73,74 @@ class Features:
     """
 
     trajectories: tuple[npt.NDArray[np.float64], ...]
-    names: tuple[str, ...] = ()
-    dt: float = 1.0
-    unit: str = "frame"
-    periods: tuple[tuple[float, float] | None, ...] = ()
-    notes: tuple[str, ...] = ()
+    names: tuple[str, ...]
+    dt: float
+    unit: str
+    periods: tuple[tuple[float, float] | None, ...]
+    notes: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        trajectories = tuple(_as_columns(x, i) for i, x in enumerate(_as_list(self.trajectories)))
-        if not trajectories:
+    def __init__(
+        self,
+        trajectories: FeaturesLike,
+        names: Sequence[str] = (),
+        dt: float = 1.0,
+        unit: str = "frame",
+        periods: Sequence[tuple[float, float] | None] = (),
+        notes: Sequence[str] = (),
+    ) -> None:
+        given = as_list(trajectories, 2)
+        arrays = [as_columns(x, i) for i, x in enumerate(given)]
+        if not arrays:
             raise InputError("no trajectory was given")
-        d = trajectories[0].shape[1]
-        for i, x in enumerate(trajectories):
+        d = arrays[0].shape[1]
+        for i, x in enumerate(arrays):
             if x.shape[1] != d:
                 raise InputError(
                     f"trajectory {i} has {x.shape[1]} columns but trajectory 0 has {d}: "
                     "give trajectories of the same columns"
                 )
-        names = tuple(self.names) or tuple(f"x{k}" for k in range(d))
+        names = tuple(names) or tuple(f"x{k}" for k in range(d))
         if len(names) != d:
             raise InputError(f"{len(names)} names were given for {d} columns")
-        _check_time(self.dt, self.unit)
-        for i, x in enumerate(trajectories):
-            _check_finite(x, i, names)
-        object.__setattr__(self, "trajectories", trajectories)
-        object.__setattr__(self, "names", names)
-        object.__setattr__(self, "periods", tuple(self.periods) or (None,) * d)
-        object.__setattr__(self, "notes", tuple(self.notes))
+        _check_time(dt, unit)
+        for i, x in enumerate(arrays):
+            check_finite(x, i, names)
+        fields = {
+            "trajectories": tuple(kept(x, own) for x, own in zip(given, arrays, strict=True)),
+            "names": names,
+            "dt": dt,
+            "unit": unit,
+            "periods": tuple(periods) or (None,) * d,
+            "notes": tuple(notes),
+        }
+        vars(self).update(fields)
+
+    def __iter__(self) -> Iterator[npt.NDArray[np.float64]]:
+        return iter(self.trajectories)
+
+    def __len__(self) -> int:
+        return len(self.trajectories)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> npt.NDArray[np.float64]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Features: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> npt.NDArray[np.float64] | Features:
+        if isinstance(index, slice):
+            return replace(self, trajectories=self.trajectories[index])
+        return self.trajectories[index]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Features):
+            return NotImplemented
+        return _same_meaning(self, other, ("names", "dt", "unit", "periods")) and same_arrays(
+            self.trajectories, other.trajectories
+        )
+
+    # Equal objects would need equal hashes, and to hash all numbers takes too long.
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def n_columns(self) -> int:
@@ -164,14 +223,19 @@ class StateSpace:
         )
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class States:
     """Discrete trajectories, one or many: integers 0..n_states-1 with their time.
+
+    ``len``, iteration and indices go over the trajectories, read-only arrays of shape (T,); a
+    slice is States again. ``==`` compares trajectories, n_states, time and centres.
 
     Parameters
     ----------
     trajectories
-        Integer arrays of shape (T,), T at least 2. They are never joined.
+        Integer arrays of shape (T,), T at least 2. One array, or a flat list of numbers, is one
+        trajectory; an array of shape (K, T) has one a row. They are never joined, and what is
+        written into the user's arrays later does not change them.
     n_states
         Number of states; the largest state seen plus one when not given. States that are
         never visited keep their number.
@@ -191,18 +255,27 @@ class States:
     """
 
     trajectories: tuple[IntArray, ...]
-    n_states: int = 0
-    dt: float = 1.0
-    unit: str = "frame"
-    centers: npt.NDArray[np.float64] | None = None
-    discretization: Mapping[str, Any] = field(default_factory=dict)
+    n_states: int
+    dt: float
+    unit: str
+    centers: npt.NDArray[np.float64] | None
+    discretization: Mapping[str, Any]
 
-    def __post_init__(self) -> None:
-        raw = [_as_integers(s, i) for i, s in enumerate(_as_list(self.trajectories))]
+    def __init__(
+        self,
+        trajectories: StatesLike,
+        n_states: int = 0,
+        dt: float = 1.0,
+        unit: str = "frame",
+        centers: npt.ArrayLike | None = None,
+        discretization: Mapping[str, Any] | None = None,
+    ) -> None:
+        given = as_list(trajectories, 1)
+        raw = [as_integers(s, i) for i, s in enumerate(given)]
         if not raw:
             raise InputError("no trajectory was given")
         largest = [int(s.max()) for s in raw]
-        n_states = int(self.n_states) or max(largest) + 1
+        n_states = int(n_states) or max(largest) + 1
         if max(largest) >= n_states:
             i = next(i for i, state in enumerate(largest) if state >= n_states)
             frame = int(np.argmax(raw[i] >= n_states))
@@ -210,22 +283,53 @@ class States:
                 f"state {int(raw[i][frame])} in trajectory {i}, frame {frame} is out of range: "
                 f"there are {n_states} states, 0 to {n_states - 1}"
             )
-        _check_time(self.dt, self.unit)
-        if self.centers is not None:
-            centers = np.asarray(self.centers, dtype=np.float64)
+        _check_time(dt, unit)
+        if centers is not None:
+            centers = owned(np.array(centers, dtype=np.float64))
             if len(centers) != n_states:
                 raise InputError(f"{len(centers)} state centres were given for {n_states} states")
-            object.__setattr__(self, "centers", centers)
         dtype = smallest_unsigned(n_states)
-        trajectories = tuple(s.astype(dtype, copy=False) for s in raw)
-        object.__setattr__(self, "trajectories", trajectories)
-        object.__setattr__(self, "n_states", n_states)
+        fields = {
+            "trajectories": tuple(
+                kept(x, s.astype(dtype, copy=False)) for x, s in zip(given, raw, strict=True)
+            ),
+            "n_states": n_states,
+            "dt": dt,
+            "unit": unit,
+            "centers": centers,
+            "discretization": {} if discretization is None else discretization,
+        }
+        vars(self).update(fields)
 
     def __iter__(self) -> Iterator[IntArray]:
         return iter(self.trajectories)
 
     def __len__(self) -> int:
         return len(self.trajectories)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> IntArray: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> States: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> IntArray | States:
+        if isinstance(index, slice):
+            return self.with_trajectories(self.trajectories[index])
+        return self.trajectories[index]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, States):
+            return NotImplemented
+        centers = [() if x.centers is None else (x.centers,) for x in (self, other)]
+        return (
+            _same_meaning(self, other, ("n_states", "dt", "unit"))
+            and same_arrays(*centers)
+            and same_arrays(self.trajectories, other.trajectories)
+        )
+
+    # Equal objects would need equal hashes, and to hash all numbers takes too long.
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def n_frames(self) -> int:
@@ -307,68 +411,34 @@ class States:
         return self.with_trajectories(kept[0]), self.with_trajectories(kept[1])
 
 
-def as_states(data: States | IntArray | Sequence[IntArray]) -> States:
-    """Return `data` as States: an array or a list of arrays is taken as frames with dt 1."""
-    return data if isinstance(data, States) else States(tuple(_as_list(data)))
+def as_states(data: StatesLike) -> States:
+    """Return `data` as States: arrays and lists are taken as frames with dt 1.
+
+    Raises
+    ------
+    InputError
+        Features, or what States refuse.
+    """
+    if isinstance(data, Features):
+        raise InputError("these are features: discretise them first, for example with Bins")
+    return data if isinstance(data, States) else States(data)
 
 
-def _as_list(data: Any) -> list[Any]:
-    if isinstance(data, np.ndarray):
-        return [data]
-    return list(data)
+def as_features(data: FeaturesLike) -> Features:
+    """Return `data` as Features: arrays and lists are taken as frames with dt 1.
+
+    Raises
+    ------
+    InputError
+        States, or what Features refuse.
+    """
+    if isinstance(data, States):
+        raise InputError("these are states already: give the features that they were made from")
+    return data if isinstance(data, Features) else Features(data)
 
 
-def _as_columns(x: Any, i: int) -> npt.NDArray[np.float64]:
-    try:
-        array = np.asarray(x, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"trajectory {i} holds values that are not numbers") from None
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise InputError(f"trajectory {i} has shape {array.shape}: (frames, columns) is needed")
-    if len(array) == 0:
-        raise InputError(f"trajectory {i} is empty")
-    return array
-
-
-def _check_finite(x: npt.NDArray[np.float64], i: int, names: Sequence[str]) -> None:
-    finite = np.isfinite(x)
-    if not finite.all():
-        frame, column = (int(k) for k in np.argwhere(~finite)[0])
-        raise InputError(
-            f"{x[frame, column]} in trajectory {i}, frame {frame}, column {names[column]!r}: "
-            "remove or repair it before going on"
-        )
-
-
-def _as_integers(s: Any, i: int) -> IntArray:
-    array = np.asarray(s)
-    if array.ndim != 1:
-        raise InputError(f"trajectory {i} has shape {array.shape}: states are one number a frame")
-    if len(array) < 2:
-        raise InputError(
-            f"trajectory {i} has {counted(len(array), 'frame', 'frames')}: at least two are "
-            "needed for a transition"
-        )
-    if array.dtype.kind not in "iu":
-        if array.dtype.kind not in "fb":
-            raise InputError(f"trajectory {i} holds {array.dtype} values: states are integers")
-        bad = ~np.isfinite(array) | (array != np.floor(array))
-        if bad.any():
-            frame = int(np.argmax(bad))
-            raise InputError(
-                f"state {array[frame]} in trajectory {i}, frame {frame} is not a whole number: "
-                "discretise continuous data first (trajlm discretize)"
-            )
-        array = array.astype(np.int64)
-    if array.dtype.kind == "i" and array.min() < 0:
-        frame = int(np.argmax(array < 0))
-        raise InputError(
-            f"state {int(array[frame])} in trajectory {i}, frame {frame} is negative: "
-            "states are numbered from 0"
-        )
-    return array
+def _same_meaning(one: object, other: object, names: Sequence[str]) -> bool:
+    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 def _length(n_frames: int, n_trajectories: int, dt: float, unit: str) -> list[Fact]:

@@ -21,8 +21,11 @@ class MissingDependencyError(TrajlmError):
     """An optional package is needed; the message names the extra that brings it."""
 
 
-class Interrupted(TrajlmError):
-    """The user stopped long work; what was done is saved and the message says how to go on."""
+class Interrupted(KeyboardInterrupt):
+    """The user stopped long work; what was done is saved and the message says how to go on.
+
+    It is no `TrajlmError`: what goes on after errors still stops at Ctrl-C.
+    """
 
 
 class TrajlmWarning(UserWarning):

@@ -7,15 +7,16 @@ from trajlm.analysis.embedding import euclidean_distances, principal_plane
 from trajlm.analysis.equilibrium import FreeEnergy, free_energy, population_intervals, populations
 from trajlm.analysis.exponentials import ExponentialMixture, fit_exponentials
 from trajlm.analysis.grouping import Grouping, group_by_edges, group_by_list, group_by_pcca
-from trajlm.analysis.kinetics import (
-    CommittedTransitions,
+from trajlm.analysis.kinetics import CommittedTransitions, commit_times, committed_transitions
+from trajlm.analysis.lag import LagChoice, choose_lag
+from trajlm.analysis.passages import (
     FirstPassage,
     TransitionPaths,
-    commit_times,
-    committed_transitions,
     mean_first_passage_time,
     transition_path_times,
 )
+from trajlm.analysis.stationary import stationary_first_passage_time
+from trajlm.analysis.timescales import Timescales, counted_timescales
 from trajlm.analysis.uncertainty import (
     blocks,
     count_interval,
@@ -33,13 +34,17 @@ __all__ = [
     "FirstPassage",
     "FreeEnergy",
     "Grouping",
+    "LagChoice",
     "Survival",
+    "Timescales",
     "TransitionPaths",
     "autocorrelation",
     "blocks",
+    "choose_lag",
     "commit_times",
     "committed_transitions",
     "count_interval",
+    "counted_timescales",
     "discrepancy",
     "dwell_times",
     "euclidean_distances",
@@ -56,6 +61,7 @@ __all__ = [
     "populations",
     "principal_plane",
     "rate_interval",
+    "stationary_first_passage_time",
     "survival",
     "transition_path_times",
 ]

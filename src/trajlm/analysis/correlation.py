@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.runs import Integers
-from trajlm.analysis.uncertainty import block_edges, block_pieces
-from trajlm.data import States
+from trajlm.analysis.uncertainty import block_edges, block_pieces, jackknife_error
+from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -45,7 +45,7 @@ class Autocorrelation:
 
 
 def autocorrelation(
-    states: States,
+    states: StatesLike,
     max_lag: int,
     values: npt.ArrayLike | None = None,
     n_blocks: int = 20,
@@ -79,6 +79,7 @@ def autocorrelation(
     """
     from scipy.special import stdtrit
 
+    states = as_states(states)
     heights = _values_of_states(states, values)
     longest = max(len(s) for s in states)
     if not 1 <= max_lag < longest:
@@ -101,8 +102,7 @@ def autocorrelation(
         )
         # Where all pairs of a lag, or all changes, lie in one block their spread is unknown.
         known = np.isfinite(left_out).all(axis=0)
-        spread = left_out[:, known].std(axis=0)
-        half[known] = -stdtrit(n - 1, (1 - level) / 2) * np.sqrt(n - 1) * spread
+        half[known] = stdtrit(n - 1, (1 + level) / 2) * jackknife_error(left_out[:, known])
     return Autocorrelation(
         lags=np.arange(max_lag + 1),
         values=result,

@@ -9,8 +9,11 @@ import numpy.typing as npt
 
 from trajlm.analysis.kinetics import CommittedTransitions, committed_transitions
 from trajlm.analysis.runs import Integers
-from trajlm.data import States
+from trajlm.data import StatesLike, as_states
 from trajlm.errors import InputError
+
+# Transitions of the data from which on a rate is a term of D.
+MIN_COUNT = 20
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Discrepancy:
 
 
 def discrepancy(
-    reference: CommittedTransitions, generated: CommittedTransitions, min_count: int = 20
+    reference: CommittedTransitions, generated: CommittedTransitions, min_count: int = MIN_COUNT
 ) -> Discrepancy:
     """Compare committed rates over all pairs of states and commit times.
 
@@ -76,12 +79,15 @@ def discrepancy(
     )
 
 
-def floor(states: States, commit_times: npt.ArrayLike, min_count: int = 20) -> Discrepancy:
+def floor(
+    states: StatesLike, commit_times: npt.ArrayLike, min_count: int = MIN_COUNT
+) -> Discrepancy:
     """Compare the first half of the data, as reference, with the second half.
 
     The halves are of equal numbers of frames over the list of trajectories. This is the
     discrepancy that data of half the length have by chance alone.
     """
+    states = as_states(states)
     first, second = states.split_at(states.n_frames // 2)
     return discrepancy(
         committed_transitions(first, commit_times),

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.runs import Integers
-from trajlm.data import States
+from trajlm.data import StatesLike, as_states
 from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -75,7 +75,7 @@ class Survival:
     unit: str
 
 
-def dwell_times(states: States, state: int) -> DwellTimes:
+def dwell_times(states: StatesLike, state: int) -> DwellTimes:
     """Collect the stays in one state, whole ones and those cut by a trajectory's ends.
 
     Raises
@@ -83,6 +83,7 @@ def dwell_times(states: States, state: int) -> DwellTimes:
     InputError
         A state that does not exist.
     """
+    states = as_states(states)
     if not 0 <= state < states.n_states:
         raise InputError(f"there is no state {state}: the states are 0 to {states.n_states - 1}")
     from trajlm.kernels.counting import count_runs, write_runs

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.uncertainty import block_edges, block_pieces, fraction_interval
-from trajlm.data import States
+from trajlm.data import StatesLike, as_states
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,9 +30,9 @@ class FreeEnergy:
     """
 
     populations: Floats
-    values: Floats
-    low: Floats
-    high: Floats
+    values: Floats = field(metadata={"null": np.inf})
+    low: Floats = field(metadata={"null": np.inf})
+    high: Floats = field(metadata={"null": np.inf})
     level: float
 
     @property
@@ -42,14 +42,15 @@ class FreeEnergy:
         return top * np.exp(-self.high), top * np.exp(-self.low)
 
 
-def populations(states: States) -> Floats:
+def populations(states: StatesLike) -> Floats:
     """Return the fraction of frames in each state, shape (n_states,)."""
+    states = as_states(states)
     fractions: Floats = states.counts() / states.n_frames
     return fractions
 
 
 def population_intervals(
-    states: States, level: float = 0.95, n_blocks: int = 50
+    states: StatesLike, level: float = 0.95, n_blocks: int = 50
 ) -> tuple[Floats, Floats]:
     """Return the interval of each population, from blocks of time.
 
@@ -68,6 +69,7 @@ def population_intervals(
     low, high : ndarray, shape (n_states,)
         A state that was never seen has a low of 0 and a high above 0.
     """
+    states = as_states(states)
     edges = block_edges(states, n_blocks)
     frames = np.diff(edges)
     counts = np.zeros((len(frames), states.n_states), np.int64)
@@ -77,12 +79,13 @@ def population_intervals(
     return fraction_interval(counts / frames[:, None], frames, level)
 
 
-def free_energy(states: States, level: float = 0.95) -> FreeEnergy:
+def free_energy(states: StatesLike, level: float = 0.95) -> FreeEnergy:
     """Compute F_k = -kT ln p_k in units of kT, with the interval of the population.
 
     The interval is that of p_k alone: the zero of the scale, the most populated state as
     measured, is taken as exact.
     """
+    states = as_states(states)
     p = populations(states)
     low, high = population_intervals(states, level)
     # 0 - ln p rather than -ln p: the lowest is then 0 and not -0.

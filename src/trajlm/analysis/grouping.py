@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from trajlm.analysis.pcca import pcca_sets
 from trajlm.analysis.runs import Integers
-from trajlm.data import States, smallest_unsigned
+from trajlm.data import States, StatesLike, as_states, smallest_unsigned
 from trajlm.discretize import periods_of
 from trajlm.discretize.periodic import Period, nearest
 from trajlm.errors import InputError
+from trajlm.util.trajectories import owned
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,7 +60,7 @@ class Grouping:
         """Number of groups."""
         return int(self.assignment.max()) + 1
 
-    def apply(self, states: States) -> States:
+    def apply(self, states: StatesLike) -> States:
         """Return the grouped trajectories, with the dt and unit of `states`.
 
         With a running mean of w frames only full windows count: a trajectory of T frames gives
@@ -72,6 +73,7 @@ class Grouping:
         InputError
             More states than the grouping knows, or a trajectory shorter than the window.
         """
+        states = as_states(states)
         if states.n_states > len(self.assignment):
             raise InputError(
                 f"the data have {states.n_states} states but the grouping knows "
@@ -80,11 +82,11 @@ class Grouping:
         if self.running_mean == 1:
             # As small as States keep them: long data is not copied in eight bytes a frame.
             small = self.assignment.astype(smallest_unsigned(self.n_groups))
-            grouped = [small[s] for s in states]
+            grouped = [owned(small[s]) for s in states]
         else:
             grouped = [self._smoothed(s, i) for i, s in enumerate(states)]
         return States(
-            trajectories=tuple(grouped),
+            grouped,
             n_states=self.n_groups,
             dt=states.dt,
             unit=states.unit,
@@ -136,7 +138,7 @@ class Grouping:
 
 
 def group_by_edges(
-    states: States,
+    states: StatesLike,
     edges: Sequence[float],
     running_mean: int = 1,
     names: Sequence[str] = (),
@@ -168,6 +170,7 @@ def group_by_edges(
         any state, or `wrap` with a single edge or with a running mean, which is an ordinary one
         and does not go over the border.
     """
+    states = as_states(states)
     centers = _one_coordinate(states.centers)
     cuts = np.atleast_1d(np.asarray(edges, dtype=np.float64))
     if (
@@ -195,7 +198,7 @@ def group_by_edges(
 
 
 def group_by_list(
-    states: States, assignment: Sequence[int], running_mean: int = 1, names: Sequence[str] = ()
+    states: StatesLike, assignment: Sequence[int], running_mean: int = 1, names: Sequence[str] = ()
 ) -> Grouping:
     """Group states by a list of the group of each.
 
@@ -215,6 +218,7 @@ def group_by_list(
     InputError
         Not one whole number a state, or a group without any state.
     """
+    states = as_states(states)
     given = np.asarray(assignment)
     if given.shape != (states.n_states,) or not np.issubdtype(given.dtype, np.integer):
         raise InputError(
@@ -228,7 +232,7 @@ def group_by_list(
 
 
 def group_by_pcca(
-    states: States,
+    states: StatesLike,
     n_groups: int,
     lag: int = 1,
     running_mean: int = 1,
@@ -263,6 +267,7 @@ def group_by_pcca(
     InputError
         A lag that no trajectory spans, or more groups than connected or separable states.
     """
+    states = as_states(states)
     connected, sets = pcca_sets(states, n_groups, lag)
     in_set = np.bincount(sets, weights=states.counts()[connected], minlength=n_groups)
     assignment = np.full(states.n_states, np.argmax(in_set), dtype=np.int64)

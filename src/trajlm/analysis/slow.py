@@ -10,6 +10,7 @@ import numpy.typing as npt
 from trajlm.analysis.kinetics import CommittedTransitions, committed_transitions
 from trajlm.analysis.runs import Integers
 from trajlm.data import States, smallest_unsigned
+from trajlm.util.trajectories import owned
 
 Floats = npt.NDArray[np.float64]
 
@@ -111,7 +112,7 @@ def slow_kinetics(
     """
     assignment = sets.assignment.astype(smallest_unsigned(sets.n_sets))
     grouped = States(
-        tuple(assignment[s] for s in states),
+        [owned(assignment[s]) for s in states],
         n_states=sets.n_sets,
         dt=states.dt,
         unit=states.unit,

@@ -8,10 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.runs import Integers, trajectory_borders
-from trajlm.data import States
+from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
+
+# From this number of events on a result is reliable: below it the interval of a rate spans more
+# than a factor of three.
+FEW_EVENTS = 10
 
 
 def block_edges(states: States, n_blocks: int = 20) -> Integers:
@@ -62,18 +66,26 @@ def block_pieces(states: States, edges: Integers) -> list[tuple[int, int, int, i
     return [(b, i, j, k) for b, i, j, k in rows]
 
 
-def blocks(states: States, n_blocks: int = 20) -> list[States]:
+def blocks(states: StatesLike, n_blocks: int = 20) -> list[States]:
     """Cut the data in blocks of time, each one States.
 
     The blocks are those of `block_edges`. A piece of one frame, which holds no transition,
     is left out.
     """
+    states = as_states(states)
     edges = block_edges(states, n_blocks)
     pieces: list[list[npt.NDArray[np.integer[Any]]]] = [[] for _ in edges[1:]]
     for block, trajectory, first, end in block_pieces(states, edges):
         if end - first >= 2:
             pieces[block].append(states.trajectories[trajectory][first:end])
     return [states.with_trajectories(p) for p in pieces if p]
+
+
+def independent_parts(states: States, n_parts: int) -> list[States]:
+    """Deal the trajectories to parts, or cut the data in blocks of time where they are fewer."""
+    if len(states) < n_parts:
+        return blocks(states, n_parts)
+    return [states.with_trajectories(states.trajectories[k::n_parts]) for k in range(n_parts)]
 
 
 def count_interval(
@@ -164,6 +176,19 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, fl
         return mean, -np.inf, np.inf
     half = float(-stdtrit(len(x) - 1, _tail(level)) * x.std(ddof=1) / np.sqrt(len(x)))
     return mean, mean - half, mean + half
+
+
+def jackknife_error(left_out: Floats) -> Floats:
+    """Return the standard error of an estimate, from its values with each part left out in turn.
+
+    Parameters
+    ----------
+    left_out
+        Shape (n, ...), of n parts that are independent of each other.
+    """
+    n = len(left_out)
+    error: Floats = np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
+    return error
 
 
 def fraction_interval(

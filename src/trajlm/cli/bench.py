@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trajlm.cli.output import output
 from trajlm.util.progress import say
 
 
@@ -21,14 +23,13 @@ def bench(
     from trajlm.errors import InputError
     from trajlm.reproduce.bench import run_bench
     from trajlm.reproduce.bench.run import SIZES
-    from trajlm.util.atomic import check_writable, write_json
+    from trajlm.util.atomic import write_json
 
-    if json:
-        check_writable(json)
     sizes = [size for size in SIZES if size.hidden_dim <= largest]
     if not sizes:
         raise InputError(f"the smallest network to measure has {SIZES[0].hidden_dim} units")
-    result = run_bench(sizes, repeats, say)
-    typer.echo(result.table())
-    if json:
-        write_json(json, result.to_json())
+    with output(json) if json else nullcontext():
+        result = run_bench(sizes, repeats, say)
+        typer.echo(result.table())
+        if json:
+            write_json(json, result.to_json())

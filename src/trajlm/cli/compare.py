@@ -17,6 +17,7 @@ from trajlm.util.progress import say
 if TYPE_CHECKING:
     from trajlm.analysis import Grouping
     from trajlm.data import States
+    from trajlm.evaluate.evaluation import Kind
     from trajlm.models.base import SequenceModel
 
 GROUP_HELP = (
@@ -27,11 +28,14 @@ GROUP_HELP = (
 
 
 def compare(
+    context: typer.Context,
     reference: Annotated[Path, typer.Argument(help="States of the data.")],
     generated: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME=]GENERATED...", help="Generated states, or model folders that generate."
+            metavar="[NAME=]GENERATED...",
+            help="Generated states, or model folders that generate; several trainings of a model "
+            "as NAME=A,B,C.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for index.html and results.json.")] = Path(
@@ -43,8 +47,12 @@ def compare(
         typer.Option(min=1, help="Group after a running mean of the centres over these frames."),
     ] = 1,
     models: Annotated[str, typer.Option(help="Also fit and compare these: msm,hmm.")] = "",
+    unseen: Annotated[
+        Path | None,
+        typer.Option(help="States that no model was trained on, to judge models and data by."),
+    ] = None,
     runs: Annotated[
-        int, typer.Option(min=1, help="Generations of each model, each as long as the data.")
+        int, typer.Option(min=1, help="Generations of each training, each as long as the data.")
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the generations.")] = 0,
     dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
@@ -61,28 +69,36 @@ def compare(
     from trajlm.comparison import compare as run_comparison
     from trajlm.evaluate.groups import grouping_warning, groups_line
     from trajlm.evaluate.summary import summary
-    from trajlm.evaluate.verdict import floor_sentence, verdicts
+    from trajlm.evaluate.verdict import floor_sentence, unseen_sentence, verdicts
     from trajlm.io import read_states
-    from trajlm.util.atomic import check_writable
+    from trajlm.util.atomic import check_writable, lone_writer
 
     began = time.perf_counter()
     data = read_states(reference, key=key, dt=dt, unit=unit)
     check_writable(out / "index.html")
+    context.with_resource(lone_writer(out))
     grouping = parse_grouping(group, data, running_mean)
-    others: dict[str, SequenceModel | States] = {}
+    others: dict[str, Kind] = {}
     for item in generated or []:
-        name, source = _read_generated(item)
+        name, kind = _read_generated(item)
         if name in others:
             raise InputError(f"two sources are called {name}: name them, as in OTHER={item}")
-        others[name] = source
+        others[name] = kind
     for name, model in fit_models(data, models, seed).items():
         if name in others:
             raise InputError(f"two sources are called {name}: name yours, as in OTHER=FILE")
         others[name] = model
-    comparison = run_comparison(data, others, grouping, n_runs=runs, seed=seed, stage=say)
+    future = None if unseen is None else read_states(unseen, dt=dt, unit=unit)
+    comparison = run_comparison(
+        data, others, grouping, unseen=future, n_runs=runs, seed=seed, stage=say
+    )
     how = {
         "command": " ".join(["trajlm", *sys.argv[1:]]),
-        "files": {"reference": str(reference), "generated": [str(g) for g in generated or []]},
+        "files": {
+            "reference": str(reference),
+            "generated": [str(g) for g in generated or []],
+            **({"unseen": str(unseen)} if unseen else {}),
+        },
         "seeds": {"generation": seed},
         "seconds": {"all": round(time.perf_counter() - began, 1)},
     }
@@ -91,8 +107,8 @@ def compare(
         say(f"note: {warning}")
     typer.echo(groups_line(comparison))
     found = summary(comparison)
-    for line in (floor_sentence(found), *(f"{n}: {t} {r}" for n, t, r in verdicts(found))):
-        typer.echo(line.strip())
+    sentences = [floor_sentence(found), unseen_sentence(found), *map(str, verdicts(found))]
+    typer.echo("\n".join(sentence for sentence in sentences if sentence))
     typer.echo(str(out / "index.html"))
 
 
@@ -127,7 +143,7 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
     return analysis.group_by_pcca(data, whole[0], running_mean=running_mean)
 
 
-def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel | States]:
+def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel]:
     """Fit the models in a list with commas.
 
     Raises
@@ -146,21 +162,26 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel |
     for name in wanted:
         if name not in fit:
             raise InputError(f"--models knows msm and hmm, not {name.lower()!r}")
-    fitted: dict[str, SequenceModel | States] = {}
+    fitted: dict[str, SequenceModel] = {}
     for name in wanted:
         say(f"fitting the {name}")
         fitted[name] = fit[name]()
     return fitted
 
 
-def _read_generated(item: str) -> tuple[str, SequenceModel | States]:
+def _read_generated(item: str) -> tuple[str, Kind]:
+    """Return the name and what stands behind it: one training, or several with commas between."""
+    name, separator, rest = item.partition("=")
+    if not separator or Path(item).exists():
+        path = Path(item)
+        return (path.name if path.is_dir() else path.stem), _read_training(path)
+    if "," in rest and not Path(rest).exists():
+        return name, [_read_training(Path(part)) for part in rest.split(",")]
+    return name, _read_training(Path(rest))
+
+
+def _read_training(path: Path) -> SequenceModel | States:
     from trajlm.io import read_states
     from trajlm.models.registry import load_model
 
-    name, separator, rest = item.partition("=")
-    path = Path(item)
-    if separator and not path.exists():
-        path = Path(rest)
-    else:
-        name = path.name if path.is_dir() else path.stem
-    return name, load_model(path) if path.is_dir() else read_states(path)
+    return load_model(path) if path.is_dir() else read_states(path)

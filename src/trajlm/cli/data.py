@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trajlm.cli.output import Overwrite, check_output
+from trajlm.cli.output import Overwrite, output
 from trajlm.errors import InputError
 from trajlm.util.progress import progress, say
 from trajlm.util.words import counted
@@ -33,10 +33,10 @@ def simulate(
     from trajlm.systems import simulate as run_simulation
     from trajlm.util.words import duration
 
-    check_output(out, overwrite=overwrite)
-    with progress(f"simulating {system}", frames * trajectories) as advance:
-        features = run_simulation(system, frames, trajectories, seed, progress=advance)
-    write_features(out, features)
+    with output(out, overwrite=overwrite):
+        with progress(f"simulating {system}", frames * trajectories) as advance:
+            features = run_simulation(system, frames, trajectories, seed, progress=advance)
+        write_features(out, features)
     typer.echo(
         f"{out}: {features.n_frames:,} frames of {', '.join(features.names)}, "
         f"one each {duration(features.dt, features.unit)}"
@@ -96,7 +96,6 @@ def discretize(
     from trajlm.io.read import file_kind
     from trajlm.util.words import duration
 
-    check_output(out, inputs)
     if sum(x is not None for x in (bins, centers, kmeans)) != 1:
         raise InputError("give one of --bins, --centers and --kmeans")
     discretizer: cuts.Discretizer
@@ -107,19 +106,22 @@ def discretize(
     else:
         assert kmeans is not None
         discretizer = cuts.KMeans(kmeans, seed=seed)
-    features = read_features(list(inputs), columns=column, dt=dt, unit=unit, key=key, period=period)
-    if average != 1 and decimate != 1:
-        raise InputError("give one of --average and --decimate")
-    if average != 1:
-        features = cuts.average(features, average)
-    if decimate != 1:
-        features = cuts.decimate(features, decimate)
-    if smooth != 1:
-        features = cuts.smooth(features, smooth)
-    states = discretizer.fit(features).transform(features)
-    if remove_spikes:
-        states = cuts.remove_spikes(states, remove_spikes)
-    write_states(out, states)
+    with output(out, inputs):
+        features = read_features(
+            list(inputs), columns=column, dt=dt, unit=unit, key=key, period=period
+        )
+        if average != 1 and decimate != 1:
+            raise InputError("give one of --average and --decimate")
+        if average != 1:
+            features = cuts.average(features, average)
+        if decimate != 1:
+            features = cuts.decimate(features, decimate)
+        if smooth != 1:
+            features = cuts.smooth(features, smooth)
+        states = discretizer.fit(features).transform(features)
+        if remove_spikes:
+            states = cuts.remove_spikes(states, remove_spikes)
+        write_states(out, states)
     typer.echo(
         f"{out}: {counted(len(states), 'trajectory', 'trajectories')}, {states.n_frames:,} frames, "
         f"one each {duration(states.dt, states.unit)}; {int(states.visited().sum())} of "

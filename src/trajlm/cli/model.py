@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +11,14 @@ import typer
 from trajlm.cli.output import Overwrite, check_output
 from trajlm.errors import InputError
 from trajlm.lstm.training.settings import TrainingSettings
+from trajlm.models.files import CHECKPOINT
+from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
+from trajlm.util.processes import place
 from trajlm.util.progress import progress, say
 from trajlm.util.words import counted
 
 if TYPE_CHECKING:
+    from trajlm.data import States
     from trajlm.lstm.model import LSTMModel
     from trajlm.util.processes import Processes
 
@@ -71,13 +76,7 @@ def train(
 ) -> None:
     """Train the language model on states."""
     from trajlm.io import read_states
-    from trajlm.lstm.record import still_improving
     from trajlm.lstm.training.settings import training_settings
-    from trajlm.lstm.training.train import finished_model, train_in_folder
-    from trajlm.models.files import CHECKPOINT
-    from trajlm.provenance import bias_notes
-    from trajlm.util.atomic import check_writable
-    from trajlm.util.processes import join
 
     settings = training_settings(
         epochs=epochs,
@@ -94,19 +93,41 @@ def train(
         seed=seed,
     )
     data = read_states(states, key=key, dt=dt, unit=unit)
-    checkpoint = out / CHECKPOINT
-    check_writable(checkpoint)
-    if checkpoint.exists() and not (resume or overwrite):
+    check_writable(out / CHECKPOINT)
+    # Of several processes the first holds the folder for all.
+    with lone_writer(out) if place()[0] == 0 else nullcontext():
+        model = _train(data, out, settings, resume, overwrite, device, threads)
+    if model:
+        _tell_trained(model, out, data)
+
+
+def _train(
+    data: States,
+    out: Path,
+    settings: TrainingSettings,
+    resume: bool,
+    overwrite: bool,
+    device: str,
+    threads: int | None,
+) -> LSTMModel | None:
+    """Train into a folder that is held; None where the same training is finished already."""
+    from trajlm.lstm.training.train import finished_model, train_in_folder
+    from trajlm.models.files import holds_model
+    from trajlm.util.processes import join
+
+    begun = (out / CHECKPOINT).exists()
+    if begun and not (resume or overwrite):
         raise InputError(
             f"{out} holds an unfinished training: --resume goes on with it, --overwrite begins anew"
         )
-    model = finished_model(out, data, settings) if resume else None
-    if model:
+    if resume and finished_model(out, data, settings):
+        if place()[0] == 0:
+            (out / CHECKPOINT).unlink(missing_ok=True)
         typer.echo(f"{out}: this training is finished already")
-        return
-    if (out / "model.json").exists() and not overwrite:
+        return None
+    if holds_model(out) and not overwrite and not (resume and begun):
         raise InputError(f"{out} holds a trained model: --overwrite replaces it")
-    if resume and not checkpoint.exists():
+    if resume and not begun:
         say(f"{out} holds no unfinished training: beginning anew")
     say(
         f"training on {counted(len(data), 'trajectory', 'trajectories')}, "
@@ -114,7 +135,7 @@ def train(
     )
     # From here on files change: every process has seen by now what was there.
     processes = join(device)
-    model = train_in_folder(
+    return train_in_folder(
         data,
         settings,
         out,
@@ -122,9 +143,16 @@ def train(
         device=processes.device,
         n_threads=processes.n_threads(threads),
         processes=processes,
-        report=lambda record, baselines: say(record.describe(epochs, baselines)),
+        report=lambda record, baselines: say(record.describe(settings.epochs, baselines)),
         report_calibration=lambda done: say(done.describe()),
     )
+
+
+def _tell_trained(model: LSTMModel, out: Path, data: States) -> None:
+    """Say how a training went."""
+    from trajlm.lstm.record import still_improving
+    from trajlm.provenance import bias_notes
+
     say(model.record["direction"]["summary"])
     for after in ("rounding", "calibration"):
         if after in model.record:
@@ -169,16 +197,45 @@ def generate(
     overwrite: Overwrite = False,
 ) -> None:
     """Let a model write new trajectories."""
+    if out.suffix not in (".npy", ".npz"):
+        raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
+    # Of several processes the first holds the file for all.
+    with lone_file_writer(out) if place()[0] == 0 else nullcontext():
+        done = _generate(
+            model_dir,
+            out,
+            (steps, lanes, seed),
+            resume,
+            overwrite,
+            start=start,
+            temperature=temperature,
+            threads=threads,
+            device=device,
+        )
+    if done:
+        typer.echo(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
+
+
+def _generate(
+    model_dir: Path,
+    out: Path,
+    size: tuple[int, int, int],
+    resume: bool,
+    overwrite: bool,
+    *,
+    start: int | None,
+    temperature: float | None,
+    threads: int | None,
+    device: str,
+) -> bool:
+    """Let a model write to a file that is held; return whether there was anything to do."""
     from trajlm.io import write_states
     from trajlm.lstm.model import LSTMModel
     from trajlm.models.registry import load_model
     from trajlm.util.processes import join
 
-    if out.suffix not in (".npy", ".npz"):
-        raise InputError(f"{out} ends in neither .npy nor .npz: give one of these")
     begun = _check_generated(out, resume, overwrite)
     model = load_model(model_dir)
-    size = steps, lanes, seed
     warmth = 1.0 if temperature is None else temperature
     if (
         resume
@@ -187,8 +244,9 @@ def generate(
         and _was_finished(model, out, size, start=start, temperature=warmth)
     ):
         say(f"{out} is finished already")
-        return
+        return False
     processes = join(device)
+    steps, lanes, _ = size
     own = len(range(lanes)[processes.share(lanes)])
     with progress("generating", steps * own) as advance:
         if isinstance(model, LSTMModel):
@@ -213,15 +271,17 @@ def generate(
             )
         else:
             write_states(out, model.generate(*size, start=start, progress=advance))
-    typer.echo(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
+    return True
 
 
 def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
     """Refuse what would be lost, and return whether an interrupted file is there to go on with."""
-    from trajlm.lstm.to_file import is_begun
+    from trajlm.lstm.to_file import is_begun, remove_orphans
 
     is_array = out.suffix == ".npy"
     begun = is_array and is_begun(out)
+    if is_array and place()[0] == 0:
+        remove_orphans(out)
     if begun and not (resume or overwrite):
         raise InputError(
             f"{out} was begun and interrupted: --resume goes on with it, --overwrite begins anew"

@@ -73,12 +73,14 @@ def paper(
 def _authors(file: Path | None, out: Path, fast: bool, seed: int) -> None:
     from trajlm.reproduce.paper.produce import produce_authors
     from trajlm.reproduce.paper.recipe import load_recipe
+    from trajlm.util.atomic import lone_writer
 
     if file is None:
         raise InputError(f"{AUTHORS} needs the file of labels: trajlm paper {AUTHORS} FILE")
     recipe = load_recipe("four_state", fast, None, seed)
     command = f"trajlm paper {AUTHORS} {file.name}" + (" --fast" if fast else "")
-    document = produce_authors(file, recipe, out, command, say, progress)
+    with lone_writer(out / AUTHORS):
+        document = produce_authors(file, recipe, out, command, say, progress)
     typer.echo(document.lead)
     typer.echo(str(out / AUTHORS / "index.html"))
 

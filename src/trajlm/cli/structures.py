@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trajlm.cli.output import check_output
+from trajlm.cli.output import check_output, output
 from trajlm.errors import InputError
 from trajlm.util.progress import progress
 from trajlm.util.words import counted
@@ -51,20 +52,20 @@ def features(
 
     if out.suffix != ".npz":
         raise InputError(f"{out} does not end in .npz: give a name that does")
-    check_output(out, [*trajectories, *(path for path in (top, rmsd) if path)])
-    with progress("reading", None) as advance:
-        found = read_md(
-            list(trajectories),
-            top,
-            dihedrals=[word for word in dihedrals.split(",") if word.strip()],
-            distances=distances or [],
-            rmsd=rmsd,
-            rmsd_atoms=rmsd_atoms,
-            dt=dt,
-            unit=unit,
-            progress=advance,
-        )
-    write_features(out, found)
+    with output(out, [*trajectories, *(path for path in (top, rmsd) if path)]):
+        with progress("reading", None) as advance:
+            found = read_md(
+                list(trajectories),
+                top,
+                dihedrals=[word for word in dihedrals.split(",") if word.strip()],
+                distances=distances or [],
+                rmsd=rmsd,
+                rmsd_atoms=rmsd_atoms,
+                dt=dt,
+                unit=unit,
+                progress=advance,
+            )
+        write_features(out, found)
     shown = ", ".join(found.names[:8])
     if found.n_columns > 8:
         shown += f" ... ({found.n_columns} columns: trajlm info {out} lists them)"
@@ -100,8 +101,9 @@ def backmap(
     from trajlm.io.md.backmap import backmap as run_backmap
 
     read = [generated, states, *source, *([top] if top else [])]
-    for written_file in (out, out.with_suffix(".pdb")):
-        check_output(written_file, read)
+    written_files = dict.fromkeys((out, out.with_suffix(".pdb")))
+    for path in written_files:
+        check_output(path, read)
     original = read_states(states)
     lanes = read_states(generated)
     if different := find_difference(lanes.space, original.space):
@@ -118,11 +120,14 @@ def backmap(
         n_lanes = counted(len(lanes), "lane", "lanes")
         raise InputError(f"{generated} has {n_lanes}, counted from 0: no lane {lane}")
     wanted = lanes.trajectories[lane][:frames]
-    with progress("writing", -(-len(wanted) // every)) as advance:
-        written = run_backmap(
-            wanted, original, list(source), out, top,
-            atoms=atoms, smooth=smooth, every=every, seed=seed, progress=advance,
-        )  # fmt: skip
+    with ExitStack() as held:
+        for path in written_files:
+            held.enter_context(output(path, read))
+        with progress("writing", -(-len(wanted) // every)) as advance:
+            written = run_backmap(
+                wanted, original, list(source), out, top,
+                atoms=atoms, smooth=smooth, every=every, seed=seed, progress=advance,
+            )  # fmt: skip
     typer.echo(f"{out}: {len(written.frame):,} frames; look with: vmd {written.structure} {out}")
     if len(lanes) > 1:
         print(f"lane {lane} of {len(lanes)}: --lane chooses another", file=sys.stderr)

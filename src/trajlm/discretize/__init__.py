@@ -8,7 +8,7 @@ from trajlm.discretize.discretizers import (
     Discretizer,
     KMeans,
     NearestCenters,
-    discretizer_from_dict,
+    discretizer_of,
 )
 from trajlm.discretize.filters import average, decimate, remove_spikes, smooth
 
@@ -19,7 +19,7 @@ __all__ = [
     "NearestCenters",
     "average",
     "decimate",
-    "discretizer_from_dict",
+    "discretizer_of",
     "find_difference",
     "periods_of",
     "remove_spikes",

@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import Features, IntArray, States, smallest_unsigned
+from trajlm.data import (
+    Features,
+    FeaturesLike,
+    IntArray,
+    States,
+    StateSpace,
+    as_features,
+    smallest_unsigned,
+)
 from trajlm.discretize.periodic import Array, Period, Periods, nearest, to_circles, wrap
 from trajlm.errors import InputError
+from trajlm.util.parameters import Parameters
+from trajlm.util.trajectories import owned
 
 # The rounding of a number held in single precision, as trajectory libraries give them: pi
 # comes back as 3.1415927, which is above pi.
 SINGLE_PRECISION = 1.2e-7
 
 
-class Discretizer(ABC):
-    """What all ways of cutting share: ``fit`` returns a fitted one, ``transform`` gives states.
+class Discretizer(Parameters, ABC):
+    """What all ways of cutting share: ``fit`` to features, then ``transform`` gives states.
 
-    A state keeps its number whether or not it is visited.
+    ``fit`` returns the discretizer itself. A state keeps its number whether or not it is visited.
     """
 
     @abstractmethod
-    def fit(self, features: Features) -> Self:
-        """Return a copy that is fitted to `features`."""
+    def fit(self, features: FeaturesLike) -> Self:
+        """Fit to `features`, anew each time, and return the discretizer itself."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -38,7 +48,7 @@ class Discretizer(ABC):
     def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
         """Return the states of each trajectory and the centres of all states."""
 
-    def transform(self, features: Features) -> States:
+    def transform(self, features: FeaturesLike) -> States:
         """Return the states of `features`, with its dt, unit and borders.
 
         Raises
@@ -47,12 +57,13 @@ class Discretizer(ABC):
             Not fitted yet, another number of columns, or values that belong to no state
             (trajectory, frame and value).
         """
+        features = as_features(features)
         trajectories, centers = self._assign(features)
         names = list(features.names)
         column = {"column": names[0]} if len(names) == 1 else {"columns": names}
         notes = {"notes": list(features.notes)} if features.notes else {}
         return States(
-            tuple(trajectories),
+            [owned(s) for s in trajectories],
             n_states=len(centers),
             dt=features.dt,
             unit=features.unit,
@@ -60,12 +71,12 @@ class Discretizer(ABC):
             discretization={**self.to_dict(), **column, **notes},
         )
 
-    def fit_transform(self, features: Features) -> States:
-        """Return the states of the features that the cut is fitted to."""
+    def fit_transform(self, features: FeaturesLike) -> States:
+        """Fit to `features` and return their states."""
+        features = as_features(features)
         return self.fit(features).transform(features)
 
 
-@dataclass(frozen=True)
 class Bins(Discretizer):
     """Cut one column into bins; bin k holds edges[k] <= value < edges[k+1].
 
@@ -76,15 +87,20 @@ class Bins(Discretizer):
 
     Parameters
     ----------
-    n
+    n_bins
         Number of bins of equal width.
     range
         Lowest and highest value; when not given, the periodic domain of the column or, where
         there is none, the range of the data.
     edges
-        The n + 1 edges themselves, increasing, instead of `n` and `range`.
-    period
-        The periodic domain found by ``fit``.
+        The n_bins + 1 edges themselves, increasing, instead of `n_bins` and `range`.
+
+    Attributes
+    ----------
+    edges_ : tuple of float
+        The edges; None before ``fit`` where they are not given.
+    period_ : tuple of float or None
+        The periodic domain of the column, where bins go round it.
 
     Raises
     ------
@@ -92,57 +108,67 @@ class Bins(Discretizer):
         No bin, a range or edges that do not increase.
     """
 
-    n: int | None = None
-    range: tuple[float, float] | None = None
-    edges: tuple[float, ...] | None = None
-    period: Period | None = None
+    def __init__(
+        self,
+        n_bins: int | None = None,
+        range: tuple[float, float] | None = None,
+        edges: Sequence[float] | None = None,
+    ) -> None:
+        self.n_bins = n_bins
+        self.range = range
+        self.edges = edges
+        self.edges_ = self._given_edges()
+        self.period_: Period | None = None
 
-    def __post_init__(self) -> None:
-        if self.edges is not None:
-            edges = _increasing(self.edges, "bin edges")
-            if self.n is not None and self.n != len(edges) - 1:
-                raise InputError(f"{len(edges)} edges make {len(edges) - 1} bins, not {self.n}")
-            object.__setattr__(self, "edges", edges)
-            object.__setattr__(self, "n", len(edges) - 1)
-        object.__setattr__(self, "n", _count(self.n, "number of bins"))
-        if self.range is not None:
-            ends = _increasing(self.range, "ends of the range")
-            if len(ends) != 2:
-                raise InputError(f"the range needs a lower and an upper end, not {self.range}")
-            if self.edges is not None and ends != (self.edges[0], self.edges[-1]):
-                raise InputError("the range is not that of the edges: give one of the two")
-            object.__setattr__(self, "range", ends)
-
-    def fit(self, features: Features) -> Self:
-        """Return the bins with their edges, from the range or from the data.
+    def fit(self, features: FeaturesLike) -> Self:
+        """Find the edges, from the range or from the data; return the bins themselves.
 
         Raises
         ------
         InputError
             Several columns, or data of one value only and no range.
         """
+        features = as_features(features)
         _one_column(features, "bins")
-        edges = self.edges
-        if edges is None:
-            low, high = self.range or features.periods[0] or _data_range(features)
-            assert self.n is not None
-            edges = tuple(np.linspace(low, high, self.n + 1).tolist())
         period = features.periods[0]
-        if period is not None and not _same_length(period, (edges[0], edges[-1])):
-            period = None
-        return replace(self, range=(edges[0], edges[-1]), edges=edges, period=period)
+        edges = self._given_edges()
+        if edges is None:
+            low, high = self.range or period or _data_range(features)
+            edges = tuple(np.linspace(low, high, self._n_bins() + 1).tolist())
+        self.edges_ = edges
+        around = period is not None and _same_length(period, (edges[0], edges[-1]))
+        self.period_ = period if around else None
+        return self
+
+    def _n_bins(self) -> int:
+        return _count(self.n_bins, "number of bins")
+
+    def _given_edges(self) -> tuple[float, ...] | None:
+        """Check what was given; return the edges if they are among it."""
+        ends = None if self.range is None else _increasing(self.range, "ends of the range")
+        if ends is not None and len(ends) != 2:
+            raise InputError(f"the range needs a lower and an upper end, not {self.range}")
+        if self.edges is None:
+            self._n_bins()
+            return None
+        edges = _increasing(self.edges, "bin edges")
+        if self.n_bins is not None and self.n_bins != len(edges) - 1:
+            raise InputError(f"{len(edges)} edges make {len(edges) - 1} bins, not {self.n_bins}")
+        if ends is not None and ends != (edges[0], edges[-1]):
+            raise InputError("the range is not that of the edges: give one of the two")
+        return edges
 
     def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
-        if self.edges is None:
+        if self.edges_ is None:
             raise InputError("the bins have no edges yet: call fit first")
         _one_column(features, "bins")
-        edges = np.array(self.edges)
-        states = [self._bin(x[:, 0], i, edges) for i, x in enumerate(features.trajectories)]
+        edges = np.array(self.edges_)
+        states = [self._bin(x[:, 0], i, edges) for i, x in enumerate(features)]
         return states, (edges[:-1] + edges[1:]) / 2
 
     def _bin(self, x: Array, trajectory: int, edges: Array) -> IntArray:
         low, high = float(edges[0]), float(edges[-1])
-        if self.period is not None:
+        if self.period_ is not None:
             x = wrap(x, low, high)
         margin = SINGLE_PRECISION * max(abs(low), abs(high))
         outside = (x < low - margin) | (x > high + margin)
@@ -158,16 +184,16 @@ class Bins(Discretizer):
 
     def to_dict(self) -> dict[str, Any]:
         """Return method, n, range, edges and period."""
+        edges = self.edges_
         return {
             "method": "bins",
-            "n": self.n,
-            "range": _as_list(self.range),
-            "edges": _as_list(self.edges),
-            "period": _as_list(self.period),
+            "n": self._n_bins() if edges is None else len(edges) - 1,
+            "range": _as_list(self.range if edges is None else (edges[0], edges[-1])),
+            "edges": _as_list(edges),
+            "period": _as_list(self.period_),
         }
 
 
-@dataclass(frozen=True, eq=False)
 class NearestCenters(Discretizer):
     """Give each frame the nearest of given centres; the first of equally near ones.
 
@@ -177,8 +203,14 @@ class NearestCenters(Discretizer):
     ----------
     centers
         Shape (k,) for one column or (k, d); state k is centres[k], in the order given.
-    periods
-        The periodic domains of the columns, found by ``fit``.
+
+    Attributes
+    ----------
+    centers_ : ndarray
+        The centres.
+    periods_ : tuple or None
+        The periodic domains of the columns, found by ``fit``; without ``fit``, those of the
+        features that are cut count.
 
     Raises
     ------
@@ -186,41 +218,38 @@ class NearestCenters(Discretizer):
         No centre, a centre that is not a finite number or is given twice.
     """
 
-    centers: npt.ArrayLike
-    periods: Periods | None = None
+    def __init__(self, centers: npt.ArrayLike) -> None:
+        self.centers = centers
+        self.centers_ = _as_centers(centers)
+        self.periods_: Periods | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "centers", _as_centers(self.centers))
-
-    def fit(self, features: Features) -> Self:
-        """Return the centres with the periods of the columns.
+    def fit(self, features: FeaturesLike) -> Self:
+        """Take the periods of the columns; return the discretizer itself.
 
         Raises
         ------
         InputError
             Another number of columns than the centres have.
         """
-        _check_columns(np.asarray(self.centers), features)
-        return replace(self, periods=features.periods)
+        features = as_features(features)
+        _check_columns(self.centers_, features)
+        self.periods_ = features.periods
+        return self
 
     def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
-        centers = np.array(self.centers)
-        _check_columns(centers, features)
-        periods = features.periods if self.periods is None else self.periods
-        return [nearest(x, centers, periods) for x in features.trajectories], centers
+        return _nearest_of(self.centers_, self.periods_, features), self.centers_
 
     def to_dict(self) -> dict[str, Any]:
         """Return method, centers and periods."""
         return {
             "method": "nearest_centers",
-            "centers": np.array(self.centers).tolist(),
-            "periods": _as_list(self.periods),
+            "centers": self.centers_.tolist(),
+            "periods": _as_list(self.periods_),
         }
 
 
-@dataclass(frozen=True, eq=False)
 class KMeans(Discretizer):
-    """Find k centres by k-means and give each frame the nearest one.
+    """Find centres by k-means and give each frame the nearest one.
 
     Centres are sorted by the first column, so that state numbers do not hang on the seed. A
     periodic column goes into the search as a circle of the right radius (cosine and sine);
@@ -228,96 +257,123 @@ class KMeans(Discretizer):
 
     Parameters
     ----------
-    k
+    n_clusters
         Number of centres.
     seed
         For the choice of the first centres (k-means++).
-    centers, periods
-        What ``fit`` found.
+
+    Attributes
+    ----------
+    centers_ : ndarray, shape (n_clusters,) for one column or (n_clusters, d)
+        The centres; None before ``fit``.
+    periods_ : tuple or None
+        The periodic domains of the columns, found by ``fit``.
 
     Raises
     ------
     InputError
-        k below 1 or a negative seed.
+        Fewer than one cluster or a seed out of range.
     """
 
-    k: int
-    seed: int = 0
-    centers: npt.ArrayLike | None = None
-    periods: Periods | None = None
+    def __init__(self, n_clusters: int, seed: int = 0) -> None:
+        self.n_clusters = n_clusters
+        self.seed = seed
+        self._checked()
+        self.centers_: Array | None = None
+        self.periods_: Periods | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "k", _count(self.k, "number of clusters"))
+    def _checked(self) -> tuple[int, int]:
+        k = _count(self.n_clusters, "number of clusters")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"the seed must lie in 0 to {2**32 - 1}, not {self.seed}")
-        if self.centers is not None:
-            object.__setattr__(self, "centers", _as_centers(self.centers))
+        return k, int(self.seed)
 
-    def fit(self, features: Features) -> Self:
-        """Return the clustering with its centres.
+    def fit(self, features: FeaturesLike) -> Self:
+        """Find the centres; return the clustering itself.
 
         Raises
         ------
         InputError
             Fewer distinct points than clusters.
         """
+        features = as_features(features)
+        k, seed = self._checked()
         points = np.concatenate(features.trajectories)
         n_distinct = len(np.unique(points, axis=0))
-        if n_distinct < self.k:
+        if n_distinct < k:
             raise InputError(
-                f"the data holds {n_distinct} distinct points, too few for {self.k} clusters: "
+                f"the data holds {n_distinct} distinct points, too few for {k} clusters: "
                 "ask for fewer"
             )
         on_circles, back = to_circles(points, features.periods)
-        centers = back(_cluster(on_circles, self.k, self.seed))
-        centers = centers[np.lexsort(centers.T[::-1])]
-        return replace(self, centers=centers, periods=features.periods)
+        centers = back(_cluster(on_circles, k, seed))
+        self.centers_ = _as_centers(centers[np.lexsort(centers.T[::-1])])
+        self.periods_ = features.periods
+        return self
 
     def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
-        if self.centers is None:
+        if self.centers_ is None:
             raise InputError("the clusters have no centres yet: call fit first")
-        return NearestCenters(self.centers, self.periods)._assign(features)
+        return _nearest_of(self.centers_, self.periods_, features), self.centers_
 
     def to_dict(self) -> dict[str, Any]:
         """Return method, k, seed, centers and periods."""
         return {
             "method": "kmeans",
-            "k": self.k,
+            "k": self.n_clusters,
             "seed": self.seed,
-            "centers": None if self.centers is None else np.array(self.centers).tolist(),
-            "periods": _as_list(self.periods),
+            "centers": None if self.centers_ is None else self.centers_.tolist(),
+            "periods": _as_list(self.periods_),
         }
 
 
-def discretizer_from_dict(values: Mapping[str, Any]) -> Discretizer:
-    """Rebuild what ``to_dict`` or ``States.discretization`` describes; other keys are ignored.
+def discretizer_of(cut: States | StateSpace) -> Discretizer:
+    """Return the fitted discretizer that cuts other features as these states were cut.
+
+    The states of a model are its ``space``.
 
     Raises
     ------
     InputError
-        An unknown method or values that do not fit it.
+        It is not known how the states were cut.
     """
-    methods: dict[Any, tuple[type[Discretizer], tuple[str, ...]]] = {
-        "bins": (Bins, ("n", "range", "edges", "period")),
-        "nearest_centers": (NearestCenters, ("centers", "periods")),
-        "kmeans": (KMeans, ("k", "seed", "centers", "periods")),
-    }
-    method = values.get("method")
-    if method not in methods:
-        raise InputError(f"there is no discretization method {method!r}: {', '.join(methods)}")
-    kind, keys = methods[method]
-    fields = {key: _as_tuple(values[key]) for key in keys if values.get(key) is not None}
+    how = cut.discretization
+    fitted: Discretizer
     try:
-        return kind(**fields)
-    except TypeError as error:
-        raise InputError(f"the description of the {method} discretization lacks: {error}") from None
+        match how.get("method"):
+            case "bins":
+                fitted = Bins(edges=_as_tuple(how["edges"]))
+                fitted.period_ = _as_tuple(how.get("period"))
+            case "nearest_centers":
+                fitted = NearestCenters(how["centers"])
+                fitted.periods_ = _as_tuple(how.get("periods"))
+            case "kmeans":
+                fitted = KMeans(how["k"], how.get("seed", 0))
+                fitted.centers_ = _as_centers(how["centers"])
+                fitted.periods_ = _as_tuple(how.get("periods"))
+            case method:
+                known = "nothing says" if method is None else f"{method!r} does not say"
+                raise InputError(f"{known} how the states were cut: fit a discretizer anew")
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"the record of how the states were cut is damaged ({error!r}): fit a discretizer anew"
+        ) from None
+    return fitted
+
+
+def _nearest_of(centers: Array, periods: Periods | None, features: Features) -> list[IntArray]:
+    _check_columns(centers, features)
+    periods = features.periods if periods is None else periods
+    return [nearest(x, centers, periods) for x in features]
 
 
 def _cluster(points: Array, k: int, seed: int) -> Array:
     from deeptime.clustering import KMeans as Estimator
 
-    # One thread: several give results that differ from run to run.
-    model = Estimator(k, fixed_seed=int(seed), n_jobs=1).fit_fetch(points)
+    # One thread: several give results that differ from run to run. deeptime sets the number of
+    # threads for all that follows on its thread, PyTorch's too: so it has a thread of its own.
+    with ThreadPoolExecutor(1) as thread:
+        model = thread.submit(Estimator(k, fixed_seed=seed, n_jobs=1).fit_fetch, points).result()
     return np.asarray(model.cluster_centers, dtype=np.float64)
 
 
@@ -325,8 +381,7 @@ def _one_column(features: Features, what: str) -> None:
     if features.n_columns != 1:
         raise InputError(
             f"{what} cut one column and there are {features.n_columns}, "
-            f"{', '.join(features.names)}: select one, "
-            f"as --column does"
+            f"{', '.join(features.names)}: select one"
         )
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import Features, IntArray, States
+from trajlm.data import Features, FeaturesLike, IntArray, States, StatesLike, as_features, as_states
 from trajlm.discretize.periodic import Array, to_circles
 from trajlm.errors import InputError
+from trajlm.util.trajectories import owned
 
 
-def smooth(features: Features, window: int) -> Features:
+def smooth(features: FeaturesLike, window: int) -> Features:
     """Return the running mean over `window` frames, full windows only.
 
     Frame t of the result is the mean of the frames t .. t + window - 1, so a trajectory of T
@@ -31,6 +32,7 @@ def smooth(features: Features, window: int) -> Features:
     InputError
         A window below 1 or a trajectory shorter than the window.
     """
+    features = as_features(features)
     _check_frames(window, 1, "window of the running mean")
     for i, x in enumerate(features.trajectories):
         if len(x) < window:
@@ -41,12 +43,12 @@ def smooth(features: Features, window: int) -> Features:
     means = []
     for x in features.trajectories:
         on_circles, back = to_circles(x, features.periods)
-        means.append(back(_running_mean(on_circles, window)))
+        means.append(owned(back(_running_mean(on_circles, window))))
     note = f"running mean over {window} frames"
     return replace(features, trajectories=tuple(means), notes=(*features.notes, note))
 
 
-def average(features: Features, n: int) -> Features:
+def average(features: FeaturesLike, n: int) -> Features:
     """Return the means of successive blocks of `n` frames; dt becomes n dt.
 
     Block k is the mean of the frames k n .. k n + n - 1; frames left over at the end are
@@ -65,6 +67,7 @@ def average(features: Features, n: int) -> Features:
     InputError
         Fewer than one frame a block or a trajectory shorter than a block.
     """
+    features = as_features(features)
     _check_frames(n, 1, "block of the averages")
     means = []
     for i, x in enumerate(features.trajectories):
@@ -76,14 +79,14 @@ def average(features: Features, n: int) -> Features:
         on_circles, back = to_circles(x, features.periods)
         n_blocks = len(x) // n
         blocks = on_circles[: n_blocks * n].reshape(n_blocks, n, -1)
-        means.append(back(blocks.mean(axis=1)))
+        means.append(owned(back(blocks.mean(axis=1))))
     note = f"averages over {n} frames"
     return replace(
         features, trajectories=tuple(means), dt=features.dt * n, notes=(*features.notes, note)
     )
 
 
-def decimate(features: Features, n: int) -> Features:
+def decimate(features: FeaturesLike, n: int) -> Features:
     """Return every `n`-th frame, from the first of each trajectory; dt becomes n dt.
 
     Nothing is averaged: what is faster than n dt is not removed but seen as noise. `average`
@@ -101,6 +104,7 @@ def decimate(features: Features, n: int) -> Features:
     InputError
         A number below 1.
     """
+    features = as_features(features)
     _check_frames(n, 1, "step of the decimation")
     return replace(
         features,
@@ -129,7 +133,7 @@ def _running_mean(x: Array, window: int) -> Array:
     return np.asarray(total / window, dtype=np.float64)
 
 
-def remove_spikes(states: States, threshold: int) -> States:
+def remove_spikes(states: StatesLike, threshold: int) -> States:
     """Split each stay of at most `threshold` frames between its neighbours.
 
     One walk over the change points from left to right: where the stretch between two changes
@@ -156,6 +160,7 @@ def remove_spikes(states: States, threshold: int) -> States:
     InputError
         A threshold that is no whole number of frames.
     """
+    states = as_states(states)
     _check_frames(threshold, 0, "threshold of the spike removal")
     cleaned = tuple(_without_spikes(s, threshold) for s in states.trajectories)
     discretization = {**states.discretization, "remove_spikes": int(threshold)}
@@ -175,7 +180,7 @@ def _without_spikes(s: IntArray, threshold: int) -> IntArray:
     after = np.roll(labels, -1)
     halves = np.column_stack([lengths // 2, lengths - lengths // 2])
     new_labels = np.column_stack([np.where(short, before, labels), np.where(short, after, labels)])
-    return np.repeat(new_labels.ravel(), halves.ravel())
+    return owned(np.repeat(new_labels.ravel(), halves.ravel()))
 
 
 def _check_frames(value: int, least: int, what: str) -> None:

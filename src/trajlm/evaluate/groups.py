@@ -65,7 +65,7 @@ def grouping_warning(comparison: Evaluation) -> str:
     return (
         f"PCCA+ made group {grouping.names[k]} of {number(float(shares[k]), 2)} of the frames: "
         "noise hides the metastable states from it, or one is hardly ever seen. Choose the "
-        "thresholds yourself, such as --group edges:X,Y with --running-mean."
+        "thresholds yourself, after a running mean if the coordinate is noisy."
     )
 
 

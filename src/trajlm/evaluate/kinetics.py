@@ -14,12 +14,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis import blocks, mean_first_passage_time, population_intervals, populations
-from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.analysis import (
+    counted_timescales,
+    population_intervals,
+    populations,
+    stationary_first_passage_time,
+)
+from trajlm.analysis.transitions import counted_transition_matrix, name_states
+from trajlm.analysis.uncertainty import independent_parts, jackknife_error
+from trajlm.data import States, StatesLike, StateSpace, as_states
 from trajlm.errors import InputError
+from trajlm.kernels.stochastic import (
+    closed_sets,
+    implied_timescales,
+    passage_times,
+    stationary_distribution,
+)
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import HiddenMarkovModel
-from trajlm.models.markov import MarkovModel, smoothed_transition_matrix
+from trajlm.models.markov import MarkovModel
+from trajlm.util.words import listed
 
 F64 = npt.NDArray[np.float64]
 StateSet = int | Sequence[int]
@@ -40,12 +54,24 @@ class Estimate:
         Of one shape.
     unit
         Of time; empty for probabilities.
+    why
+        Why it is not reliable, in a sentence; empty where it is.
+    n_events
+        Number of independent events that it rests on, of the shape of `value` or one for all;
+        None where it is exact or made of frames.
     """
 
     value: F64
     low: F64
     high: F64
     unit: str = ""
+    why: str = ""
+    n_events: F64 | None = None
+
+    @property
+    def reliable(self) -> bool:
+        """Whether there is enough behind it to believe it within its interval."""
+        return not self.why
 
 
 class Kinetics(ABC):
@@ -113,7 +139,7 @@ class Kinetics(ABC):
 
         matrix = self.transition_matrix(lag).value
         if reversible:
-            flow = _stationary(matrix)[:, None] * matrix
+            flow = stationary_distribution(matrix)[:, None] * matrix
             flow = flow + flow.T
             matrix = flow / flow.sum(axis=1, keepdims=True)
         return MarkovStateModel(matrix, reversible=reversible or None, lagtime=lag)
@@ -124,7 +150,7 @@ class Kinetics(ABC):
 
 
 def kinetics(
-    source: SequenceModel | States | IntArray | Sequence[IntArray],
+    source: SequenceModel | StatesLike,
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,
@@ -152,9 +178,14 @@ def kinetics(
     True
     """
     if isinstance(source, MarkovModel):
-        return ExactKinetics(source.transition_matrix, np.eye(source.n_states), source.space)
+        identity = np.eye(source.n_states)
+        return ExactKinetics(
+            source.transition_matrix, identity, source.space, source.stationary_distribution
+        )
     if isinstance(source, HiddenMarkovModel):
-        return ExactKinetics(source.transition_matrix, source.emission, source.space)
+        return ExactKinetics(
+            source.transition_matrix, source.emission, source.space, source.stationary_distribution
+        )
     if isinstance(source, SequenceModel):
         frames = n_frames or int(source.record.get("n_frames", DEFAULT_FRAMES))
         return CountedKinetics(source.generate(frames, n_runs, seed))
@@ -172,48 +203,87 @@ class ExactKinetics(Kinetics):
         Probability of each state in each hidden state, shape (m, n).
     space
         The states.
+    weights
+        Probability of each hidden state where trajectories begin, shape (m,): what several sets
+        that are never left are weighted by. The stationary distribution when None.
     """
 
-    def __init__(self, hidden: F64, emission: F64, space: StateSpace) -> None:
+    def __init__(
+        self, hidden: F64, emission: F64, space: StateSpace, weights: F64 | None = None
+    ) -> None:
         super().__init__(space)
         self.hidden, self.emission = hidden, emission
-        self.weights = _stationary(hidden)
+        self.closed = closed_sets(hidden)
+        if (len(self.closed) == 1 and len(self.closed[0]) == len(hidden)) or weights is None:
+            weights = stationary_distribution(hidden)
+        self.weights = weights
 
     def transition_matrix(self, lag: int = 1) -> Estimate:
-        """Return sum_hk pi_h E_hi (T^lag)_hk E_kj over its sum over j."""
+        """Return sum_hk pi_h E_hi (T^lag)_hk E_kj over its sum over j.
+
+        For a state that is never shown from pi on, it is what the hidden chain says of it alone.
+        """
         self._check_lag(lag)
         step = np.linalg.matrix_power(self.hidden, lag)
-        joint = (self.weights[:, None] * self.emission).T @ step @ self.emission
-        return _exact(joint / joint.sum(axis=1, keepdims=True))
+        shown = self.weights[:, None] * self.emission
+        alone = self.emission / np.maximum(self.emission.sum(axis=0), 1e-300)
+        shown = np.where(shown.sum(axis=0) > 0, shown, alone)
+        joint = shown.T @ step @ self.emission
+        return _exact(joint / joint.sum(axis=1, keepdims=True), why=self._why())
 
     def stationary_distribution(self) -> Estimate:
-        """Return pi E."""
-        return _exact(self.weights @ self.emission)
+        """Return pi E; where several sets are never left, as trajectories begin."""
+        return _exact(self.weights @ self.emission, why=self._why())
 
     def timescales(self, lag: int = 1, n: int | None = None) -> Estimate:
-        """Return the implied timescales of the exact matrix at `lag`."""
+        """Return the implied timescales of the exact matrix at `lag`.
+
+        They are infinite between sets that no step joins.
+        """
         matrix = self.transition_matrix(lag).value
-        return _exact(_timescales(matrix, lag, n) * self.space.dt, self.space.unit)
+        moduli = np.sort(np.abs(np.linalg.eigvals(matrix)))[::-1][1:]
+        moduli[: len(closed_sets(matrix)) - 1] = 1.0
+        times = implied_timescales(np.minimum(moduli, 1.0), lag)[:n] * self.space.dt
+        return _exact(times, self.space.unit, self._why())
 
     def mfpt(self, source: StateSet, target: StateSet) -> Estimate:
         """Solve the passage in the hidden chain.
 
         With b_k the probability that hidden state k shows a target state, the mean time u_h to
         see one from h is u = 1 + T ((1 - b) u). Where a passage begins follows from the chain of
-        first sights of source and target in turn.
+        first sights of source and target in turn; where the source is not seen again from the
+        target, from the weights. It is infinite where the target may never be seen, and NaN where
+        the source never is.
         """
         index = [_members(s, self.space.n_states) for s in (source, target)]
         if set(index[0]) & set(index[1]):
             raise InputError(f"the target states {index[1]} hold a state of the source")
         shows_source, shows_target = (self.emission[:, i].sum(axis=1) for i in index)
-        towards_target = _first_sight(self.hidden, shows_target)
-        towards_source = _first_sight(self.hidden, shows_source)
-        start = _stationary(towards_target @ towards_source)
-        identity = np.eye(len(self.hidden))
-        times = np.linalg.solve(
-            identity - self.hidden * (1 - shows_target), np.ones(len(self.hidden))
-        )
-        return _exact(np.asarray(start @ times) * self.space.dt, self.space.unit)
+        unit = self.space.unit
+        times = passage_times(self.hidden, shows_target)
+        returns = passage_times(self.hidden, shows_source)
+        start = self.weights * shows_source
+        if not start.any():
+            return _exact(np.nan, unit, f"{name_states(np.array(index[0]))} is never visited")
+        if np.isfinite(times).all() and np.isfinite(returns).all():
+            towards_target = _first_sight(self.hidden, shows_target)
+            start = stationary_distribution(
+                towards_target @ _first_sight(self.hidden, shows_source)
+            )
+        value = float(start[start > 0] @ times[start > 0] / start.sum())
+        why = ""
+        if np.isinf(value):
+            sets = [name_states(np.array(i)) for i in index]
+            why = f"the steps that the model knows do not always lead from {sets[0]} to {sets[1]}"
+        return _exact(value * self.space.dt, unit, why)
+
+    def _why(self) -> str:
+        """Say which states are never left, where these are not all."""
+        if len(self.closed) == 1 and len(self.closed[0]) == len(self.hidden):
+            return ""
+        shown = [np.flatnonzero(self.emission[c].max(axis=0) > 0.5) for c in self.closed]
+        sets = listed([name_states(k) for k in shown if len(k)])
+        return f"no step leads out of {sets}" if sets else "a set of hidden states is never left"
 
 
 class CountedKinetics(Kinetics):
@@ -230,36 +300,29 @@ class CountedKinetics(Kinetics):
         self.states = states
 
     def transition_matrix(self, lag: int = 1) -> Estimate:
-        """Return the normalised counts; a state that is never left goes to the populations."""
+        """Return the normalised counts, see `trajlm.analysis.transitions.transition_matrix`."""
         self._check_lag(lag)
-        self._check_longest(lag)
-        return self._jackknife(lambda s: smoothed_transition_matrix(s, lag), 0.0, 1.0)
+        return self._jackknife(lambda s: counted_transition_matrix(s, lag), 0.0, 1.0)
 
     def stationary_distribution(self) -> Estimate:
         """Return the share of frames; intervals as `trajlm.analysis.population_intervals`."""
         return Estimate(populations(self.states), *population_intervals(self.states))
 
     def timescales(self, lag: int = 1, n: int | None = None) -> Estimate:
-        """Return the implied timescales of the counted matrix at `lag`."""
+        """Return the implied timescales of the counted matrix at `lag`.
+
+        See `trajlm.analysis.counted_timescales`.
+        """
         self._check_lag(lag)
-        self._check_longest(lag)
-        dt = self.space.dt
-
-        def of(states: States) -> F64:
-            return _timescales(smoothed_transition_matrix(states, lag), lag, n) * dt
-
-        return self._jackknife(of, 0.0, np.inf, self.space.unit)
+        found = counted_timescales(self.states, lag, n)
+        return Estimate(found.values, found.low, found.high, found.unit, found.why, found.n_events)
 
     def mfpt(self, source: StateSet, target: StateSet) -> Estimate:
-        """Return what `trajlm.analysis.mean_first_passage_time` counts."""
-        found = mean_first_passage_time(self.states, source, target)
+        """Return what `trajlm.analysis.stationary_first_passage_time` finds."""
+        found = stationary_first_passage_time(self.states, source, target)
         value, low, high = (np.asarray(x) for x in (found.mean, found.low, found.high))
-        return Estimate(value, low, high, self.space.unit)
-
-    def _check_longest(self, lag: int) -> None:
-        longest = max(len(s) for s in self.states)
-        if lag >= longest:
-            raise InputError(f"lag {lag} is out of range: the longest trajectory has {longest}")
+        events = np.asarray(found.n_events, dtype=np.float64)
+        return Estimate(value, low, high, self.space.unit, found.why, events)
 
     def _jackknife(
         self, of: Callable[[States], F64], least: float, most: float, unit: str = ""
@@ -268,10 +331,7 @@ class CountedKinetics(Kinetics):
         from scipy.special import stdtrit
 
         states = self.states
-        if len(states) >= N_PARTS:
-            parts = [list(states.trajectories[k::N_PARTS]) for k in range(N_PARTS)]
-        else:
-            parts = [list(part.trajectories) for part in blocks(states, N_PARTS)]
+        parts = [list(part) for part in independent_parts(states, N_PARTS)]
         value, n = of(states), len(parts)
         if n < 2:
             return Estimate(value, np.full_like(value, least), np.full_like(value, most), unit)
@@ -281,15 +341,14 @@ class CountedKinetics(Kinetics):
                 for k in range(n)
             ]
         )
-        spread = np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
-        half = stdtrit(n - 1, 0.975) * spread
+        half = stdtrit(n - 1, 0.975) * jackknife_error(left_out)
         low, high = (np.clip(value + sign * half, least, most) for sign in (-1, 1))
         return Estimate(value, low, high, unit)
 
 
-def _exact(value: npt.ArrayLike, unit: str = "") -> Estimate:
+def _exact(value: npt.ArrayLike, unit: str = "", why: str = "") -> Estimate:
     array = np.asarray(value, dtype=np.float64)
-    return Estimate(array, array, array, unit)
+    return Estimate(array, array, array, unit, why)
 
 
 def _members(states: StateSet, n_states: int) -> list[int]:
@@ -299,23 +358,6 @@ def _members(states: StateSet, n_states: int) -> list[int]:
     return index
 
 
-def _stationary(matrix: F64) -> F64:
-    """Return the stationary distribution: one solve, for chains that reach all states."""
-    n = len(matrix)
-    system = np.vstack([(np.eye(n) - matrix).T, np.ones(n)])
-    solution, *_ = np.linalg.lstsq(system, np.append(np.zeros(n), 1.0))
-    pi = np.maximum(solution, 0.0)
-    return np.asarray(pi / pi.sum())
-
-
 def _first_sight(hidden: F64, shows: F64) -> F64:
     """Return the probability that from h the set is first seen in hidden state k, shape (m, m)."""
     return np.asarray(np.linalg.solve(np.eye(len(hidden)) - hidden * (1 - shows), hidden * shows))
-
-
-def _timescales(matrix: F64, lag: int, n: int | None) -> F64:
-    """Return -lag / ln |lambda_k| in frames, slowest first."""
-    moduli = np.sort(np.abs(np.linalg.eigvals(matrix)))[::-1][1:]
-    with np.errstate(divide="ignore"):
-        times = -lag / np.log(np.clip(moduli, 0.0, 1.0))
-    return np.asarray(np.abs(times[:n]))

@@ -16,21 +16,77 @@ from trajlm.analysis import (
     FreeEnergy,
     Grouping,
     Survival,
+    mean_interval,
 )
 from trajlm.data import IntArray, StateSpace
 from trajlm.util.words import counted
 
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What was counted on the trajectories that one training of a model generated.
+
+    Parameters
+    ----------
+    seed
+        Of the generation; None for trajectories that were generated before.
+    n_frames
+        Frames generated.
+    populations, group_populations
+        Of the states, shape (n_states,), and of the groups, shape (n_groups,).
+    rates
+        Committed transitions between the groups per unit of time, shape (m, n_groups, n_groups).
+    discrepancy
+        D against the data.
+    cross_entropy
+        Nats per frame of the data; None where no model is at hand.
+    record
+        How the model was made.
+    """
+
+    seed: int | None
+    n_frames: int
+    populations: Floats
+    group_populations: Floats
+    rates: Floats
+    discrepancy: float
+    cross_entropy: float | None
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class UnseenResult:
+    """How close the data or a model is to a stretch that no model was trained on.
+
+    Parameters
+    ----------
+    discrepancy
+        D against the unseen stretch, the terms of all trainings one after the other.
+    discrepancy_interval
+        95 % interval of D: over trainings or, of one alone, over the parts of what was generated.
+    cross_entropy
+        Nats per frame of the unseen stretch, the mean over trainings; None for the training data.
+    """
+
+    discrepancy: Discrepancy
+    discrepancy_interval: tuple[float, float]
+    cross_entropy: float | None
+
 
 @dataclass(frozen=True, repr=False)
 class SourceResult:
-    """What was measured on the data, or on what one model generated.
+    """What was measured on the data, or on what one kind of model generated.
 
     Parameters
     ----------
     name
         For example ``data`` or ``LSTM``.
+    lag
+        Frames of the data between two frames of this source.
     n_frames, n_trajectories
-        Size of what was measured.
+        Size of what was measured, over all trainings.
     free_energy
         Of the fine states.
     group_free_energy
@@ -43,20 +99,27 @@ class SourceResult:
         Of the state centres (state numbers where there are none); None where one state is
         never left.
     discrepancy
-        D against the data and its terms; for the data itself the floor D0.
+        D against the data, a mean over the terms of all trainings; for the data itself the
+        floor D0.
     discrepancy_interval
-        95 % interval of D over independent generations (jackknife); None for the data.
+        95 % interval of D: over the trainings where there are several, which holds what another
+        training and another generation would give; of one training over the parts of what it
+        generated (jackknife), which holds the generation only. None for the data.
     cross_entropy
-        Nats a frame of the data under the model; None where no model is at hand.
+        Nats per frame of the data under the model, the mean over trainings; None where no model
+        is at hand, or one of another lag.
+    trainings
+        One result a training; empty for the data.
+    unseen
+        The same against data that no model was trained on; None without such data.
     excerpt
-        The beginning of the longest trajectory, for the eye, shape (frames,).
+        The beginning of the longest trajectory, for the eye, in frames of the data.
     embedding
-        The state vectors of a language model, shape (n_states, M), or None.
-    record
-        How the model was made.
+        The state vectors of the first language model, shape (n_states, M), or None.
     """
 
     name: str
+    lag: int
     n_frames: int
     n_trajectories: int
     free_energy: FreeEnergy
@@ -67,13 +130,85 @@ class SourceResult:
     discrepancy: Discrepancy
     discrepancy_interval: tuple[float, float] | None
     cross_entropy: float | None
+    trainings: tuple[TrainingResult, ...]
+    unseen: UnseenResult | None
     excerpt: IntArray
     embedding: npt.NDArray[np.float32] | None
-    record: Mapping[str, Any]
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """How the model of the first training was made; empty for the data."""
+        return self.trainings[0].record if self.trainings else {}
+
+    def rate_intervals(self) -> tuple[Floats, Floats]:
+        """Return the 95 % intervals of the rates, shape (m, n_groups, n_groups) each.
+
+        Over the trainings where there are several (Student's t), else those of the counts.
+        """
+        if len(self.trainings) < 2:
+            return self.transitions.rate_intervals()
+        return _over_trainings([training.rates for training in self.trainings])
+
+    def population_intervals(self, groups: bool = False) -> tuple[Floats, Floats]:
+        """Return the 95 % intervals of the populations, shape (n,) each: as `rate_intervals`."""
+        if len(self.trainings) < 2:
+            of = self.group_free_energy if groups else self.free_energy
+            return of.population_intervals
+        return _over_trainings(
+            [t.group_populations if groups else t.populations for t in self.trainings]
+        )
 
     def __repr__(self) -> str:
         size = counted(self.n_frames, "frame", "frames")
         return f"SourceResult({self.name}, {size}, D = {self.discrepancy.value:.3g})"
+
+
+def _over_trainings(values: list[Floats]) -> tuple[Floats, Floats]:
+    """Return low and high of the mean over trainings: Student's t at 95 %, never below zero."""
+    _, low, high = np.apply_along_axis(mean_interval, 0, np.array(values))
+    return np.maximum(low, 0.0), high
+
+
+@dataclass(frozen=True)
+class DataAtLag:
+    """The data seen every `lag` frames: what a model of that lag is held against.
+
+    Parameters
+    ----------
+    lag
+        In frames.
+    transitions
+        Committed transitions between the groups.
+    floor
+        D0 between the two halves.
+    """
+
+    lag: int
+    transitions: CommittedTransitions
+    floor: Discrepancy
+
+
+@dataclass(frozen=True)
+class UnseenData:
+    """The stretch that no model was trained on.
+
+    Parameters
+    ----------
+    n_frames, n_trajectories
+        Its size.
+    group_free_energy
+        Of the groups.
+    transitions
+        Committed transitions between the groups.
+    floor
+        D0 between its two halves.
+    """
+
+    n_frames: int
+    n_trajectories: int
+    group_free_energy: FreeEnergy
+    transitions: CommittedTransitions
+    floor: Discrepancy
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,11 +220,15 @@ class Evaluation:
     reference
         The data; its `discrepancy` is the floor D0, between its two halves.
     models
-        What each model generated, in the order given.
+        What each kind of model generated, in the order given.
     grouping
         How fine states became the groups whose kinetics are compared.
     space
         The meaning of the fine states.
+    lags
+        The data at the lag of each model that makes one frame in several.
+    unseen
+        Data that no model was trained on, where it was given.
     settings
         Seeds and sizes of the comparison.
     """
@@ -98,7 +237,15 @@ class Evaluation:
     models: tuple[SourceResult, ...]
     grouping: Grouping
     space: StateSpace
+    lags: tuple[DataAtLag, ...] = ()
+    unseen: UnseenData | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def data_at(self, lag: int) -> DataAtLag:
+        """Return the data as a model of that lag is held against it."""
+        if lag == 1:
+            return DataAtLag(1, self.reference.transitions, self.reference.discrepancy)
+        return next(data for data in self.lags if data.lag == lag)
 
     def __repr__(self) -> str:
         data = self.reference

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from trajlm.analysis.discrepancy import MIN_COUNT
+from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate.result import Evaluation, SourceResult
 
-# Below this number of transitions the interval of a rate spans more than a factor of three.
-FEW_EVENTS = 10
 # Share of the typical dwell in the shortest-lived group that a stay must last to count.
 COMMIT_SHARE = 0.3
 
-Place = Literal["inside", "above", "below", "unknown"]
+# Quantiles of the normal distribution: half of a 68 % interval over half of a 95 % one.
+NARROWER = 0.994 / 1.960
+
+Place = Literal["inside", "edge", "above", "below", "unknown"]
 
 
 @dataclass(frozen=True)
 class ModelValue:
-    """What a model gives, and where that lies against the interval of the data."""
+    """What a model gives, and where that lies against the 95 % interval of the data.
+
+    A population at the edge lies inside it, but outside the 68 % interval.
+    """
 
     name: str
     value: float
@@ -58,9 +65,9 @@ class RateRow:
     models: tuple[ModelValue, ...]
 
     @property
-    def few(self) -> bool:
-        """Whether there are too few transitions to judge a model by."""
-        return self.count < FEW_EVENTS
+    def reliable(self) -> bool:
+        """Whether there are enough transitions to judge a model by."""
+        return bool(self.count >= FEW_EVENTS)
 
     @property
     def factor(self) -> float:
@@ -113,11 +120,12 @@ def rate_rows(comparison: Evaluation, index: int) -> tuple[RateRow, ...]:
     names = comparison.grouping.names
     low, high = data.rate_intervals()
     rates, waits = data.rates(), data.mean_waiting_times()
-    generated = [(model.name, model.transitions) for model in comparison.models]
+    time = int(data.commit_times[index])
+    generated = [(model.name, _rates_at(model, time)) for model in comparison.models]
     rows = []
     for i, j in seen_pairs(comparison):
         bounds = float(low[index, i, j]), float(high[index, i, j])
-        models = [(name, float(found.rates()[index, i, j])) for name, found in generated]
+        models = [(name, float(found[i, j])) for name, found in generated]
         rows.append(
             RateRow(
                 source=names[i],
@@ -146,8 +154,78 @@ def population_rows(comparison: Evaluation) -> tuple[PopulationRow, ...]:
             for model in comparison.models
         ]
         value = float(data.populations[k])
-        rows.append(PopulationRow(name, value, *bounds, _placed(models, bounds)))
+        placed = tuple(_with_edge(model, value, *bounds) for model in _placed(models, bounds))
+        rows.append(PopulationRow(name, value, *bounds, placed))
     return tuple(rows)
+
+
+@dataclass(frozen=True)
+class RatesInside:
+    """At which pairs and commit times a model agrees with the data, shape (m, n, n) each.
+
+    Parameters
+    ----------
+    inside
+        Whether the rate of the model, the mean over its trainings, lies in the 95 % interval of
+        the data.
+    judged
+        Whether the data counts enough transitions for the rate to be a term of D.
+    """
+
+    inside: npt.NDArray[np.bool_]
+    judged: npt.NDArray[np.bool_]
+
+    @property
+    def n_inside(self) -> int:
+        """Number of judged rates that lie inside."""
+        return int((self.inside & self.judged).sum())
+
+    @property
+    def n_judged(self) -> int:
+        """Number of judged rates."""
+        return int(self.judged.sum())
+
+
+def rates_inside(comparison: Evaluation, model: SourceResult) -> RatesInside:
+    """Return which rates of a model lie inside the interval of the data, at all commit times."""
+    data = comparison.data_at(model.lag).transitions
+    low, high = data.rate_intervals()
+    rates = model.transitions.rates()
+    return RatesInside((low <= rates) & (rates <= high), data.counts >= MIN_COUNT)
+
+
+def agrees_from(comparison: Evaluation, model: SourceResult) -> float | None:
+    """Return the commit time from which on a model agrees with the data, in units of time.
+
+    At that commit time and all longer ones every judged rate lies inside the interval of the
+    data. None where it does not agree even at the longest.
+    """
+    found = rates_inside(comparison, model)
+    data = comparison.data_at(model.lag).transitions
+    outside = np.any(found.judged & ~found.inside, axis=(1, 2))
+    known = np.flatnonzero(np.any(found.judged, axis=(1, 2)))
+    if len(known) == 0 or outside[known[-1]]:
+        return None
+    wrong = np.flatnonzero(outside)
+    first = wrong[-1] + 1 if len(wrong) else 0
+    return float(data.commit_times[first] * data.dt)
+
+
+def _rates_at(model: SourceResult, commit_time: int) -> npt.NDArray[np.float64]:
+    """Return the rates at a commit time in frames of the data; NaN where the model has none."""
+    times = model.transitions.commit_times * model.lag
+    rates = model.transitions.rates()
+    found = np.flatnonzero(times == commit_time)
+    return rates[found[0]] if len(found) else np.full(rates.shape[1:], np.nan)
+
+
+def _with_edge(model: ModelValue, value: float, low: float, high: float) -> ModelValue:
+    """Tell a population at the edge of the interval, on the logarithmic scale of populations."""
+    if model.place != "inside" or not (model.value > 0 and low > 0 and value > 0):
+        return model
+    bound = high if model.value > value else low
+    likely = abs(np.log(model.value / value)) <= NARROWER * abs(np.log(bound / value))
+    return model if likely else replace(model, place="edge")
 
 
 def seen_pairs(comparison: Evaluation) -> tuple[tuple[int, int], ...]:

@@ -1,91 +1,148 @@
-"""What the numbers of a comparison say of each model, in words."""
+"""What the numbers of a comparison say of each model, in words: one set for every command."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
+from trajlm.analysis.discrepancy import MIN_COUNT
+from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate.curves import far_curves
-from trajlm.evaluate.significance import FEW_EVENTS, RateRow
+from trajlm.evaluate.significance import RateRow
+from trajlm.evaluate.summary import ModelSummary, Summary
 from trajlm.util.words import interval, listed, number
 
 # D over D0 up to which a model is as close as the halves, where its interval holds D0: D0 is
 # itself a mean over few numbers.
 AS_CLOSE = 1.5
+# D over D0 below which a model is a little farther than the halves, and above which it is far.
+LITTLE, FAR = 2.0, 5.0
+# Share of the judged rates that must lie inside the data's intervals for praise: one in twenty
+# falls outside by chance, and rates at neighbouring commit times fall together.
+MOST_INSIDE = 0.8
 
 
-def headline(summary: Mapping[str, Any]) -> str:
+@dataclass(frozen=True)
+class Verdict:
+    """What to read of one model.
+
+    Parameters
+    ----------
+    name
+        Of the model.
+    numbers
+        Its numbers in a sentence.
+    reading
+        What they mean; empty where D is not known.
+    """
+
+    name: str
+    numbers: str
+    reading: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.numbers} {self.reading}".strip()
+
+
+def headline(summary: Summary) -> str:
     """Say which model comes closest, whether that is settled, and what D does not see."""
-    models = summary["models"]
-    known = {name: row["D"] for name, row in models.items() if not math.isnan(row["D"])}
+    models = summary.models
+    known = {name: row.D for name, row in models.items() if not math.isnan(row.D)}
     if not known:
         return (
-            "The data has too few transitions to judge a model by D: no pair of groups has 20 of "
-            "them. The intervals below are what there is to judge by."
+            f"The data has too few transitions to judge a model by D: no pair of groups has "
+            f"{MIN_COUNT} of them. The intervals below are what there is to judge by."
         )
     best = min(known, key=lambda name: known[name])
-    judged, pairs = summary["pairs_judged"], summary["pairs"]
-    scope = "" if judged == pairs else f", over the {judged} of {pairs} pairs with 20 transitions"
+    judged, pairs = summary.pairs_judged, summary.pairs
+    scope = (
+        ""
+        if judged == pairs
+        else f", over the {judged} of {pairs} pairs with {MIN_COUNT} transitions"
+    )
     factor = f"differ from those of the data by a factor of {_factor(known[best])} on average"
     if len(known) == 1:
         sentences = [f"The rates of {best} {factor}{scope}."]
     else:
         sentences = [_standing(best, summary), f"Its rates {factor}{scope}."]
-    close = [name for name in known if _is_close(models[name], summary["D0"])]
+    close = [name for name in known if is_close(models[name], summary.D0)]
     return " ".join([*sentences, *_far_curves(close, models)])
 
 
-def floor_sentence(summary: Mapping[str, Any]) -> str:
+def floor_sentence(summary: Summary) -> str:
     """Say how far the two halves of the data are apart; nothing where no D is known at all."""
-    if all(math.isnan(row["D"]) for row in summary["models"].values()):
+    if all(math.isnan(row.D) for row in summary.models.values()):
         return ""
-    if not summary["D0_terms"]:
+    if not summary.D0_terms:
         return (
-            "The data has too few transitions to give a floor: no pair of groups has 20 in the "
-            "first half of it. How small D could be is then unknown, and the intervals below "
-            "are what there is to judge by."
+            f"The data has too few transitions to give a floor: no pair of groups has {MIN_COUNT} "
+            "in the first half of it. How small D could be is then unknown, and the intervals "
+            "below are what there is to judge by."
         )
     return (
-        f"The two halves of the data differ from each other by D0 = {number(summary['D0'], 2)}: "
+        f"The two halves of the data differ from each other by D0 = {number(summary.D0, 2)}: "
         "a D of that size or below is all that this data can ask for. It can lie below, since "
         "the halves are shorter than the whole that the model learned from."
     )
 
 
-def verdicts(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return for each model its name, its numbers in a sentence, and how to read them."""
-    floor = summary["D0"]
+def verdicts(summary: Summary) -> list[Verdict]:
+    """Return what to read of each model."""
+    floor = summary.D0
     found = []
-    for name, row in summary["models"].items():
-        if math.isnan(row["D"]):
+    for name, row in summary.models.items():
+        if math.isnan(row.D):
             text = (
-                "no pair of groups has 20 transitions in the data, so D is not known: try other "
-                "groups (--group)."
+                f"no pair of groups has {MIN_COUNT} transitions in the data, so D is not known: "
+                "try other groups."
             )
-            found.append((name, text, ""))
+            found.append(Verdict(name, text, ""))
             continue
-        text = f"D = {number(row['D'], 2)} {interval(*row['D_interval'])}".strip()
+        text = f"D = {number(row.D, 2)} {interval(*row.D_interval)}".strip()
         if floor > 0:
-            ratio = number(row["D_over_D0"], 2)
+            ratio = number(row.D_over_D0, 2)
             text += f", {ratio} times the difference between the two halves of the data."
         else:
             text += "."
-        found.append((name, text, _reading(row, floor)))
+        found.append(Verdict(name, text, f"{_reading(row, floor)}{_unseen_reading(row)}"))
     return found
 
 
-def _known(summary: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+def unseen_sentence(summary: Summary) -> str:
+    """Say how close the training data itself is to the unseen data; nothing without such data."""
+    own = summary.own_unseen
+    if own is None:
+        return ""
+    if math.isnan(own.D):
+        return (
+            f"The unseen data has too few transitions to judge by: no pair of groups has "
+            f"{MIN_COUNT} of them."
+        )
+    return (
+        f"On data that no model was trained on, the training data itself has D = "
+        f"{number(own.D, 2)} {interval(*own.D_interval)}: a model with a smaller D predicts that "
+        "data better than the counts it was trained on."
+    )
+
+
+def is_close(row: ModelSummary, floor: float) -> bool:
+    """Return whether D is no larger than D0, as far as its interval can tell."""
+    ratio = row.D_over_D0
+    return bool(ratio <= 1 or (row.D_interval[0] <= floor and ratio <= AS_CLOSE))
+
+
+def _known(summary: Summary) -> dict[str, tuple[float, float]]:
     """Return the interval of D of each model, without bounds where it is not known."""
     intervals = {}
-    for name, row in summary["models"].items():
-        low, high = row["D_interval"]
-        if not math.isnan(row["D"]):
+    for name, row in summary.models.items():
+        low, high = row.D_interval
+        if not math.isnan(row.D):
             intervals[name] = (0.0, math.inf) if math.isnan(low + high) else (low, high)
     return intervals
 
 
-def _standing(best: str, summary: Mapping[str, Any]) -> str:
+def _standing(best: str, summary: Summary) -> str:
     """Say which of several models comes closest, as far as the intervals of D settle it."""
     intervals = _known(summary)
     if max(low for low, _ in intervals.values()) <= min(high for _, high in intervals.values()):
@@ -98,33 +155,56 @@ def _standing(best: str, summary: Mapping[str, Any]) -> str:
     return f"The model that comes closest is {best}{unsettled}."
 
 
-def _reading(row: Mapping[str, Any], floor: float) -> str:
-    factor = f"Its rates are off by a factor of {_factor(row['D'])} on average"
+def _reading(row: ModelSummary, floor: float) -> str:
+    factor = f"Its rates are off by a factor of {_factor(row.D)} on average"
     if not floor > 0:
-        return f"{factor}."
-    ratio = row["D_over_D0"]
-    if _is_close(row, floor):
-        return f"{factor}: as close to the data as its two halves are to each other."
-    if not row["D_interval"][0] > floor:
-        return f"{factor}: too few generated frames to tell D from D0, so generate more."
-    if ratio < 2:
+        return f"{factor}.{_outside(row)}"
+    if is_close(row, floor):
+        close = f"{factor}: as close to the data as its two halves are to each other"
+        return f"{close}.{_outside(row)}"
+    if not row.D_interval[0] > floor:
+        return f"{factor}: too few generated frames to tell D from D0; generate more."
+    if row.D_over_D0 < LITTLE:
         return f"{factor}: a little farther from the data than its halves are from each other."
-    if ratio < 5:
+    if row.D_over_D0 < FAR:
         return f"{factor}: farther from the data than chance explains."
     return f"{factor}: far from the data."
 
 
-def _is_close(row: Mapping[str, Any], floor: float) -> bool:
-    """Return whether D is no larger than D0, as far as its interval can tell."""
-    ratio = row["D_over_D0"]
-    return bool(ratio <= 1 or (row["D_interval"][0] <= floor and ratio <= AS_CLOSE))
+def _outside(row: ModelSummary) -> str:
+    """Say how many rates lie outside where those are more than chance explains."""
+    outside = row.rates_judged - row.rates_inside
+    if row.rates_inside >= MOST_INSIDE * row.rates_judged:
+        return ""
+    return (
+        f" But {outside} of the {row.rates_judged} rates that D is a mean over lie outside their "
+        "95 % intervals."
+    )
 
 
-def _far_curves(close: list[str], models: Mapping[str, Any]) -> list[str]:
+def _unseen_reading(row: ModelSummary) -> str:
+    """Say how close a model is to the unseen data, beside the training data itself."""
+    unseen = row.unseen
+    if unseen is None or math.isnan(unseen.D):
+        return ""
+    text = f" On unseen data D = {number(unseen.D, 2)} {interval(*unseen.D_interval)}".rstrip()
+    if math.isnan(unseen.D_over_own):
+        return f"{text}."
+    ratio = f"{number(unseen.D_over_own, 2)} times that of the training data itself"
+    low, high = unseen.D_interval
+    own = unseen.D / unseen.D_over_own if unseen.D_over_own > 0 else math.inf
+    if high < own:
+        return f"{text}, {ratio}: closer to it than the data that was learned."
+    if unseen.D_over_own <= 1 or (low <= own and unseen.D_over_own <= AS_CLOSE):
+        return f"{text}, {ratio}: as close to it as the data that was learned."
+    return f"{text}, {ratio}: farther from it than the data that was learned."
+
+
+def _far_curves(close: list[str], models: Mapping[str, ModelSummary]) -> list[str]:
     """Say which curves of the models with a small D lie far outside the bands of the data."""
     found = []
     for name in close:
-        curves = far_curves(models[name]["curves_outside"])
+        curves = far_curves(models[name].curves_outside)
         if curves:
             found.append(f"{name} ({listed(curves)})")
     if not found:
@@ -142,7 +222,7 @@ def _factor(discrepancy: float) -> str:
 
 def rate_findings(rows: Sequence[RateRow], commit: str) -> list[str]:
     """Say how many rates of each model agree with the data where the data can tell."""
-    judged = [row for row in rows if not row.few]
+    judged = [row for row in rows if row.reliable]
     if not judged:
         return [
             f"No pair has {FEW_EVENTS} transitions at {commit}: this data settles none of the "
@@ -155,7 +235,7 @@ def rate_findings(rows: Sequence[RateRow], commit: str) -> list[str]:
         f"factor of {number(widest.factor, 2)} between the ends of its interval."
     ]
     scores = [
-        f"{model.name} {sum(row.models[k].place == 'inside' for row in judged)}"
+        f"{model.name} {sum(row.models[k].place in ('inside', 'edge') for row in judged)}"
         for k, model in enumerate(judged[0].models)
     ]
     what = "this rate" if len(judged) == 1 else f"these {len(judged)} rates"

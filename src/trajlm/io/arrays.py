@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.io.sources import PathLike, check_file, listed
+from trajlm.util.trajectories import owned
 
 AnyArray = npt.NDArray[Any]
 MAPPED_FROM = 1 << 26  # bytes of an npy file that is mapped rather than read
@@ -147,8 +148,8 @@ def _read_array(stream: IO[bytes], size: int, where: str) -> AnyArray:
         raise InputError(f"{where} is cut short: {len(data)} of {expected} bytes are there")
     flat = np.frombuffer(data, dtype) if expected else np.zeros(0, dtype)
     array = flat.reshape(shape, order="F" if fortran_order else "C")
-    # A copy of our own: native byte order, C order and writable.
-    return array.astype(dtype.newbyteorder("="), order="C", copy=True)
+    # A copy of our own: native byte order and C order.
+    return owned(array.astype(dtype.newbyteorder("="), order="C", copy=True))
 
 
 def _checked_header(

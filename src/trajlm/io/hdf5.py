@@ -175,8 +175,14 @@ def _check_fit(names: Sequence[str], datasets: dict[str, Dataset], path: PathLik
         )
 
 
-def _read(dataset: Dataset, path: PathLike) -> npt.NDArray[Any]:
-    """Return a dataset, checked before memory is taken."""
+def check_dataset(dataset: Dataset, path: PathLike) -> None:
+    """Refuse a dataset that lies elsewhere or claims more than is stored.
+
+    Raises
+    ------
+    InputError
+        It does, or it is empty.
+    """
     where = f"{path}, dataset {dataset.name!r}"
     if dataset.external or dataset.is_virtual:
         raise InputError(f"{where} lies in another file, which is not followed: copy it in")
@@ -188,6 +194,11 @@ def _read(dataset: Dataset, path: PathLike) -> npt.NDArray[Any]:
         )
     if len(dataset) == 0:
         raise InputError(f"{where} is empty")
+
+
+def _read(dataset: Dataset, path: PathLike) -> npt.NDArray[Any]:
+    """Return a dataset, checked before memory is taken."""
+    check_dataset(dataset, path)
     return np.asarray(dataset[()])
 
 

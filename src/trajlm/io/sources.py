@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError, TrajlmWarning
+from trajlm.util.trajectories import owned
 from trajlm.util.words import duration
 
 PathLike = str | os.PathLike[str]
@@ -147,7 +148,7 @@ def select_index(names: Sequence[str], columns: Columns, path: PathLike) -> list
             parts = [part.strip() for part in column.split(",")]
             repeat = ""
             if len(parts) > 1 and all(part in names for part in parts):
-                repeat = f": give each on its own, {' '.join(f'--column {p}' for p in parts)}"
+                repeat = f": give each on its own, {' and '.join(map(repr, parts))}"
             raise InputError(
                 f"{path}: there is no column {column!r}, there are {listed(names)}{repeat}"
             )
@@ -166,7 +167,7 @@ def listed(names: Any) -> str:
 def build(path: PathLike, trajectories: Sequence[Any], **fields: Any) -> Features:
     """Return Features, the file named in whatever they refuse."""
     try:
-        return Features(tuple(trajectories), **fields)
+        return Features([owned(x) for x in trajectories], **fields)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

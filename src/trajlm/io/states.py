@@ -85,14 +85,12 @@ def _read_one(path: PathLike, key: str | None) -> _Part:
         return _foreign({"": load_npy(path)}, path)
     if kind in ("colvar", "hdf5"):
         name = {"colvar": "a COLVAR", "hdf5": "an HDF5"}[kind]
-        raise InputError(
-            f"{path} is {name} file of continuous data: discretise it first (trajlm discretize)"
-        )
+        raise InputError(f"{path} is {name} file of continuous data: discretise it first")
     table = read_table(path)
     if len(table.names) != 1:
         raise InputError(
             f"{path} has {len(table.names)} columns, {listed(table.names)}: states are one "
-            "column of integers, discretise continuous data first (trajlm discretize)"
+            "column of integers, discretise continuous data first"
         )
     return _Part(path, [table.values[:, 0]])
 
@@ -121,9 +119,7 @@ def _is_whole(x: AnyArray) -> bool:
 
 def _own(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathLike) -> _Part:
     if meta["kind"] != STATES_KIND:
-        raise InputError(
-            f"{path} holds features, not states: discretise them first (trajlm discretize)"
-        )
+        raise InputError(f"{path} holds features, not states: discretise them first")
     with damaged_as_input_error(path):
         return _Part(
             path,

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import Features, States
+from trajlm.data import FeaturesLike, States, StatesLike, as_features, as_states
 from trajlm.errors import InputError
 from trajlm.io.read import FEATURES_KIND, STATES_KIND
 from trajlm.io.sources import PathLike
 from trajlm.util.atomic import atomic_path, plain
 
 
-def write_features(path: PathLike, features: Features) -> None:
+def write_features(path: PathLike, features: FeaturesLike) -> None:
     """Write features to an npz file: `values` (N, d), `lengths` and `meta` (JSON).
 
     Raises
@@ -26,6 +26,7 @@ def write_features(path: PathLike, features: Features) -> None:
     OutputError
         The file cannot be written.
     """
+    features = as_features(features)
     meta = {
         "kind": FEATURES_KIND,
         "names": features.names,
@@ -42,7 +43,7 @@ def write_features(path: PathLike, features: Features) -> None:
     )
 
 
-def write_states(path: PathLike, states: States) -> None:
+def write_states(path: PathLike, states: StatesLike) -> None:
     """Write states to an npz file, or to an npy file with one trajectory a row.
 
     States are the smallest unsigned integer that fits. An npz file holds `states` (N,),
@@ -57,6 +58,7 @@ def write_states(path: PathLike, states: States) -> None:
     OutputError
         The file cannot be written.
     """
+    states = as_states(states)
     if Path(path).suffix.lower() == ".npy":
         _write_rows(path, states)
         return

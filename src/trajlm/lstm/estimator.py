@@ -1,39 +1,119 @@
-"""The language model as an estimator in the manner of deeptime."""
+"""The language model as an estimator in the manner of scikit-learn and deeptime."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from trajlm.data import IntArray, States
+from trajlm.data import StatesLike
 from trajlm.errors import InputError
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.calibrate import ReportRound
-from trajlm.lstm.training.settings import training_settings
+from trajlm.lstm.training.settings import TrainingSettings, training_settings
 from trajlm.lstm.training.train import Report, train
+from trajlm.util.parameters import Parameters
 
 
-class LSTMEstimator:
-    """Estimator of the language model in the manner of deeptime: `fit`, then `fetch_model`.
+class LSTMEstimator(Parameters):
+    """Estimator of the language model: `fit`, then `fetch_model`.
 
     Parameters
     ----------
+    embedding_dim
+        Length M of the state vectors.
+    hidden_dim
+        Number L of LSTM units.
+    embedding_scale
+        Spread of the state vectors at the start.
+    bigram_skip
+        Whether B[s(t)], started from the Markov state model, is added to the logits.
+    slow_units
+        Share of the units that start with memories of up to a window.
+    epochs
+        Passes over the training stretch at most.
+    learning_rate
+        Adam's at the start; it falls to zero along a cosine.
+    window
+        Frames after which gradients are cut.
+    streams
+        Contiguous streams a batch at most.
+    averaging
+        Epochs over which weights are averaged.
+    clip
+        Largest norm of a gradient.
+    validation
+        Held-out share of the frames.
+    patience
+        Epochs without gain before stopping; None: five, or more on small data.
+    reversible
+        Whether the data is read both ways in time; None: where it has no direction.
+    calibration
+        Whether slow rates are matched to the data at last (with the skip).
+    seed
+        Fixes the result.
     device
-        A PyTorch device.
-    **settings
-        Any field of `TrainingSettings`, for example ``hidden_dim=64, seed=0``.
+        A PyTorch device, such as "cpu" or "cuda".
+    n_threads
+        Threads of the processor; all cores when None. The result is the same for any number.
 
     Raises
     ------
     InputError
-        A setting that does not exist or is out of range.
+        A setting that is out of range.
+
+    See Also
+    --------
+    trajlm.TrainingSettings : the same settings, with their bounds.
     """
 
-    def __init__(self, device: str = "cpu", **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        embedding_dim: int = 32,
+        hidden_dim: int = 64,
+        embedding_scale: float = 1.0,
+        bigram_skip: bool = True,
+        slow_units: float = 0.5,
+        epochs: int = 40,
+        learning_rate: float = 2e-3,
+        window: int = 100,
+        streams: int = 32,
+        averaging: float = 2.0,
+        clip: float = 1.0,
+        validation: float = 0.1,
+        patience: int | None = None,
+        reversible: bool | None = None,
+        calibration: bool = True,
+        seed: int = 0,
+        device: str = "cpu",
+        n_threads: int | None = None,
+    ) -> None:
+        self.embedding_dim = embedding_dim
+        self.hidden_dim = hidden_dim
+        self.embedding_scale = embedding_scale
+        self.bigram_skip = bigram_skip
+        self.slow_units = slow_units
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.window = window
+        self.streams = streams
+        self.averaging = averaging
+        self.clip = clip
+        self.validation = validation
+        self.patience = patience
+        self.reversible = reversible
+        self.calibration = calibration
+        self.seed = seed
         self.device = device
-        self.settings = training_settings(**settings)
+        self.n_threads = n_threads
         self._model: LSTMModel | None = None
+        _ = self.settings
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """The parameters that decide the result, checked."""
+        names = TrainingSettings.model_fields
+        return training_settings(**{name: getattr(self, name) for name in names})
 
     @property
     def has_model(self) -> bool:
@@ -42,14 +122,14 @@ class LSTMEstimator:
 
     def fit(
         self,
-        states: States | IntArray | Sequence[IntArray],
+        states: StatesLike,
         *,
         checkpoint: str | Path | None = None,
         resume: bool = False,
         report: Report | None = None,
         report_calibration: ReportRound | None = None,
-    ) -> LSTMEstimator:
-        """Train on `states`; see `train`."""
+    ) -> Self:
+        """Train on `states` with the options of `trajlm.train`; return the estimator itself."""
         self._model = train(
             states,
             self.settings,
@@ -58,6 +138,7 @@ class LSTMEstimator:
             resume=resume,
             report=report,
             report_calibration=report_calibration,
+            n_threads=self.n_threads,
         )
         return self
 
@@ -73,8 +154,6 @@ class LSTMEstimator:
             raise InputError("there is no model yet: call fit first")
         return self._model
 
-    def fit_fetch(
-        self, states: States | IntArray | Sequence[IntArray], **options: Any
-    ) -> LSTMModel:
+    def fit_fetch(self, states: StatesLike, **options: Any) -> LSTMModel:
         """Train on `states` with the options of `fit`, and return the model."""
         return self.fit(states, **options).fetch_model()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, StateSpace
+from trajlm.data import IntArray, States, StatesLike, StateSpace
+from trajlm.lstm.generation.blocks import START_FRAMES
 from trajlm.lstm.generation.lanes import generate_lanes
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
@@ -20,6 +21,9 @@ from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
 from trajlm.util.words import Fact
 
+# Stretches that a model file may hold.
+MOST_STARTS = 1 << 16
+
 if TYPE_CHECKING:
     from trajlm.kernels.recurrent import Recurrent
 
@@ -29,11 +33,20 @@ def _checked_starts(arrays: Tensors, n_states: int) -> tuple[IntArray, ...]:
     states, lengths = arrays["start_states"], arrays["start_lengths"]
     if states.dtype.kind != "u" or lengths.dtype.kind != "i" or states.ndim != 1:
         raise ValueError("the starting stretches are not integers")
-    if len(lengths) == 0 or lengths.min() < 1 or int(lengths.sum()) != len(states):
+    if lengths.ndim != 1 or not 1 <= len(lengths) <= MOST_STARTS:
+        raise ValueError(f"the starting stretches are not 1 to {MOST_STARTS}")
+    # None longer than all, or their sum could wrap around.
+    if lengths.min() < 1 or lengths.max() > len(states) or int(lengths.sum()) != len(states):
         raise ValueError("the lengths of the starting stretches do not add up")
     if states.max() >= n_states:
         raise ValueError("a starting stretch holds an unknown state")
-    return tuple(np.split(states, np.cumsum(lengths)[:-1]))
+    stretches = np.split(states, np.cumsum(lengths)[:-1])
+    # Copies of what is read of them: the rest is let go.
+    return tuple(s[-START_FRAMES:].copy() for s in stretches)
+
+
+def _sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * x))
 
 
 class LSTMModel(SequenceModel):
@@ -110,12 +123,30 @@ class LSTMModel(SequenceModel):
         score_lanes(t.inputs, t.recurrent, t.readout, t.skip, trajectory[None], out[None])
         return out
 
+    def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
+        from trajlm.kernels.arrays import cache_aligned
+        from trajlm.kernels.lstm import read_lanes
+
+        t, w, L = self.tables, self.weights, self.hidden_dim
+        hidden, cell = cache_aligned((2, 1, t.hidden_dim))
+        # As generation reads the beginnings of lanes, for which it is compiled anyway.
+        path, begin = np.array(past, np.int64)[None], np.zeros(1, np.int64)
+        read_lanes(t.inputs, t.recurrent, path, begin, hidden, cell)
+        now = past[-1]
+        h, c, x = (v.astype(np.float64) for v in (hidden[0, :L], cell[0, :L], w.embedding[now]))
+        # The last step and the read-out, by their equations.
+        gates = w.input_weights @ x + w.gate_bias + w.recurrent_weights @ h
+        i, f, g, o = gates.reshape(4, L)
+        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        logits = w.readout @ (_sigmoid(o) * np.tanh(c)) + w.readout_bias + w.skip[now]
+        return np.asarray(np.exp(logits - logits.max()))
+
     def generate(
         self,
         n_steps: int,
         n_lanes: int = 1,
         seed: int = 0,
-        start: int | States | None = None,
+        start: int | StatesLike | None = None,
         progress: Progress | None = None,
         temperature: float = 1.0,
         n_threads: int | None = None,

@@ -61,4 +61,4 @@ def still_improving(record: Mapping[str, Any]) -> str:
     gain = before - held_out[-1]
     if gain < max(STILL_GAINED * (start - held_out[-1]), LEAST_GAIN):
         return ""
-    return f"stopped at epoch {n}, the most allowed, while still improving: more --epochs may help"
+    return f"stopped at epoch {n}, the most allowed, while still improving: more epochs may help"

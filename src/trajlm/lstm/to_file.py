@@ -7,26 +7,29 @@ processes write their lanes into the same array, and each has a memory file of i
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import json
 import os
+import re
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from trajlm.data import IntArray, smallest_unsigned
-from trajlm.errors import InputError, Interrupted, OutputError
-from trajlm.lstm.generation.blocks import CARRIED, Block
+from trajlm.errors import InputError, Interrupted, OutputError, TrajlmWarning
+from trajlm.lstm.generation.blocks import Block
 from trajlm.lstm.generation.lanes import lane_blocks, run_blocks
+from trajlm.lstm.generation.saved import Memory, Unfit, checksum, read_lanes, save_lanes, take_up
 from trajlm.lstm.model import LSTMModel
 from trajlm.models.base import Progress
-from trajlm.util.atomic import atomic_path, write_failure
+from trajlm.util.atomic import flush_folder, hidden_stem, unwritable
 from trajlm.util.processes import ALONE, Processes
 
 SECONDS_BETWEEN_SAVES = 60.0
@@ -51,13 +54,16 @@ def generate_to_file(
 ) -> None:
     """Write `n_lanes` sampled trajectories to an npy file of shape (n_lanes, n_steps).
 
+    The caller holds the file with `trajlm.util.atomic.lone_file_writer`.
+
     Parameters
     ----------
     path
         The file, whose name ends in ``.npy``.
     resume
         Go on where an interrupted call with the same arguments stopped; the file is
-        bit-identical to one written in one go. Without, what it left is replaced.
+        bit-identical to one written in one go. Without, or where what it left does not fit
+        together (a warning says so), it is replaced.
     processes
         Those that share the lanes, as `trajlm.util.processes.join` returns them. On processors of
         one kind the file is bit-identical for any number; one is gone on with by as many as
@@ -87,39 +93,51 @@ def generate_to_file(
         "device": device,
         "precision of the weights": model.generating.precision if device == "cpu" else "",
     }
-    share = processes.share(n_lanes)
-    blocks = lane_blocks(model, n_lanes, seed, start, temperature, n_threads, device, share)
-    try:
+    blocks = lane_blocks(
+        model, n_lanes, seed, start, temperature, n_threads, device, processes.share(n_lanes)
+    )
+    with _named(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         going_on = resume and array_path.exists() and any(m.exists() for m in memories)
-        if processes.is_first and not going_on:
-            _begin_anew(array_path, resume)
-        going_on = processes.tell(going_on)
-        if going_on and memory_path.exists():
-            _load(memory_path, request, blocks)
-            if progress:
-                progress(sum(b.made * b.n_lanes for b in blocks))
-        with array_path.open("r+b") as file:
-            shape = (n_lanes, n_steps)
-            _Sink(file, shape, smallest_unsigned(model.n_states)).fill(
-                blocks, memory_path, request, progress, n_threads, processes
-            )
+        memory = _memory(memory_path, request) if going_on and memory_path.exists() else None
+        sink = _Sink(path, array_path, (n_lanes, n_steps), smallest_unsigned(model.n_states))
         if processes.is_first:
-            os.replace(array_path, target)
-            for path_of_one in memories:
-                path_of_one.unlink(missing_ok=True)
-    except OSError as error:
+            if going_on and not sink.is_whole():
+                _begin_again(f"{array_path} was cut or changed")
+                going_on = False
+            if not going_on:
+                _begin_anew(array_path, memories, resume)
+        going_on = processes.tell(going_on)
+        if going_on and memory and blocks:
+            _go_on(memory_path, memory, blocks, sink, model.n_states, progress)
+    try:
+        with sink:
+            sink.fill(blocks, memory_path, request, progress, n_threads, processes)
+    except OutputError:
         if processes.is_first and not any(m.exists() for m in memories):
             # Nothing to go on from: the space is worth more than the file.
             with suppress(OSError):
                 array_path.unlink()
-        raise OutputError(f"{path} cannot be written: {write_failure(error)}") from error
+        raise
+    if processes.is_first:
+        with _named(path):
+            os.replace(array_path, target)
+            flush_folder(target.parent)
+            remove_orphans(path)
 
 
 def is_begun(path: Path) -> bool:
     """Return whether an interrupted call has left something to go on with."""
     array_path = _array_path(path)
     return array_path.exists() and bool(_memories_left(array_path))
+
+
+def remove_orphans(path: Path) -> None:
+    """Remove memory that goes with no frames, left by a call that was killed at its very end."""
+    array_path = _array_path(path)
+    if not array_path.exists():
+        for memory in _memories_left(array_path):
+            memory.unlink(missing_ok=True)
 
 
 def is_finished(
@@ -147,12 +165,13 @@ def is_finished(
 def _array_path(path: Path) -> Path:
     """Return where the array grows."""
     target = Path(os.path.realpath(path))
-    return target.with_name(f".{target.stem[:100]}.partial.npy")
+    return target.with_name(f".{hidden_stem(target)}.partial.npy")
 
 
 def _memories_left(array_path: Path) -> list[Path]:
     """Return the memory files beside an array, of any number of processes."""
-    return sorted(array_path.parent.glob(f"{glob.escape(array_path.stem)}*.safetensors"))
+    name = re.compile(re.escape(array_path.stem) + r"(\.\d+-of-\d+)?\.safetensors")
+    return sorted(p for p in array_path.parent.glob(".*.safetensors") if name.fullmatch(p.name))
 
 
 def _memory_paths(array_path: Path, processes: Processes) -> tuple[Path, list[Path]]:
@@ -164,7 +183,45 @@ def _memory_paths(array_path: Path, processes: Processes) -> tuple[Path, list[Pa
     return paths[processes.rank], paths
 
 
-def _begin_anew(array_path: Path, resume: bool) -> None:
+def _memory(path: Path, request: dict[str, Any]) -> Memory | None:
+    """Return what was saved, None where it is damaged.
+
+    Raises
+    ------
+    InputError
+        It was saved for another request.
+    """
+    try:
+        return read_lanes(path, request)
+    except Unfit as reason:
+        _begin_again(reason)
+        return None
+
+
+def _go_on(
+    memory_path: Path,
+    memory: Memory,
+    blocks: Sequence[Block],
+    sink: _Sink,
+    n_states: int,
+    progress: Progress | None,
+) -> None:
+    """Go on from what was saved, unless it does not fit the frames that are there."""
+    try:
+        found = take_up(memory_path, memory, blocks, sink.frames(), n_states)
+    except Unfit as reason:
+        _begin_again(reason)
+        return
+    sink.checksums[blocks[0].first : blocks[0].first + len(found)] = found
+    if progress:
+        progress(sum(b.made * b.n_lanes for b in blocks))
+
+
+def _begin_again(reason: object) -> None:
+    warnings.warn(f"{reason}: beginning anew", TrajlmWarning, stacklevel=3)
+
+
+def _begin_anew(array_path: Path, memories: Sequence[Path], resume: bool) -> None:
     """Make an empty array, and remove memory that belongs to an earlier one.
 
     Raises
@@ -173,28 +230,70 @@ def _begin_anew(array_path: Path, resume: bool) -> None:
         It is to be gone on with, but was begun by another number of processes.
     """
     left = _memories_left(array_path)
-    if left and resume and array_path.exists():
+    if left and resume and array_path.exists() and not set(left) & set(memories):
         raise InputError(
-            f"{left[0]} was made by another number of processes: start as many, or generate "
-            "without --resume"
+            f"{left[0]} was made by another number of processes: start as many, or generate anew"
         )
     for memory in left:
         memory.unlink(missing_ok=True)
     array_path.write_bytes(b"")
 
 
-class _Sink:
-    """The growing file."""
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an error of the system name the file that is written."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
 
-    def __init__(self, file: IO[bytes], shape: tuple[int, int], dtype: Any) -> None:
-        self.file = file
-        self.n_steps = shape[1]
+
+class _Sink:
+    """The growing file; a context that keeps it open.
+
+    Parameters
+    ----------
+    path, array_path
+        The file asked for, and the one that grows.
+    shape
+        Lanes and steps.
+    dtype
+        Of the states.
+    """
+
+    def __init__(self, path: Path, array_path: Path, shape: tuple[int, int], dtype: Any) -> None:
+        self.path, self.array_path, self.shape = path, array_path, shape
         self.dtype = np.dtype(dtype)
         self.lock = threading.Lock()
+        self.checksums = np.zeros(shape[0], np.uint32)
+        head = BytesIO()
         header = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        self.begin = file.tell()
-        file.truncate(self.begin + shape[0] * shape[1] * self.dtype.itemsize)
+        np.lib.format.write_array_header_1_0(head, header)
+        self.header = head.getvalue()
+
+    def __enter__(self) -> _Sink:
+        with _named(self.path):
+            self.file = self.array_path.open("r+b")
+            self.file.write(self.header)
+            self.file.truncate(self._size())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _named(self.path):
+            self.file.close()
+
+    def _size(self) -> int:
+        return len(self.header) + self.shape[0] * self.shape[1] * int(self.dtype.itemsize)
+
+    def is_whole(self) -> bool:
+        """Return whether the file has the header and the length that it should have."""
+        with self.array_path.open("rb") as file:
+            begins = file.read(len(self.header)) == self.header
+        return begins and self.array_path.stat().st_size == self._size()
+
+    def frames(self) -> npt.NDArray[Any]:
+        """Return the array in the file, shape (lanes, steps)."""
+        return np.memmap(self.array_path, self.dtype, "r", len(self.header), self.shape)
 
     def fill(
         self,
@@ -207,12 +306,14 @@ class _Sink:
     ) -> None:
         """Make all frames that are left; save the lanes' memory now and then, and at Ctrl-C."""
         saved = time.monotonic()
+        n_lanes = sum(b.n_lanes for b in blocks)
 
         def save() -> None:
             # The frames first: the memory must never be ahead of them.
-            self.file.flush()
-            os.fsync(self.file.fileno())
-            _save(memory_path, request, blocks)
+            self._flush()
+            if blocks:  # else more processes than lanes
+                first = blocks[0].first
+                save_lanes(memory_path, request, blocks, self.checksums[first : first + n_lanes])
 
         def save_now_and_then() -> None:
             nonlocal saved
@@ -221,25 +322,31 @@ class _Sink:
                 saved = time.monotonic()
 
         try:
-            run_blocks(blocks, self.n_steps, self.write, progress, n_threads, save_now_and_then)
-            self.file.flush()
-            os.fsync(self.file.fileno())
+            run_blocks(blocks, self.shape[1], self.write, progress, n_threads, save_now_and_then)
+            self._flush()
             processes.wait()
         except KeyboardInterrupt:
             save()
-            asked = self.n_steps * sum(b.n_lanes for b in blocks)
+            asked = self.shape[1] * n_lanes
             share = sum(b.made * b.n_lanes for b in blocks) / max(asked, 1)
             raise Interrupted(
-                f"generation stopped with {share:.0%} made and saved; go on with --resume"
+                f"generation stopped with {share:.0%} made and saved: resume it to go on"
             ) from None
 
     def write(self, lane: int, frame: int, states: IntArray) -> None:
-        """Put states (lanes, frames) in their place."""
-        with self.lock:
-            for k, row in enumerate(states):
-                at = (lane + k) * self.n_steps + frame
-                self.file.seek(self.begin + at * self.dtype.itemsize)
+        """Put states (lanes, frames), which follow those before, in their place."""
+        for k, row in enumerate(states, lane):
+            self.checksums[k] = checksum(row, int(self.checksums[k]))
+        with self.lock, _named(self.path):
+            for k, row in enumerate(states, lane):
+                at = k * self.shape[1] + frame
+                self.file.seek(len(self.header) + at * self.dtype.itemsize)
                 self.file.write(row.tobytes())
+
+    def _flush(self) -> None:
+        with _named(self.path):
+            self.file.flush()
+            os.fsync(self.file.fileno())
 
 
 def _digest(model: LSTMModel) -> str:
@@ -249,50 +356,3 @@ def _digest(model: LSTMModel) -> str:
     for array in (*vars(model.weights).values(), *rounded, *model.starts):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _save(path: Path, request: dict[str, Any], blocks: Sequence[Block]) -> None:
-    """Write the memory of the lanes that are made here, atomically."""
-    from safetensors.numpy import save_file
-
-    if not blocks:
-        return  # more processes than lanes
-    memories = [b.memory() for b in blocks]
-    arrays = {name: np.concatenate([m[name] for m in memories]) for name in CARRIED}
-    arrays["made"] = np.repeat([b.made for b in blocks], [b.n_lanes for b in blocks])
-    with atomic_path(path) as temporary:
-        save_file(arrays, temporary, {"request": json.dumps(request)})
-
-
-def _load(path: Path, request: dict[str, Any], blocks: Sequence[Block]) -> None:
-    """Give the blocks the memory that was saved.
-
-    Raises
-    ------
-    InputError
-        It was saved for another request, for another number of threads, or is damaged.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            then = json.loads((file.metadata() or {})["request"])
-            arrays = {name: file.get_tensor(name) for name in (*CARRIED, "made")}
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}): generate without --resume") from None
-    for name, value in request.items():
-        if then.get(name) != value:
-            raise InputError(
-                f"{path} was made with another {name} than is asked for now ({value}): give the "
-                "same, or generate without --resume"
-            )
-    for block in blocks:
-        begin = block.first - blocks[0].first
-        lanes = slice(begin, begin + block.n_lanes)
-        made = np.unique(arrays["made"][lanes])
-        if len(made) != 1:
-            raise InputError(
-                f"{path} was made on another number of threads: give the same with --threads, or "
-                "generate without --resume"
-            )
-        block.remember(int(made[0]), {name: arrays[name][lanes] for name in CARRIED})

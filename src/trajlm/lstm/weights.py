@@ -45,6 +45,8 @@ class LSTMWeights:
             raise ValueError("the weights are not matrices")
         n, M = self.embedding.shape
         L = self.recurrent_weights.shape[1]
+        if min(n, M, L) < 1:
+            raise ValueError(f"the network has {n} states, M = {M} and L = {L}")
         expected = {
             "embedding": (n, M),
             "input_weights": (4 * L, M),

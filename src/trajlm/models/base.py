@@ -6,16 +6,17 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 from trajlm.models.files import ModelContent, Tensors, write_model
 from trajlm.provenance import notes_of
+from trajlm.util.trajectories import as_integers
 from trajlm.util.words import Fact, counted, duration, html
 
 Progress = Callable[[int], None]
@@ -27,7 +28,8 @@ LARGEST_RESULT = 10**13
 class SequenceModel(ABC):
     """The probability of the next state given the past, whatever the model behind it.
 
-    Subclasses set `kind` and implement `_log_probs`, `generate`, `to_arrays` and `from_arrays`;
+    Subclasses set `kind` and implement `_log_probs`, `_next_state_probabilities`, `generate`,
+    `to_arrays` and `from_arrays`;
     scoring, checking and files are shared, so that one comparison serves all models.
 
     Parameters
@@ -54,12 +56,16 @@ class SequenceModel(ABC):
         """Return ln Q(s(t+1) | s(0..t)) for t = 0..T-2."""
 
     @abstractmethod
+    def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
+        """Return Q(s(t+1) = k | s(0..t)) for each state k, unnormalised, for a past of t + 1."""
+
+    @abstractmethod
     def generate(
         self,
         n_steps: int,
         n_lanes: int = 1,
         seed: int = 0,
-        start: int | States | None = None,
+        start: int | StatesLike | None = None,
         progress: Progress | None = None,
     ) -> States:
         """Return `n_lanes` independent trajectories of `n_steps` frames.
@@ -84,9 +90,7 @@ class SequenceModel(ABC):
     ) -> SequenceModel:
         """Rebuild a model from what `to_arrays` returned."""
 
-    def log_probs(
-        self, states: States | IntArray | Sequence[IntArray]
-    ) -> list[npt.NDArray[np.float64]]:
+    def log_probs(self, states: StatesLike) -> list[npt.NDArray[np.float64]]:
         """Return ln Q(s(t+1) | s(0..t)) for every frame but the first of each trajectory.
 
         Raises
@@ -99,11 +103,45 @@ class SequenceModel(ABC):
         self._check_known(data)
         return [self._log_probs(s) for s in data.trajectories]
 
-    def log_prob(self, states: States | IntArray | Sequence[IntArray]) -> float:
+    def next_state_probabilities(self, past: StatesLike) -> npt.NDArray[np.float64]:
+        """Return Q(s(t+1) = k | s(0..t)) for each state k: the next step, given the whole past.
+
+        Parameters
+        ----------
+        past
+            The states from the first frame to the present one, shape (t + 1,), one at least; or
+            States of one trajectory. A Markov model looks at the last one only.
+
+        Returns
+        -------
+        ndarray, shape (n_states,)
+            Sums to one.
+
+        Raises
+        ------
+        InputError
+            Several trajectories, a state that the model does not know, states cut in another
+            way than those it learned, or a past that cannot occur.
+        """
+        if isinstance(past, States):
+            if len(past) > 1:
+                raise InputError(f"{len(past)} trajectories are not one past: give one of them")
+            self._check_known(past)
+            known = past[0]
+        else:
+            known = as_integers(past, 0, least=1)
+            self._check_numbers([known])
+        weights = self._next_state_probabilities(known)
+        total = weights.sum()
+        if not total > 0:
+            raise InputError("this past cannot occur in the model: its probability is zero")
+        return np.asarray(weights / total)
+
+    def log_prob(self, states: StatesLike) -> float:
         """Return ln Q of the whole data given the first state of each trajectory, in nats."""
         return float(sum(x.sum() for x in self.log_probs(states)))
 
-    def cross_entropy(self, states: States | IntArray | Sequence[IntArray]) -> float:
+    def cross_entropy(self, states: StatesLike) -> float:
         """Return J = -(1/T) sum_t ln Q(s(t+1) | s(0..t)) over all transitions, in nats a frame."""
         data = as_states(states)
         return -self.log_prob(data) / data.n_transitions
@@ -144,13 +182,7 @@ class SequenceModel(ABC):
 
         Data in frames may be scored by a model that knows their time.
         """
-        for i, s in enumerate(data.trajectories):
-            if s.max() >= self.n_states:
-                frame = int(np.argmax(s >= self.n_states))
-                raise InputError(
-                    f"state {int(s[frame])} in trajectory {i}, frame {frame} is unknown to this "
-                    f"model of {self.n_states} states: use the discretisation it was trained with"
-                )
+        self._check_numbers(data.trajectories)
         space = self.space
         if different := find_difference(space, data.space):
             raise InputError(
@@ -164,8 +196,17 @@ class SequenceModel(ABC):
                 f"frame each {data.dt:g} {data.unit}: use data of the same dt"
             )
 
+    def _check_numbers(self, trajectories: Sequence[IntArray]) -> None:
+        for i, s in enumerate(trajectories):
+            if s.max() >= self.n_states:
+                frame = int(np.argmax(s >= self.n_states))
+                raise InputError(
+                    f"state {int(s[frame])} in trajectory {i}, frame {frame} is unknown to this "
+                    f"model of {self.n_states} states: use the discretisation it was trained with"
+                )
+
     def check_lanes(
-        self, n_steps: int, n_lanes: int, seed: int, start: int | States | None
+        self, n_steps: int, n_lanes: int, seed: int, start: int | StatesLike | None
     ) -> int | States | None:
         """Return `start` as a plain integer, States or None.
 
@@ -188,10 +229,12 @@ class SequenceModel(ABC):
             raise InputError(f"the seed is {seed}: give 0 or a positive whole number")
         if start is None:
             return None
-        if isinstance(start, States):
-            self._check_known(start)
-            return start
-        state = operator.index(start)
+        try:
+            state = operator.index(start)  # type: ignore[arg-type]
+        except TypeError:
+            data = as_states(cast("StatesLike", start))
+            self._check_known(data)
+            return data
         if not 0 <= state < self.n_states:
             raise InputError(
                 f"start state {state} is out of range: there are {self.n_states} states, "

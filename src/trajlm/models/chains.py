@@ -2,18 +2,21 @@
 
 So that every path has a probability, a floor is mixed into the matrices: with weight 1/(frames of
 data) the next state is drawn from the populations, which is about one such jump in the length of
-the data.
+the data. Kinetics are solved without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, States, smallest_unsigned
+from trajlm.kernels.stochastic import closed_sets, connected_sets
 from trajlm.models.base import Progress
+from trajlm.util.trajectories import owned
 
 F64 = npt.NDArray[np.float64]
 
@@ -74,7 +77,7 @@ def write_lanes(
             carried = advance(lane, carried, begin, piece)
             if progress:
                 progress(len(piece))
-    return list(out)
+    return list(owned(out))
 
 
 def smoothed_populations(states: States) -> F64:
@@ -82,6 +85,54 @@ def smoothed_populations(states: States) -> F64:
     smoothed = np.maximum(states.counts(), 1.0)
     populations: F64 = smoothed / smoothed.sum()
     return populations
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What is mixed into a transition matrix so that no path is impossible.
+
+    Parameters
+    ----------
+    weight
+        Probability with which the next state is drawn from the populations, by state, shape (n,).
+    populations
+        Shape (n,).
+    joined
+        The number of the set of states that any transition joins, either way, shape (n,).
+    """
+
+    weight: F64
+    populations: F64
+    joined: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, states: States, counts: npt.NDArray[np.int64]) -> Floor:
+        """Return the floor of data and its transition counts.
+
+        It leads out of a state once in the length of the data; out of a set that the data never
+        left, once in the time that it spent there, since the data says no more.
+        """
+        frames = states.counts()
+        visited = frames > 0
+        weight = np.full(states.n_states, 1.0 / states.n_frames)
+        joined = connected_sets(counts, directed=False)
+        for members in closed_sets(counts):
+            if visited[members].any() and len(members) < visited.sum():
+                weight[members] = 1.0 / frames[members].sum()
+        if len(np.unique(joined[visited])) == 1:
+            joined[:] = 0  # one set: those never visited are as near to it as to anything
+        return cls(weight, smoothed_populations(states), joined)
+
+    def mixed(self, T: F64) -> F64:
+        """Return T with the floor: every state can follow."""
+        return (1 - self.weight)[:, None] * T + self.weight[:, None] * self.populations
+
+    def mixed_within(self, T: F64) -> F64:
+        """Return T with the floor inside each joined set, so that none is invented between two."""
+        together = self.joined[:, None] == self.joined
+        rows = np.where(together, self.populations, 0.0)
+        rows /= rows.sum(axis=1, keepdims=True)
+        return (1 - self.weight)[:, None] * T + self.weight[:, None] * rows
 
 
 def with_floor(T: F64, states: States) -> F64:

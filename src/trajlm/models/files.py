@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +16,19 @@ import numpy.typing as npt
 
 from trajlm.data import StateSpace
 from trajlm.errors import InputError, ModelFileError
-from trajlm.util.atomic import atomic_path, write_json
+from trajlm.util.atomic import atomic_path, flush_folder, unwritable, write_json
 from trajlm.util.versions import package_versions
 
 Tensors = dict[str, npt.NDArray[Any]]
 
 # What an unfinished training leaves where its model will be.
 CHECKPOINT = "checkpoint.safetensors"
+DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
+# The description of weights that are about to take their place.
+NEXT = ".model.next.json"
 FORMAT = "trajlm-model"
+# Bytes: descriptions and weights beyond are no model's.
+LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 1 << 25, 1 << 34
 FORMAT_VERSION = 1
 
 
@@ -51,7 +58,10 @@ class ModelContent:
 
 
 def write_model(folder: Path, content: ModelContent) -> None:
-    """Write a model into `folder`, each file atomically; the JSON, last, names the weights' hash.
+    """Write a model into `folder`: killed at any moment, this leaves the model before or the new.
+
+    The new description lies beside the old one before the weights are replaced, and names their
+    hash: whichever weights are there, a description of them is.
 
     Raises
     ------
@@ -77,9 +87,14 @@ def write_model(folder: Path, content: ModelContent) -> None:
         "versions": package_versions(),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
-    with atomic_path(folder / "model.safetensors") as temporary:
+    with atomic_path(folder / WEIGHTS) as temporary:
         temporary.write_bytes(weights)
-    write_json(folder / "model.json", description)
+        write_json(folder / NEXT, description)
+    try:
+        os.replace(folder / NEXT, folder / DESCRIPTION)
+    except OSError as error:
+        raise unwritable(folder / DESCRIPTION, error) from error
+    flush_folder(folder)
 
 
 def read_model(folder: Path) -> ModelContent:
@@ -94,8 +109,8 @@ def read_model(folder: Path) -> ModelContent:
     """
     if not folder.is_dir():
         raise InputError(f"there is no model folder {folder}")
-    description = _read_description(folder / "model.json")
-    arrays = _read_weights(folder / "model.safetensors", description)
+    description, weights = _read_pair(folder)
+    arrays = _read_weights(folder / WEIGHTS, weights)
     try:
         space = _read_space(description)
         kind, record, sizes = (description[key] for key in ("kind", "record", "sizes"))
@@ -104,10 +119,15 @@ def read_model(folder: Path) -> ModelContent:
         raise no_model(folder, error) from None
 
 
+def holds_model(folder: Path) -> bool:
+    """Return whether a model was written into `folder`, whole or not."""
+    return any((folder / name).exists() for name in (DESCRIPTION, NEXT))
+
+
 def no_model(folder: Path, error: Exception) -> ModelFileError:
     """Return the error of a folder whose files describe no model."""
     return ModelFileError(
-        f"{folder / 'model.json'} does not describe a model ({error}): train it again"
+        f"{folder / DESCRIPTION} does not describe a model ({error}): train it again"
     )
 
 
@@ -134,12 +154,32 @@ def _state_labels(space: StateSpace) -> list[str]:
     return [", ".join(f"{x:.6g}" for x in np.atleast_1d(c)) for c in space.centers]
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def _read_pair(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """Return the description of a model and its weights, which name each other."""
+    # Twice, since the model may be replaced meanwhile.
+    for _ in range(2):
+        weights = _read_file(folder / WEIGHTS, LARGEST_WEIGHTS)
+        digest = hashlib.sha256(weights).hexdigest()
+        reason: ModelFileError | None = None
+        # Killed between two renames, a run leaves new weights and their description hidden.
+        for name in (DESCRIPTION, NEXT):
+            try:
+                description = _parse_description(folder / name)
+            except ModelFileError as error:
+                reason = error if name == DESCRIPTION else reason
+                continue
+            if description.get("weights_sha256") == digest:
+                return description, weights
+    raise reason or ModelFileError(
+        f"{folder / WEIGHTS} is damaged or belongs to another {DESCRIPTION}: train the model again"
+    )
+
+
+def _parse_description(path: Path) -> dict[str, Any]:
+    text = _read_file(path, LARGEST_DESCRIPTION)
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelFileError(_why_no_model(path)) from None
-    except (OSError, ValueError, RecursionError) as error:
+        description = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged ({error}): train the model again") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFileError(f"{path} is not the description of a trajlm model")
@@ -151,32 +191,53 @@ def _read_description(path: Path) -> dict[str, Any]:
     return description
 
 
+def read_plain_file(path: Path, largest: int) -> bytes:
+    """Return the bytes of a file; never those of a device or a pipe, which may have no end.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ModelFileError
+        It is no plain file, larger than `largest` bytes, or cannot be read.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ModelFileError(f"{path} is not a plain file: the folder holds no whole model")
+        if found.st_size > largest:
+            raise ModelFileError(f"{path} is too large for a model: {found.st_size:,} bytes")
+        with path.open("rb") as file:
+            return file.read(largest)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{path} cannot be read ({error})") from None
+
+
+def _read_file(path: Path, largest: int) -> bytes:
+    try:
+        return read_plain_file(path, largest)
+    except FileNotFoundError:
+        raise ModelFileError(_why_no_model(path)) from None
+
+
 def _why_no_model(path: Path) -> str:
     folder = path.parent
     if (folder / CHECKPOINT).exists():
         return (
-            f"{folder} holds an unfinished training and no model yet: go on with "
-            f"trajlm train STATES --out {folder} --resume"
+            f"{folder} holds an unfinished training and no model yet: resume the training, with "
+            "the same states and settings, to finish it"
         )
     if (folder / "results.json").exists():
         return f"{folder} holds a report and no model: open {folder / 'index.html'}"
     return f"{path} is missing: the folder holds no whole model"
 
 
-def _read_weights(path: Path, description: dict[str, Any]) -> Tensors:
+def _read_weights(path: Path, data: bytes) -> Tensors:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelFileError(f"{path} is missing: the folder holds no whole model") from None
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
-    if hashlib.sha256(data).hexdigest() != description.get("weights_sha256"):
-        raise ModelFileError(
-            f"{path} is damaged or belongs to another model.json: train the model again"
-        )
     try:
         arrays: Tensors = load(data)
     except (SafetensorError, ValueError, KeyError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trajlm.data import IntArray, States, StateSpace, as_states
+from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.chains import (
@@ -70,12 +70,21 @@ class HiddenMarkovModel(SequenceModel):
         )
         return out
 
+    def _next_state_probabilities(self, past: IntArray) -> F64:
+        # The forward algorithm; scaled, or a long past would underflow.
+        hidden = self.stationary_distribution
+        for state in past:
+            seen = hidden * self.emission[:, state]
+            scale = seen.sum()
+            hidden = (seen / scale if scale > 0 else seen) @ self.transition_matrix
+        return np.asarray(hidden @ self.emission)
+
     def generate(
         self,
         n_steps: int,
         n_lanes: int = 1,
         seed: int = 0,
-        start: int | States | None = None,
+        start: int | StatesLike | None = None,
         progress: Progress | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames.
@@ -124,7 +133,7 @@ class HiddenMarkovModel(SequenceModel):
 
 
 def fit_hmm(
-    states: States | IntArray | Sequence[IntArray],
+    states: StatesLike,
     n_hidden: int | None = None,
     max_hidden: int = 6,
     seed: int = 0,

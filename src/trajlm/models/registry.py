@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
 from typing import cast
 
-from trajlm.errors import ModelFileError
+from trajlm.errors import ModelFileError, TrajlmWarning
 from trajlm.models.base import SequenceModel
-from trajlm.models.files import no_model, read_model
+from trajlm.models.files import CHECKPOINT, no_model, read_model
 
 # Where each kind lives: a class is imported when a folder of its kind is loaded.
 KINDS = {
@@ -27,8 +28,26 @@ def load_model(folder: str | Path) -> SequenceModel:
         There is no such folder.
     ModelFileError
         A file is missing, damaged, of another version, or the two do not belong together.
+
+    Warns
+    -----
+    TrajlmWarning
+        A training in the folder is to replace the model, and is not finished.
     """
     folder = Path(folder)
+    model = read_any_model(folder)
+    if (folder / CHECKPOINT).exists():
+        warnings.warn(
+            f"{folder} holds an unfinished training, too: the model is the one that was there "
+            "before it",
+            TrajlmWarning,
+            stacklevel=2,
+        )
+    return model
+
+
+def read_any_model(folder: Path) -> SequenceModel:
+    """Return the model in `folder` as `load_model` does, without a look at what else is there."""
     content = read_model(folder)
     try:
         cls = _class_of(KINDS[content.kind])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trajlm.report.results import load_results
 from trajlm.report.save import save_report
 
-__all__ = ["save_report"]
+__all__ = ["load_results", "save_report"]

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from trajlm.analysis.discrepancy import MIN_COUNT
+from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate import groups, verdict
 from trajlm.evaluate.result import Evaluation
 from trajlm.evaluate.significance import (
-    FEW_EVENTS,
     population_rows,
     rate_rows,
     settled_commit_index,
 )
-from trajlm.evaluate.summary import summary
+from trajlm.evaluate.summary import Summary, UnseenSummary, summary
 from trajlm.lstm.record import still_improving
 from trajlm.plots.style import one_coordinate
 from trajlm.provenance import bias_notes, notes_of
@@ -86,6 +87,10 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
         "title": f"Beside the data: {words.listed([model.name for model in comparison.models])}",
         "headline": verdict.headline(numbers),
         "floor_sentence": verdict.floor_sentence(numbers),
+        "unseen_sentence": verdict.unseen_sentence(numbers),
+        "unseen": comparison.unseen,
+        "unseen_rows": _unseen_rows(numbers),
+        "several_trainings": any(len(m.trainings) > 1 for m in comparison.models),
         "verdicts": verdict.verdicts(numbers),
         "summary": numbers,
         "facts": groups.data_facts(comparison),
@@ -104,7 +109,8 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
         "commit": commit,
         "rates": rows,
         "few_events": FEW_EVENTS,
-        "unsettled": [row for row in rows if row.few],
+        "min_count": MIN_COUNT,
+        "unsettled": [row for row in rows if not row.reliable],
         "rate_findings": verdict.rate_findings(rows, commit),
         "populations": population_rows(comparison),
         "models": comparison.models,
@@ -133,6 +139,13 @@ def _pictures(comparison: Evaluation) -> dict[str, Any]:
             if (pictures := figures.network_pictures(model, comparison))
         ],
     }
+
+
+def _unseen_rows(numbers: Summary) -> list[tuple[str, UnseenSummary]]:
+    """Return the training data and the models beside the unseen data; nothing without such."""
+    rows = [("training data", numbers.own_unseen)]
+    rows += [(name, model.unseen) for name, model in numbers.models.items()]
+    return [(name, row) for name, row in rows if row is not None]
 
 
 def _one_frame(comparison: Evaluation) -> str:

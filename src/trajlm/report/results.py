@@ -2,32 +2,59 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from trajlm.analysis import CommittedTransitions
+from trajlm.errors import InputError
 from trajlm.evaluate.result import Evaluation, SourceResult
 from trajlm.evaluate.summary import summary
-from trajlm.util.plain import as_values
+from trajlm.util.plain import as_values, from_values
 from trajlm.util.versions import package_versions
 
-# Frames of an excerpt that go into the file.
-EXCERPT_FRAMES = 1000
+RESULTS = "results.json"
 
 
 def collect_results(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything the report shows, by name, ready for `trajlm.util.atomic.write_json`."""
     return {
-        "summary": summary(comparison),
+        "summary": as_values(summary(comparison)),
         "reference": _source(comparison.reference),
         "models": {model.name: _source(model) for model in comparison.models},
         "grouping": as_values(comparison.grouping),
         "space": as_values(comparison.space),
+        "lags": as_values(comparison.lags),
+        "unseen": as_values(comparison.unseen),
         "settings": as_values(comparison.settings),
         "how": as_values(how),
         "versions": versions(),
     }
+
+
+def load_results(folder: Path) -> Evaluation:
+    """Return the comparison whose ``results.json`` is in `folder`.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it is damaged, or an earlier version wrote it.
+    """
+    path = folder / RESULTS
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["models"] = list(values["models"].values())
+        return from_values(Evaluation, values)
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no comparison: {RESULTS} is missing") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError, RecursionError, AttributeError) as error:
+        raise InputError(
+            f"{path} is not a comparison of this version of trajlm ({error!r}): run it again"
+        ) from None
 
 
 def versions() -> dict[str, str]:
@@ -39,7 +66,7 @@ def versions() -> dict[str, str]:
 def _source(source: SourceResult) -> dict[str, Any]:
     values: dict[str, Any] = as_values(source)
     values["transitions"] |= _rates(source.transitions)
-    values["excerpt"] = source.excerpt[:EXCERPT_FRAMES]
+    values["record"] = as_values(source.record)
     return values
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from trajlm.evaluate.result import Evaluation
 from trajlm.report.page import render_page
-from trajlm.report.results import collect_results
-from trajlm.util.atomic import write_json, write_text_atomic
+from trajlm.report.results import RESULTS, collect_results
+from trajlm.util.atomic import atomic_paths, json_bytes, text_bytes
 
 
 def save_report(comparison: Evaluation, folder: Path, how: Mapping[str, Any]) -> None:
-    """Write ``results.json`` and then ``index.html`` into `folder`.
+    """Write ``results.json`` and ``index.html`` into `folder`, both or neither.
 
     Parameters
     ----------
@@ -31,5 +31,8 @@ def save_report(comparison: Evaluation, folder: Path, how: Mapping[str, Any]) ->
     OutputError
         The folder cannot be written.
     """
-    write_json(folder / "results.json", collect_results(comparison, how))
-    write_text_atomic(folder / "index.html", render_page(comparison, how))
+    results = json_bytes(collect_results(comparison, how))
+    page = text_bytes(render_page(comparison, how))
+    with atomic_paths(folder / RESULTS, folder / "index.html") as (numbers, shown):
+        numbers.write_bytes(results)
+        shown.write_bytes(page)

@@ -24,7 +24,7 @@ from trajlm.models.hidden_markov import fit_hmm
 from trajlm.models.markov import fit_msm
 from trajlm.plots import plot_overview
 from trajlm.systems.alanine import FRAME_PS, remove_kept, simulate_alanine
-from trajlm.util.atomic import atomic_path, check_writable
+from trajlm.util.atomic import atomic_path, check_writable, lone_writer
 from trajlm.util.clock import StageClock
 
 N_STATES = 20
@@ -128,10 +128,11 @@ def _train(states: States, out: Path, settings: TrainingSettings, say: Say) -> L
         say(record.describe(settings.epochs, baselines))
 
     say(f"training the language model on {states.n_frames:,} frames")
-    return train_in_folder(
-        states,
-        settings,
-        folder,
-        report=report,
-        report_calibration=lambda done: say(done.describe()),
-    )
+    with lone_writer(folder):
+        return train_in_folder(
+            states,
+            settings,
+            folder,
+            report=report,
+            report_calibration=lambda done: say(done.describe()),
+        )

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError, MissingDependencyError, TrajlmError
+from trajlm.util.trajectories import owned
 
 FloatArray = npt.NDArray[np.float64]
 _Parcel = tuple[int, FloatArray | None]
@@ -96,7 +97,7 @@ def simulate_alanine(
     seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(n_walkers)]
     files = kept_files(keep, n_walkers)
     return Features(
-        tuple(_run_walkers(lengths, temperature, seeds, files, progress)),
+        [owned(x) for x in _run_walkers(lengths, temperature, seeds, files, progress)],
         names=("phi", "psi"),
         dt=FRAME_PS,
         unit="ps",

@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, as_states, smallest_unsigned
+from trajlm.data import States, StatesLike, as_states, smallest_unsigned
 from trajlm.errors import InputError
+from trajlm.kernels import stochastic
+from trajlm.util.trajectories import owned
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -168,9 +170,9 @@ class HiddenMarkovProcess:
                 hidden = simulate_hidden_chain(
                     cumulative, cumulative_emission, int(hidden), key, first, chunk
                 )
-        return States(tuple(out), self.n_symbols, self.dt, self.unit)
+        return States(owned(out), self.n_symbols, self.dt, self.unit)
 
-    def log_probs(self, states: States | IntArray | Sequence[IntArray]) -> list[FloatArray]:
+    def log_probs(self, states: StatesLike) -> list[FloatArray]:
         """Compute ln P(s_t | s_0 .. s_{t-1}) for every frame but the first of each trajectory.
 
         Scaled forward algorithm, started from the stationary distribution. From the first
@@ -204,7 +206,7 @@ class HiddenMarkovProcess:
             log_probs.append(out)
         return log_probs
 
-    def log_prob(self, states: States | IntArray | Sequence[IntArray]) -> FloatArray:
+    def log_prob(self, states: StatesLike) -> FloatArray:
         """Compute the exact ln P(s_1 .. s_T | s_0) of each trajectory, shape (n_trajectories,)."""
         return np.array([x.sum() for x in self.log_probs(states)])
 
@@ -278,18 +280,12 @@ def stationary_distribution(T: FloatArray) -> FloatArray:
     InputError
         The chain falls into parts that do not communicate, so that there are many.
     """
-    n = len(T)
-    balance = T.T - np.eye(n)
-    if n - np.linalg.matrix_rank(balance) > 1:
+    if len(stochastic.closed_sets(T)) > 1:
         raise InputError(
             "the hidden chain falls into parts that do not communicate: "
             "it has no single stationary distribution"
         )
-    constraints = np.vstack([balance, np.ones(n)])
-    pi, *_ = np.linalg.lstsq(constraints, np.append(np.zeros(n), 1.0), rcond=None)
-    # Transient states come out as zero but for rounding.
-    pi = np.clip(pi, 0.0, None)
-    return np.asarray(pi / pi.sum())
+    return stochastic.stationary_distribution(T)
 
 
 def _check_stochastic(matrix: FloatArray, what: str) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from trajlm.data import Features
 from trajlm.errors import InputError
 from trajlm.systems.potentials import GaussianWells
+from trajlm.util.trajectories import owned
 
 BURN_IN_FRAMES = 1000
 
@@ -91,7 +92,7 @@ def simulate_langevin(
             if progress is not None:
                 progress(chunk.shape[0] * chunk.shape[1])
     return Features(
-        tuple(trajectories),
+        list(owned(trajectories)),
         names=("x", "y"),
         dt=potential.steps_per_frame * potential.h,
         unit="time unit",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from trajlm.errors import InputError
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 
+_SETTING_THREADS = Lock()
 # Time of processors that a container may use in a period, and the period, in microseconds.
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -34,28 +37,49 @@ def usable_cores() -> int:
         return cores
 
 
-@contextmanager
-def threads(n: int | None) -> Iterator[int]:
-    """Give how many threads our own loops get, and hold PyTorch to one for the time of the block.
-
-    PyTorch's threads wait for each other at every small operation, endlessly when something else
-    shares the cores (epochs of 1 s took more than 30 s); ours share the streams of a window.
+def threads_of(n: int | None) -> int:
+    """Return how many threads our loops get: `n`, or all cores when None.
 
     Raises
     ------
     InputError
         Less than one thread.
     """
-    import torch
-
     if n is not None and n < 1:
         raise InputError(f"{n} threads were asked for: at least one is needed")
+    return n or usable_cores()
+
+
+@contextmanager
+def one_thread_in_pytorch() -> Iterator[None]:
+    """Hold PyTorch to one thread for what this thread does in the block, and no other thread.
+
+    PyTorch's threads wait for each other at every small operation, endlessly when something else
+    shares the cores (epochs of 1 s took more than 30 s); ours share the streams of a window.
+    """
+    import torch
+
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    use_in_pytorch(1)
     try:
-        yield n or usable_cores()
+        yield
     finally:
-        torch.set_num_threads(before)
+        use_in_pytorch(before)
+
+
+def use_in_pytorch(n: int) -> None:
+    """Let PyTorch use `n` threads for what this thread does, and no other thread.
+
+    ``torch.set_num_threads`` sets the number of the thread that calls it and, besides, that of
+    all threads that use PyTorch for the first time afterwards. The latter is put back here, by a
+    thread that ends at once.
+    """
+    import torch
+
+    with _SETTING_THREADS, ThreadPoolExecutor(1) as passing:
+        others = passing.submit(torch.get_num_threads).result()
+        torch.set_num_threads(n)
+        passing.submit(torch.set_num_threads, others).result()
 
 
 def usable_device(name: str) -> torch.device:
@@ -72,5 +96,5 @@ def usable_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise InputError(f"there is no device {name!r} on this machine: try --device cpu") from None
+        raise InputError(f"there is no device {name!r} on this machine: try 'cpu'") from None
     return device

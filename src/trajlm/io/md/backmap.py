@@ -17,7 +17,7 @@ from trajlm.errors import InputError, TrajlmWarning
 from trajlm.io.md.features import HEAVY_ATOMS, select_atoms
 from trajlm.io.md.trajectories import WRITTEN, FrameReader, FrameWriter, load_topology
 from trajlm.io.sources import PathLike, Paths, as_paths
-from trajlm.util.atomic import atomic_path
+from trajlm.util.atomic import atomic_paths
 from trajlm.util.words import counted
 
 Integers = npt.NDArray[np.int64]
@@ -119,20 +119,20 @@ def backmap(
         choose = _Smooth(index, reader, fit, every, seed) if smooth else _Random(index, seed)
         origins: list[Integers] = []
         first = None
-        with atomic_path(out) as temporary, FrameWriter(temporary) as writer:
-            for begin in range(0, len(lane), CHUNK):
-                origins.append(choose(lane[begin : begin + CHUNK]))
-                frames = reader.read(*index.files(origins[-1]))
-                first = frames[0] if first is None else first
-                if len(fit) >= LEAST_FIT:
-                    frames.superpose(first, atom_indices=fit)
-                writer.write(frames.xyz, begin, frame_ps)
-                if progress:
-                    progress(len(frames))
         structure = out.with_suffix(".pdb")
-        with atomic_path(structure) as temporary:
+        with atomic_paths(out, structure) as (frames_file, structure_file):
+            with FrameWriter(frames_file) as writer:
+                for begin in range(0, len(lane), CHUNK):
+                    origins.append(choose(lane[begin : begin + CHUNK]))
+                    frames = reader.read(*index.files(origins[-1]))
+                    first = frames[0] if first is None else first
+                    if len(fit) >= LEAST_FIT:
+                        frames.superpose(first, atom_indices=fit)
+                    writer.write(frames.xyz, begin, frame_ps)
+                    if progress:
+                        progress(len(frames))
             assert first is not None
-            first.save_pdb(str(temporary))
+            first.save_pdb(str(structure_file))
     trajectory, frame = index.files(np.concatenate(origins))
     n_unseen = int((~states.visited()[lane]).sum())
     if n_unseen:

@@ -17,6 +17,7 @@ from trajlm.io.md.trajectories import (
     Topology,
     Trajectory,
     check_format,
+    load_structure,
     load_topology,
     read_chunks,
     require_mdtraj,
@@ -144,7 +145,7 @@ def _read_one(
     step = time_step(path, np.concatenate(times))
     if step is None and dt is None:
         raise InputError(
-            f"{path} does not say the time between its frames: give dt in ps (--dt), the step of "
+            f"{path} does not say the time between its frames: give dt in ps, the step of "
             "the simulation times the steps between two frames"
         )
     table = np.concatenate(values)
@@ -276,12 +277,7 @@ def _rmsd_measure(topology: Topology, reference: PathLike, selection: str) -> _M
         )
     if len(atoms) < 3:
         raise InputError(f"the selection {selection!r} finds {len(atoms)} atoms: 3 are needed")
-    try:
-        structure = mdtraj.load_frame(str(reference), 0).atom_slice(own)
-    except Exception as error:  # topology files without coordinates end anywhere in mdtraj
-        raise InputError(
-            f"{reference} holds no coordinates: give a structure (PDB, GRO, H5)"
-        ) from error
+    structure = load_structure(reference, structure_topology, own)
 
     def compute(chunk: Trajectory, places: Atoms) -> npt.NDArray[Any]:
         return np.asarray(mdtraj.rmsd(chunk.atom_slice(places), structure, 0))[:, None]

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError, MissingDependencyError
 from trajlm.io.arrays import damaged_as_input_error
+from trajlm.io.md.hdf5 import HDF5Trajectory
 from trajlm.io.md.headers import check_frames, other_atoms
 from trajlm.io.sources import PathLike, check_file, first_bad_step
 
@@ -27,6 +28,12 @@ TIMED = (".xtc", ".trr", *NETCDF, *HDF5)
 # A DCD header has a step, but programs write it in different units or not at all.
 UNTIMED = (".dcd",)
 WRITTEN = (".xtc", ".trr", ".dcd")
+# What else holds atoms' names. Files that mdtraj would read through PyTables, which can run code,
+# are not among them.
+TOPOLOGIES = (
+    *(".pdb", ".pdbx", ".cif", ".mmcif", ".pdb.gz", ".pdbx.gz", ".cif.gz", ".mmcif.gz", ".gro"),
+    *(".prmtop", ".parm7", ".prm7", ".psf", ".mol2", ".arc", ".hoomdxml", ".gsd"),
+)
 # They say what to simulate; a topology for mdtraj is a structure or one of AMBER's or CHARMM's.
 GROMACS_INPUTS = (".tpr", ".top", ".itp")
 # Files that are held open at once.
@@ -71,11 +78,23 @@ def check_format(path: PathLike) -> str:
             f"{path} ends in {suffix or 'no suffix'}: trajectories in xtc, trr, nc, h5 and dcd are "
             "read, convert it to one of them (mdconvert of mdtraj does)"
         )
-    if suffix in HDF5 and importlib.util.find_spec("tables") is None:
-        raise MissingDependencyError(
-            f'{path}: HDF5 trajectories need PyTables: pip install "trajlm[md]"'
-        )
+    if suffix in HDF5:
+        require_h5py(path)
     return suffix
+
+
+def require_h5py(path: PathLike) -> None:
+    """Refuse politely where h5py is not installed.
+
+    Raises
+    ------
+    MissingDependencyError
+        h5py is not there.
+    """
+    if importlib.util.find_spec("h5py") is None:
+        raise MissingDependencyError(
+            f'{path}: HDF5 trajectories need h5py: pip install "trajlm[md]"'
+        )
 
 
 def load_topology(top: PathLike | None, trajectory: PathLike) -> Topology:
@@ -87,24 +106,25 @@ def load_topology(top: PathLike | None, trajectory: PathLike) -> Topology:
         No topology, or a file that mdtraj does not read as one.
     """
     require_mdtraj()
-    import mdtraj
 
     if top is None:
         if check_format(trajectory) not in HDF5:
             raise InputError(
-                f"{trajectory} holds no atom names: give the topology (--top), such as a PDB, GRO "
+                f"{trajectory} holds no atom names: give the topology, such as a PDB, GRO "
                 "or PRMTOP file of the same atoms"
             )
         top = trajectory
-    check_file(top)
+    suffix = check_file(top).suffix.lower()
+    if suffix in GROMACS_INPUTS:
+        raise InputError(
+            f"{top} is an input of GROMACS that mdtraj does not read: give conf.gro or a PDB "
+            "file of the same atoms (gmx editconf -f topol.tpr -o conf.gro makes one)"
+        )
     try:
-        topology = mdtraj.load_topology(str(top))
+        topology = _read_topology(top, suffix)
+    except MissingDependencyError:
+        raise
     except Exception as error:  # its parsers raise whatever a foreign file makes them stumble over
-        if Path(top).suffix.lower() in GROMACS_INPUTS:
-            raise InputError(
-                f"{top} is an input of GROMACS that mdtraj does not read: give conf.gro or a PDB "
-                "file of the same atoms (gmx editconf -f topol.tpr -o conf.gro makes one)"
-            ) from error
         # The first sentence: the second lists formats that may not hold a topology.
         reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:120]
         raise InputError(
@@ -116,10 +136,43 @@ def load_topology(top: PathLike | None, trajectory: PathLike) -> Topology:
     return topology
 
 
+def _read_topology(top: PathLike, suffix: str) -> Topology:
+    import mdtraj
+
+    if suffix in HDF5:
+        require_h5py(top)
+        with HDF5Trajectory(top) as file:
+            return file.topology
+    if not str(top).lower().endswith(TOPOLOGIES):
+        raise ValueError(f"the {suffix or 'nameless'} format is not supported")
+    return mdtraj.load_topology(str(top))
+
+
+def load_structure(path: PathLike, topology: Topology, atoms: npt.NDArray[np.int64]) -> Trajectory:
+    """Return the given atoms of the first frame of a structure that `load_topology` read.
+
+    Raises
+    ------
+    InputError
+        It holds no coordinates.
+    """
+    import mdtraj
+
+    try:
+        if Path(path).suffix.lower() not in HDF5:
+            return mdtraj.load_frame(str(path), 0).atom_slice(atoms)
+        with HDF5Trajectory(path) as file:
+            return mdtraj.Trajectory(file.read(1, atoms)[0], topology.subset(atoms))
+    except Exception as error:  # topology files without coordinates end anywhere in mdtraj
+        raise InputError(f"{path} holds no coordinates: give a structure (PDB, GRO, H5)") from error
+
+
 def _open(path: PathLike) -> Any:
     """Open a trajectory to read."""
     import mdtraj
 
+    if Path(path).suffix.lower() in HDF5:
+        return HDF5Trajectory(path)
     if Path(path).suffix.lower() in UNTIMED:
         with _quiet_c_code():
             return mdtraj.open(str(path))

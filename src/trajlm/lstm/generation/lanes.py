@@ -14,6 +14,7 @@ from trajlm.data import IntArray, States, smallest_unsigned
 from trajlm.errors import InputError
 from trajlm.lstm.generation.blocks import CARRIED, Block, Generator, Progress, choose_starts
 from trajlm.util.devices import usable_cores
+from trajlm.util.trajectories import owned
 
 # Outside these, a temperature is a slip: 1/T or the logits over T leave single precision.
 TEMPERATURES = (1e-3, 1e3)
@@ -53,7 +54,7 @@ def generate_lanes(
         out[lane : lane + len(states), frame : frame + states.shape[1]] = states
 
     run_blocks(blocks, n_steps, write, progress, n_threads)
-    return list(out)
+    return list(owned(out))
 
 
 def lane_blocks(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trajlm.errors import ModelFileError
+from trajlm.models.files import LARGEST_WEIGHTS, read_plain_file
 from trajlm.util.atomic import atomic_path
 
 if TYPE_CHECKING:
@@ -51,16 +52,16 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]
     ModelFileError
         The file is damaged or of another version.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        data = read_plain_file(path, LARGEST_WEIGHTS)
+        length = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+        tensors = load(data)
         if metadata["format"] != FORMAT:
-            raise ModelFileError(
-                f"{path} is a checkpoint of another version of trajlm: train anew with --overwrite"
-            )
+            raise ModelFileError(f"{path} is a checkpoint of another version of trajlm: train anew")
         record = json.loads(metadata["record"])
         groups = json.loads(metadata["param_groups"])
         weights: Weights = {}
@@ -72,6 +73,8 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], dict[str, Any]
                 moments.setdefault(int(index), {})[name] = tensor
             else:
                 weights.setdefault(group, {})[rest] = tensor
-    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path} is damaged ({error}): train anew with --overwrite") from None
+    except (
+        SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError,
+    ) as error:  # fmt: skip
+        raise ModelFileError(f"{path} is damaged ({error}): train anew") from None
     return weights, {"state": moments, "param_groups": groups}, record

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trajlm.analysis.reversibility import reversibility_p_value
+from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
 from trajlm.data import States
-
-# Below this p-value the data is taken to have a direction of time.
-DIRECTED = 0.05
 
 
 @dataclass(frozen=True)

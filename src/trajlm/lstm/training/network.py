@@ -31,6 +31,8 @@ class LSTMNetwork(nn.Module):
     memories
         Frames after which the first units forget at the start, shape (n_slow,); the others begin
         as PyTorch's do, with some two frames.
+    seed
+        Fixes the start. PyTorch's own generator, which all threads share, is left alone.
     """
 
     def __init__(
@@ -41,21 +43,33 @@ class LSTMNetwork(nn.Module):
         log_transitions: Tensor | None = None,
         embedding_scale: float = 1.0,
         memories: Tensor | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(n_states, embedding_dim)
-        with torch.no_grad():
-            self.embedding.weight.mul_(embedding_scale)
-        self.lstm = nn.LSTM(embedding_dim, hidden_dim)
-        if memories is not None:
-            self._remember(memories)
-        self.readout = nn.Linear(hidden_dim, n_states)
+        # Without numbers, which the layers would take from the generator of all threads.
+        self.embedding = nn.Embedding(n_states, embedding_dim, device="meta")
+        self.lstm = nn.LSTM(embedding_dim, hidden_dim, device="meta")
+        self.readout = nn.Linear(hidden_dim, n_states, device="meta")
         self.skip: nn.Embedding | None = None
         if log_transitions is not None:
-            self.skip = nn.Embedding(n_states, n_states)
+            self.skip = nn.Embedding(n_states, n_states, device="meta")
+        self.to_empty(device="cpu")
+        self._start(torch.Generator().manual_seed(seed), embedding_scale)
+        if memories is not None:
+            self._remember(memories)
+        if self.skip is not None:
             self.skip.load_state_dict({"weight": log_transitions})
             nn.init.zeros_(self.readout.weight)
             nn.init.zeros_(self.readout.bias)
+
+    def _start(self, random: torch.Generator, embedding_scale: float) -> None:
+        """Draw the start as PyTorch's layers do: uniform up to 1 / sqrt(L) for all but vectors."""
+        nn.init.normal_(self.embedding.weight, generator=random)
+        bound = self.lstm.hidden_size**-0.5
+        for weight in (*self.lstm.parameters(), *self.readout.parameters()):
+            nn.init.uniform_(weight, -bound, bound, generator=random)
+        with torch.no_grad():
+            self.embedding.weight.mul_(embedding_scale)
 
     def _remember(self, memories: Tensor) -> None:
         """Let the first units keep t / (1 + t) of their memory a frame, and take in the rest.

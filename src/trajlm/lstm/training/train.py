@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trajlm.data import IntArray, States, as_states
-from trajlm.errors import InputError, Interrupted
+from trajlm.data import States, StatesLike, as_states
+from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
 from trajlm.lstm.training.holdout import hold_out
 from trajlm.lstm.training.quantize import round_for_generation
 from trajlm.lstm.training.settings import TrainingSettings
 from trajlm.lstm.training.trainer import Baselines, EpochRecord, Trainer
-from trajlm.models.files import CHECKPOINT
-from trajlm.models.registry import load_model
-from trajlm.util.atomic import lone_writer
-from trajlm.util.devices import threads
+from trajlm.models.files import CHECKPOINT, holds_model
+from trajlm.models.registry import read_any_model
+from trajlm.util.devices import one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE, Processes
 
 Report = Callable[[EpochRecord, Baselines], None]
@@ -38,11 +36,12 @@ def fingerprint(states: States) -> str:
 
 
 def train(
-    states: States | IntArray | Sequence[IntArray],
+    states: StatesLike,
     settings: TrainingSettings | None = None,
     *,
     device: str = "cpu",
     checkpoint: str | Path | None = None,
+    checkpoint_at_once: bool = False,
     resume: bool = False,
     report: Report | None = None,
     report_calibration: ReportRound | None = None,
@@ -61,6 +60,8 @@ def train(
         A PyTorch device, such as "cpu" or "cuda".
     checkpoint
         File that keeps all a resumed run needs, written after every epoch.
+    checkpoint_at_once
+        Write it before the first epoch, too.
     resume
         Go on from `checkpoint` where it exists; the result is bit-identical to a run that was
         never stopped, on the same machine.
@@ -87,16 +88,19 @@ def train(
     """
     data = as_states(states)
     settings = settings or TrainingSettings()
+    own_threads = threads_of(n_threads)
     if data.visited().sum() < 2:
         raise InputError("the data holds one state only: there is nothing to learn")
     training, validation = hold_out(data, settings.validation, settings.seed)
     data_sha256 = fingerprint(data)
     try:
-        with threads(n_threads) as n:
-            trainer = Trainer(training, validation, settings, device, n, processes)
+        with one_thread_in_pytorch():
+            trainer = Trainer(training, validation, settings, device, own_threads, processes)
             path = Path(checkpoint) if checkpoint else None
             if path and resume and path.exists():
                 trainer.load(path, data_sha256)
+            if path and checkpoint_at_once and processes.is_first and not trainer.history:
+                trainer.save(path, data_sha256)
             processes.check_same((data_sha256, settings, len(trainer.history)))
             _run_epochs(trainer, path, data_sha256, report)
             model = trainer.model(data, data_sha256)
@@ -113,13 +117,15 @@ def train(
 
 
 def finished_model(folder: Path, states: States, settings: TrainingSettings) -> LSTMModel | None:
-    """Return the model in `folder` if it was trained on the same data with the same settings.
-
-    A folder with a checkpoint holds a training that is not finished.
-    """
-    if (folder / CHECKPOINT).exists() or not (folder / "model.json").exists():
+    """Return the model in `folder` if it was trained on the same data with the same settings."""
+    if not holds_model(folder):
         return None
-    model = load_model(folder)
+    try:
+        model = read_any_model(folder)
+    except ModelFileError:
+        if (folder / CHECKPOINT).exists():
+            return None  # there is something to go on from
+        raise
     if not isinstance(model, LSTMModel) or model.record.get("settings") != settings.model_dump():
         return None
     return model if model.record.get("data_sha256") == fingerprint(states) else None
@@ -136,6 +142,9 @@ def train_in_folder(
 ) -> LSTMModel:
     """Train a model into `folder`, or go on where a training there was stopped.
 
+    The caller holds the folder with `trajlm.util.atomic.lone_writer`. A model that is there stays
+    until the new one takes its place.
+
     Parameters
     ----------
     resume
@@ -146,18 +155,24 @@ def train_in_folder(
     Raises
     ------
     OutputError
-        Another run is writing to the folder.
+        The folder cannot be written.
     InputError, ModelFileError, Interrupted
         As `train`.
     """
     checkpoint = folder / CHECKPOINT
-    with lone_writer(folder) if processes.is_first else nullcontext():
-        model = train(
-            states, settings, checkpoint=checkpoint, resume=resume, processes=processes, **options
-        )
-        if processes.is_first:
-            model.save(folder)
-            checkpoint.unlink(missing_ok=True)
+    model = train(
+        states,
+        settings,
+        checkpoint=checkpoint,
+        resume=resume,
+        # From its beginning on, the folder says that what is there is being replaced.
+        checkpoint_at_once=checkpoint.exists() or holds_model(folder),
+        processes=processes,
+        **options,
+    )
+    if processes.is_first:
+        model.save(folder)
+        checkpoint.unlink(missing_ok=True)
     return model
 
 
@@ -177,7 +192,7 @@ def _run_epochs(
     except KeyboardInterrupt:
         where = "with nothing saved"
         if path and saved:
-            where = f"saved after epoch {saved}; go on with --resume"
+            where = f"all up to epoch {saved} saved: resume it to go on"
         raise Interrupted(f"training stopped, {where}") from None
 
 
@@ -200,7 +215,7 @@ def _completed(
                 model, trainer.training, trainer.window, settings.seed, report, n_threads
             )
     except KeyboardInterrupt:
-        where = "go on with --resume" if saved else "nothing was saved"
+        where = "resume it to go on" if saved else "nothing was saved"
         raise Interrupted(f"the work after the last epoch was stopped; {where}") from None
     for name, done in (("rounding", rounding), ("calibration", calibration)):
         if done:

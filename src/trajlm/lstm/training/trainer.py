@@ -103,8 +103,8 @@ class Trainer:
                 TrajlmWarning,
                 stacklevel=3,
             )
-        self.baselines = _baselines(training, validation)
         self.direction = find_direction(training, settings.reversible, settings.seed)
+        self.baselines = _baselines(training, validation, self.direction.both_ways)
         self.network = build_network(training, settings, self.window, self.direction.both_ways)
         self.network.to(self.device)
         self.averaged = copy.deepcopy(self.network)
@@ -285,19 +285,17 @@ class Trainer:
 
         weights, optimizer, record = read_checkpoint(path)
         if record.get("data_sha256") != data_sha256:
-            raise InputError(f"{path} belongs to other data: train anew with --overwrite")
+            raise InputError(f"{path} belongs to other data: train anew")
         try:
             then = TrainingSettings(**record["settings"])
             history = [EpochRecord(**r) for r in record["history"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelFileError(
-                f"{path} is damaged ({error!r}): train anew with --overwrite"
-            ) from None
+            raise ModelFileError(f"{path} is damaged ({error!r}): train anew") from None
         for name in TrainingSettings.model_fields:
             if getattr(then, name) != getattr(self.settings, name):
                 raise InputError(
                     f"{path} was trained with {name} = {getattr(then, name)}: give the same "
-                    "settings or train anew with --overwrite"
+                    "settings or train anew"
                 )
         try:
             self.network.load_state_dict(weights["network"])
@@ -305,9 +303,7 @@ class Trainer:
             self.best = weights["best"]
             self.optimizer.load_state_dict(optimizer)
         except (KeyError, ValueError, RuntimeError) as error:
-            raise ModelFileError(
-                f"{path} is damaged ({error!r}): train anew with --overwrite"
-            ) from None
+            raise ModelFileError(f"{path} is damaged ({error!r}): train anew") from None
         self.history = history
 
 
@@ -330,21 +326,20 @@ def build_network(
     memories = torch.logspace(
         0.0, math.log10(window), round(settings.slow_units * settings.hidden_dim)
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        return LSTMNetwork(
-            training.n_states,
-            settings.embedding_dim,
-            settings.hidden_dim,
-            log_transitions,
-            settings.embedding_scale,
-            memories,
-        )
+    return LSTMNetwork(
+        training.n_states,
+        settings.embedding_dim,
+        settings.hidden_dim,
+        log_transitions,
+        settings.embedding_scale,
+        memories,
+        settings.seed,
+    )
 
 
-def _baselines(training: States, validation: States) -> Baselines:
+def _baselines(training: States, validation: States, reversible: bool) -> Baselines:
     smoothed = training.counts() + 1.0 / training.n_states
     log_p: npt.NDArray[np.float64] = np.log(smoothed / smoothed.sum())
     independent = -np.concatenate([log_p[s[1:]] for s in validation]).mean()
-    msm = fit_msm(training).cross_entropy(validation)
+    msm = fit_msm(training, reversible=reversible).cross_entropy(validation)
     return Baselines(msm=msm, independent=float(independent))

@@ -20,6 +20,7 @@ from trajlm.kernels.arrays import F32, I64, cache_aligned
 from trajlm.kernels.lstm import NEVER
 from trajlm.kernels.product import packed
 from trajlm.kernels.tile import PANEL
+from trajlm.util.devices import use_in_pytorch
 
 GATES = 4
 # Streams that go forward and backward together, so that what they leave is still in the cache.
@@ -159,7 +160,7 @@ class LSTMWindow:
     def __init__(self, n_threads: int) -> None:
         self._n_threads = n_threads
         self._pool = ThreadPoolExecutor(
-            max(1, n_threads - 1), initializer=torch.set_num_threads, initargs=(1,)
+            max(1, n_threads - 1), initializer=use_in_pytorch, initargs=(1,)
         )
         self._tables: _Tables | None = None
         self._spare: dict[int, list[_Workspace]] = {}

@@ -203,13 +203,9 @@ def window_frames(size: Size) -> int:
 
 def empty_network(size: Size) -> LSTMNetwork:
     """Return an untrained network, always the same."""
-    import torch
-
     from trajlm.lstm.training.network import LSTMNetwork
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return LSTMNetwork(size.n_states, size.embedding_dim, size.hidden_dim)
+    return LSTMNetwork(size.n_states, size.embedding_dim, size.hidden_dim)
 
 
 def others() -> list[Work]:

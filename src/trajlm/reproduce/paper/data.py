@@ -148,16 +148,12 @@ def make_states(features: Features, view: View) -> States:
     return remove_spikes(states, view.remove_spikes) if view.remove_spikes else states
 
 
-def make_grouping(states: States, view: View, lag: int = 1) -> Grouping:
-    """Return the grouping of a view, for states seen every `lag` frames.
-
-    The running mean goes over the same time, at least one frame.
-    """
+def make_grouping(states: States, view: View) -> Grouping:
+    """Return the grouping of a view."""
     groups = view.groups
-    window = max(1, round(groups.running_mean / lag))
     if groups.edges is not None:
-        return group_by_edges(states, groups.edges, window, groups.names)
-    return group_by_list(states, groups.assignment or (), window, groups.names)
+        return group_by_edges(states, groups.edges, groups.running_mean, groups.names)
+    return group_by_list(states, groups.assignment or (), groups.running_mean, groups.names)
 
 
 def plane_states(features: Features, recipe: Recipe) -> States:

@@ -12,12 +12,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogFormatterSciNotation, NullFormatter
 
-from trajlm.analysis import principal_plane
+from trajlm.analysis import CommittedTransitions, principal_plane
 from trajlm.data import StateSpace
-from trajlm.plots import DATA, SourceStyle, plot_excerpt, plot_free_energy, quantity_of, styles_of
+from trajlm.plots import (
+    DATA,
+    SourceStyle,
+    plot_discrepancies,
+    plot_excerpt,
+    plot_free_energy,
+    quantity_of,
+    styles_of,
+)
 from trajlm.plots.style import BAND_COLOR, label_few, one_coordinate, plain_label, tidy
 from trajlm.reproduce.paper.embedding import EmbeddingResult, StatePairs
-from trajlm.reproduce.paper.measure import Yardstick
+from trajlm.reproduce.paper.results import at_every_frame
 from trajlm.reproduce.paper.run import ViewResult
 
 F64 = npt.NDArray[np.float64]
@@ -45,19 +53,18 @@ def as_png(figure: Canvas) -> bytes:
 def look(view: ViewResult) -> bytes:
     """Draw a stretch of the data and of what LSTM, MSM and HMM generated, on the same scales."""
     with matplotlib.style.context(["default", LOOK]):
-        sources = [source for source in view.sources if source.lag == 1]
-        styles = (DATA, *styles_of([source.name for source in sources]))
-        states = view.data.stick.states
-        longest = max(states.trajectories, key=len)
-        n = _frames_shown(view.data.stick, min(len(s.excerpt) for s in sources))
-        stretches = [longest, *(source.excerpt for source in sources)]
+        data, space = view.comparison.reference, view.comparison.space
+        models = at_every_frame(view)
+        styles = (DATA, *styles_of([model.name for model in models]))
+        stretches = [data.excerpt, *(model.excerpt for model in models)]
+        n = _frames_shown(data.transitions, min(map(len, stretches)))
         figure = Canvas(figsize=(8.6, 1.15 * len(stretches) + 0.4), layout="constrained")
         axes = figure.subplots(len(stretches), 1, sharex=True, sharey=True)
         for ax, stretch, style in zip(axes, stretches, styles, strict=True):
-            plot_excerpt(stretch, states.space, ax, n_frames=n, style=style)
+            plot_excerpt(stretch, space, ax, n_frames=n, style=style)
             ax.set_title(plain_label(style.name), loc="left", color=style.color, fontsize="medium")
             ax.set_xlabel("")
-        axes[-1].set_xlabel(f"time / {plain_label(states.unit)}")
+        axes[-1].set_xlabel(f"time / {plain_label(space.unit)}")
         return as_png(figure)
 
 
@@ -66,18 +73,19 @@ def boltzmann(view: ViewResult) -> bytes:
     with matplotlib.style.context(["default", LOOK]):
         figure = Canvas(figsize=(4.8, 3.3), layout="constrained")
         ax = figure.subplots()
-        space = view.data.stick.states.space
+        data, space = view.comparison.reference, view.comparison.space
+        names = view.comparison.grouping.names
         # A few states are no curve: points side by side, under the names of the states.
-        few = space.n_states == len(view.view.groups.names)
+        few = space.n_states == len(names)
         centers = None if few else one_coordinate(space)
         plot_free_energy(
-            view.data.free_energy, ax, centers=centers, quantity=quantity_of(space), style=DATA
+            data.free_energy, ax, centers=centers, quantity=quantity_of(space), style=DATA
         )
         x = np.arange(space.n_states) if centers is None else centers
-        sources = [source for source in view.sources if source.lag == 1]
+        sources = at_every_frame(view)
         styles = styles_of([source.name for source in sources])
         for k, (source, style) in enumerate(zip(sources, styles, strict=True)):
-            mean, low, high = source.populations()
+            mean, (low, high) = source.free_energy.populations, source.population_intervals()
             with np.errstate(divide="ignore", invalid="ignore"):
                 F, top, bottom = (-np.log(p / mean.max()) for p in (mean, low, high))
             F[~np.isfinite(F)] = np.nan
@@ -85,13 +93,13 @@ def boltzmann(view: ViewResult) -> bytes:
             look = style.marked(4) | ({"linestyle": "none"} if few else {})
             shift = 0.12 * (k + 1) if few else 0.0
             ax.errorbar(x + shift, F, bars, **look, capsize=1.5, elinewidth=0.8)
-        exact = view.data.exact_populations
+        exact = view.exact_populations
         if exact is not None:
             ax.plot(
                 x, -np.log(exact / exact.max()), "x", color="0.25", ms=8, mew=1.4, label="exact"
             )
         if few:
-            ax.set_xticks(x, [plain_label(name) for name in view.view.groups.names])
+            ax.set_xticks(x, [plain_label(name) for name in names])
             ax.set_xlabel("")
         ax.legend(frameon=False, fontsize="small")
         return as_png(figure)
@@ -100,7 +108,7 @@ def boltzmann(view: ViewResult) -> bytes:
 def kinetics(view: ViewResult) -> bytes:
     """Draw, for every ordered pair of groups, the inverse rate over the commit time."""
     with matplotlib.style.context(["default", LOOK]):
-        names = view.view.groups.names
+        names = view.comparison.grouping.names
         pairs = [(i, j) for i in range(len(names)) for j in range(len(names)) if i != j]
         columns = min(len(pairs), 3 if len(pairs) != 2 else 2)
         rows = -(-len(pairs) // columns)
@@ -112,7 +120,7 @@ def kinetics(view: ViewResult) -> bytes:
             ax.set_title(plain_label(f"{names[i]} \u2192 {names[j]}"), fontsize="medium")
         for ax in axes.flat[len(pairs) :]:
             ax.axis("off")
-        unit = plain_label(view.data.stick.states.unit)
+        unit = plain_label(view.comparison.space.unit)
         figure.supxlabel(f"commit time / {unit}", fontsize="medium")
         figure.supylabel(f"inverse rate / {unit}", fontsize="medium")
         handles, labels = axes.flat[0].get_legend_handles_labels()
@@ -123,15 +131,15 @@ def kinetics(view: ViewResult) -> bytes:
 
 
 def _inverse_rates(ax: Axes, view: ViewResult, i: int, j: int) -> None:
-    stick = view.data.stick
-    _data_band(ax, stick, i, j)
-    styles = styles_of([source.name for source in view.sources])
-    for source, style in zip(view.sources, styles, strict=True):
-        reference = view.sticks[source.lag].transitions
-        mean, low, high = (rates[:, i, j] for rates in source.rates())
+    data, models = view.comparison.reference.transitions, view.comparison.models
+    _data_band(ax, data, i, j)
+    for source, style in zip(models, styles_of([m.name for m in models]), strict=True):
+        reference = view.comparison.data_at(source.lag).transitions
+        bounds = source.rate_intervals()
+        mean, low, high = (rates[:, i, j] for rates in (source.transitions.rates(), *bounds))
         _curve(ax, reference.commit_times * reference.dt, mean, low, high, style)
     if view.plane is not None:
-        plane = view.plane.transitions
+        plane = view.plane
         rates = plane.rates()[:, i, j]
         ax.plot(
             plane.commit_times * plane.dt,
@@ -144,7 +152,7 @@ def _inverse_rates(ax: Axes, view: ViewResult, i: int, j: int) -> None:
         )
     ax.set_xscale("log")
     ax.set_yscale("log")
-    drawn = stick.transitions.rates()[:, i, j]
+    drawn = data.rates()[:, i, j]
     seen = drawn[drawn > 0]
     if len(seen):
         ax.set_ylim(0.2 / seen.max(), 6 / seen.min())
@@ -153,8 +161,7 @@ def _inverse_rates(ax: Axes, view: ViewResult, i: int, j: int) -> None:
     tidy(ax)
 
 
-def _data_band(ax: Axes, stick: Yardstick, i: int, j: int) -> None:
-    reference = stick.transitions
+def _data_band(ax: Axes, reference: CommittedTransitions, i: int, j: int) -> None:
     times = reference.commit_times * reference.dt
     low, high = (bound[:, i, j] for bound in reference.rate_intervals())
     rates = reference.rates()[:, i, j]
@@ -187,18 +194,17 @@ def _curve(
 
 def discrepancies(view: ViewResult) -> bytes:
     """Draw D of each source as a row, with D0 across."""
-    from trajlm.plots import plot_discrepancies
-
     with matplotlib.style.context(["default", LOOK]):
-        figure = Canvas(figsize=(5.2, 0.34 * len(view.sources) + 0.9), layout="constrained")
+        models = view.comparison.models
+        figure = Canvas(figsize=(5.2, 0.34 * len(models) + 0.9), layout="constrained")
         ax = figure.subplots()
-        found = [source.discrepancy() for source in view.sources]
+        intervals = [model.discrepancy_interval or (np.nan, np.nan) for model in models]
         plot_discrepancies(
-            [value for value, _, _ in found],
-            styles_of([source.name for source in view.sources]),
+            [model.discrepancy.value for model in models],
+            styles_of([model.name for model in models]),
             ax,
-            intervals=[(max(low, 1e-4), high) for _, low, high in found],
-            floor=view.data.stick.floor.value,
+            intervals=[(max(low, 1e-4), high) for low, high in intervals],
+            floor=view.comparison.reference.discrepancy.value,
         )
         return as_png(figure)
 
@@ -255,8 +261,7 @@ def embedding_kinetics(embeddings: Mapping[str, EmbeddingResult], pairs: StatePa
         return as_png(figure)
 
 
-def _frames_shown(stick: Yardstick, most: int) -> int:
-    reference = stick.transitions
+def _frames_shown(reference: CommittedTransitions, most: int) -> int:
     entries = reference.counts[len(reference.commit_times) // 3].sum(axis=0)
     stays = reference.time_in_state[entries > 0] / entries[entries > 0]
     typical = float(stays.max()) if len(stays) else most

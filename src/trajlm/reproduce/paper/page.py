@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from trajlm.evaluate.summary import summary
+from trajlm.evaluate.verdict import headline, is_close, verdicts
 from trajlm.reproduce.document import Block, Code, Document, Heading, Paragraph, Table
+from trajlm.reproduce.paper.entropy import SCORED
 from trajlm.reproduce.paper.recipe import RecordData
-from trajlm.reproduce.paper.results import SCORED, plane_inside
+from trajlm.reproduce.paper.results import at_every_frame, plane_inside
 from trajlm.reproduce.paper.run import SystemResult, ViewResult
 from trajlm.reproduce.paper.sections import view_sections
-from trajlm.util.words import elapsed, interval, listed, number
-
-# D of this many D0 is as close to the data as the data is to itself.
-CLOSE = 1.2
+from trajlm.util.words import counted, elapsed, interval, listed, number
 
 
 def make_page(result: SystemResult, command: str) -> Document:
@@ -51,40 +49,24 @@ def summary_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _verdict(view: ViewResult, several: bool) -> str:
-    """Say in plain sentences what agrees and what does not."""
-    floor = view.data.stick.floor.value
-    found = {source.name: source.discrepancy() for source in view.sources}
-    where = f"For {view.view.name.replace('_', ' ')}: the" if several else "The"
-    if not np.isfinite(found["LSTM"][0]):
-        return f"{where} data counts too few transitions to tell how close a model is."
-    value, low, high = found["LSTM"]
-    text = f"{where} LSTM's kinetics have D = {number(value, 2)} {interval(max(low, 0), high)}"
-    if floor > 0:
-        ratio = value / floor
-        reading = (
-            "as close to the data as the data is to itself"
-            if ratio <= CLOSE
-            else "further from the data than its two halves are from each other"
-        )
-        text += f", {number(ratio, 2)} times D0 = {number(floor, 2)}: {reading}"
-    others = {name: found[name][0] for name in ("MSM", "HMM")}
-    told = ", ".join(
-        f"{name} {number(D, 2)}" + (f" ({number(D / floor, 2)} D0)" if floor > 0 else "")
-        for name, D in others.items()
-    )
-    text += f". D of the others: {told}."
-    if floor > 0 and max(others.values()) <= CLOSE * floor:
+    """Say what agrees and what does not, in the words of every comparison."""
+    found = summary(view.comparison)
+    where = f"For {view.view.name.replace('_', ' ')}: " if several else ""
+    spoken = {v.name: v for v in verdicts(found)}
+    told = " ".join(str(spoken[name]) for name in SCORED)
+    text = f"{where}{headline(found)} {told}"
+    close = [is_close(found.models[name], found.D0) for name in SCORED]
+    if found.D0 > 0 and all(close):
         text += " D does not tell them apart" + _told_apart(view)
     return text
 
 
 def _told_apart(view: ViewResult) -> str:
-    """Say what models of the same D differ in: nats a frame, and the connectivity of the plane."""
-    sources = [source for source in view.sources if source.lag == 1]
-    nats = [f"{source.name} {number(source.nats_of_data()[0], 4)}" for source in sources]
-    text = f"; nats a frame of the data: {', '.join(nats)}."
+    """Say what models of the same D differ in: nats per frame, and the connectivity."""
+    nats = [f"{m.name} {number(m.cross_entropy, 4)}" for m in at_every_frame(view)]
+    text = f"; nats per frame of the data: {', '.join(nats)}."
     if view.plane is not None:
-        n = len(view.view.groups.names)
+        n = view.comparison.grouping.n_groups
         inside = listed([f"{name} {found}" for name, found in plane_inside(view).items()])
         text += f" Of the {n * (n - 1)} rates of the plane, inside its 95 % interval: {inside}."
     return text
@@ -118,21 +100,22 @@ def _how(result: SystemResult, command: str) -> list[Block]:
     recipe = result.recipe
     lines = []
     for view in result.views:
-        states = view.data.stick.states
+        data, space = view.comparison.reference, view.comparison.space
         lines.append(
-            f"{view.view.name.replace('_', ' ')}: {states.n_frames:,} frames of {states.dt:g} "
-            f"{states.unit} in {len(states)} trajectory(ies), {states.n_states} states."
+            f"{view.view.name.replace('_', ' ')}: {data.n_frames:,} frames of {space.dt:g} "
+            f"{space.unit} in {counted(data.n_trajectories, 'trajectory', 'trajectories')}, "
+            f"{space.n_states} states."
         )
-    records = result.views[0].sources[0].runs
-    seeds = [run.seed for run in records]
+    trained = [training.record for training in result.views[0].comparison.models[0].trainings]
+    seeds = [record["settings"]["seed"] for record in trained]
     source = _source_of_data(result)
-    epochs = [int(run.record["epochs"]) for run in records]
+    epochs = [len(record["history"]) for record in trained]
     text = (
         f"{' '.join(lines)} {source}{recipe.models.n_models} trainings with seeds {seeds[0]} to "
         f"{seeds[-1]}, {min(epochs)} to {max(epochs)} epochs each, with the default settings"
         + (f" but at most {recipe.models.epochs} epochs" if recipe.models.epochs else "")
-        + f"; each generates {recipe.models.n_lanes} trajectories as long as the data. Intervals "
-        f"of the data come from {recipe.n_segments} segments. Machine: {result.machine}."
+        + f"; each generates {recipe.models.n_lanes} trajectories as long as the data. Machine: "
+        f"{result.machine}."
     )
     total = sum(result.seconds.values())
     times = ", ".join(f"{stage} {elapsed(s)}" for stage, s in result.seconds.items())

@@ -116,7 +116,6 @@ class Recipe(_Part):
     data: Data
     views: tuple[View, ...]
     models: Models = Models()
-    n_segments: int = Field(10, ge=2)
     fast: Fast
     seed: int = 0
 

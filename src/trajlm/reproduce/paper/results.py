@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from trajlm.evaluate.result import SourceResult
+from trajlm.evaluate.significance import agrees_from, rates_inside
 from trajlm.reproduce.paper.embedding import EmbeddingResult, RankCorrelation
-from trajlm.reproduce.paper.measure import (
-    Source,
-    agreement_from,
-    kullback_leibler,
-    rates_inside,
-)
+from trajlm.reproduce.paper.entropy import SCORED, Nats, kullback_leibler, nats_of_data
 from trajlm.reproduce.paper.run import SystemResult, ViewResult
+from trajlm.util.versions import package_versions
+from trajlm.util.words import counted
 
-# Sources whose paths are scored under each other.
-SCORED = ("LSTM", "MSM", "HMM")
+# Frames that a stay must last for its transition to tell which wells are neighbours.
+CONNECTIVITY_FRAMES = 100
 
 
 def collect(result: SystemResult, command: str) -> dict[str, Any]:
     """Return everything measured on a system as plain values."""
-    from trajlm.util.versions import package_versions
-
     recipe = result.recipe
     return {
         "system": recipe.name,
@@ -39,34 +37,33 @@ def collect(result: SystemResult, command: str) -> dict[str, Any]:
 
 def view_values(view: ViewResult) -> dict[str, Any]:
     """Return what was measured on one view."""
-    data = view.data
-    reference = data.stick.transitions
-    low, high = reference.rate_intervals()
+    comparison, data = view.comparison, view.comparison.reference
+    low, high = data.transitions.rate_intervals()
     return {
-        "n_frames": data.stick.states.n_frames,
-        "n_trajectories": len(data.stick.states),
-        "n_states": data.stick.states.n_states,
-        "dt": data.stick.states.dt,
-        "unit": data.stick.states.unit,
-        "groups": list(view.view.groups.names),
-        "D0": data.stick.floor.value,
-        "D0_by_lag": {str(lag): stick.floor.value for lag, stick in view.sticks.items()},
+        "n_frames": data.n_frames,
+        "n_trajectories": data.n_trajectories,
+        "n_states": comparison.space.n_states,
+        "dt": comparison.space.dt,
+        "unit": comparison.space.unit,
+        "groups": list(comparison.grouping.names),
+        "D0": data.discrepancy.value,
+        "D0_by_lag": {str(at.lag): at.floor.value for at in comparison.lags},
         "populations": data.free_energy.populations,
         "free_energy": data.free_energy.values,
         "free_energy_low": data.free_energy.low,
         "free_energy_high": data.free_energy.high,
-        "exact_populations": data.exact_populations,
+        "exact_populations": view.exact_populations,
         "plane_inside": plane_inside(view) if view.plane is not None else None,
         "group_populations": data.group_free_energy.populations,
-        "commit_times": reference.commit_times * reference.dt,
-        "counts": reference.counts,
-        "rates": reference.rates(),
+        "commit_times": data.transitions.commit_times * data.transitions.dt,
+        "counts": data.transitions.counts,
+        "rates": data.transitions.rates(),
         "rates_low": low,
         "rates_high": high,
-        "plane_counts": None if view.plane is None else view.plane.transitions.counts,
-        "sources": {source.name: source_values(source, view) for source in view.sources},
-        "path_entropy": cross_nats(view),
-        "kl_rates": kullback_leibler(cross_nats(view)),
+        "plane_counts": None if view.plane is None else view.plane.counts,
+        "sources": {source.name: source_values(source, view) for source in comparison.models},
+        "path_entropy": all_nats(view),
+        "kl_rates": kullback_leibler(all_nats(view)),
         "exact_entropy_rate": None if view.exact_entropy is None else view.exact_entropy.rate,
         "excess_entropy": None
         if view.exact_entropy is None
@@ -75,100 +72,100 @@ def view_values(view: ViewResult) -> dict[str, Any]:
     }
 
 
-def source_values(source: Source, view: ViewResult) -> dict[str, Any]:
+def source_values(source: SourceResult, view: ViewResult) -> dict[str, Any]:
     """Return what was measured on one kind of model."""
-    stick = view.sticks[source.lag]
-    mean, low, high = source.discrepancy()
-    populations = source.populations()
-    rates = source.rates()
-    nats = source.nats_of_data() if source.lag == 1 else (None, None, None)
-    inside, settled = rates_inside(source, stick)
+    at_lag = view.comparison.data_at(source.lag)
+    low, high = source.discrepancy_interval or (None, None)
+    populations_low, populations_high = source.population_intervals()
+    rates_low, rates_high = source.rate_intervals()
+    rates = rates_inside(view.comparison, source)
     return {
-        "note": source.note,
+        "note": note_of(source),
         "lag": source.lag,
-        "D": mean,
-        "D_low": max(low, 0.0),
+        "D": source.discrepancy.value,
+        "D_low": low,
         "D_high": high,
-        "D_runs": [run.discrepancy for run in source.runs],
-        "D0": stick.floor.value,
-        "agrees_from": agreement_from(source, stick),
-        "rates_inside": int((inside & settled).sum()),
-        "rates_settled": int(settled.sum()),
-        "n_frames_each": source.runs[0].n_frames,
-        "populations": populations[0],
-        "populations_low": populations[1],
-        "populations_high": populations[2],
-        "group_populations": source.populations(groups=True)[0],
+        "D_runs": [training.discrepancy for training in source.trainings],
+        "D0": at_lag.floor.value,
+        "agrees_from": agrees_from(view.comparison, source),
+        "rates_inside": rates.n_inside,
+        "rates_settled": rates.n_judged,
+        "n_frames_each": source.trainings[0].n_frames,
+        "populations": source.free_energy.populations,
+        "populations_low": populations_low,
+        "populations_high": populations_high,
+        "group_populations": source.group_free_energy.populations,
         "exact_inside": exact_inside(source, view),
-        "commit_times": stick.transitions.commit_times * stick.transitions.dt,
-        "rates": rates[0],
-        "rates_low": rates[1],
-        "rates_high": rates[2],
-        "nats_of_data": nats[0],
-        "nats_of_data_low": nats[1],
-        "nats_of_data_high": nats[2],
+        "commit_times": at_lag.transitions.commit_times * at_lag.transitions.dt,
+        "rates": source.transitions.rates(),
+        "rates_low": rates_low,
+        "rates_high": rates_high,
+        "nats_of_data": source.cross_entropy,
         "runs": [
-            {"seed": run.seed, "D": run.discrepancy, "nats": run.nats, "record": run.record}
-            for run in source.runs
+            {"seed": training.seed, "D": training.discrepancy, "record": _short(training.record)}
+            for training in source.trainings
         ],
     }
 
 
-# Frames that a stay must last for its transition to tell which wells are neighbours.
-CONNECTIVITY_FRAMES = 100
+def note_of(source: SourceResult) -> str:
+    """Say how the models of one kind were made."""
+    record = source.record
+    if "history" in record:
+        return f"{len(source.trainings)} independent trainings with the default settings"
+    if "bic_tried" in record:
+        most = max(int(m) for m in record["bic_tried"])
+        return f"{record['n_hidden']} hidden states by BIC, out of 2 to {most} tried"
+    return f"maximum likelihood, reversible, lag {counted(source.lag, 'frame', 'frames')}"
 
 
 def connectivity_time(view: ViewResult) -> int:
     """Return the index of the commit time by which the connectivity is judged."""
     assert view.plane is not None
-    times, in_plane = view.data.stick.transitions.commit_times, view.plane.transitions.commit_times
+    times = view.comparison.reference.transitions.commit_times
     wanted = int(np.searchsorted(times, CONNECTIVITY_FRAMES))
-    return min(wanted, len(times) - 1, len(in_plane) - 1)
+    return min(wanted, len(times) - 1, len(view.plane.commit_times) - 1)
 
 
 def plane_inside(view: ViewResult) -> dict[str, int]:
     """Return for how many ordered pairs of wells each model's rate lies in the plane's interval."""
     assert view.plane is not None
     m = connectivity_time(view)
-    low, high = (bound[m] for bound in view.plane.transitions.rate_intervals())
+    low, high = (bound[m] for bound in view.plane.rate_intervals())
     pairs = ~np.eye(len(low), dtype=bool)
     found = {}
-    for source in view.sources:
-        if source.lag == 1:
-            rates = source.rates()[0][m]
-            found[source.name] = int(((low <= rates) & (rates <= high))[pairs].sum())
+    for source in at_every_frame(view):
+        rates = source.transitions.rates()[m]
+        found[source.name] = int(((low <= rates) & (rates <= high))[pairs].sum())
     return found
 
 
-def exact_inside(source: Source, view: ViewResult) -> list[bool] | None:
+def exact_inside(source: SourceResult, view: ViewResult) -> list[bool] | None:
     """Return for each state whether the model's interval holds the exact population.
 
     A model cannot know the populations better than the data that it learned from: the interval
-    of the mean over its runs is widened, in quadrature, by that of the data.
+    over its trainings is widened, in quadrature, by that of the data.
     """
-    exact = view.data.exact_populations
+    exact = view.exact_populations
     if exact is None or source.lag != 1:
         return None
-    mean, low, high = source.populations()
-    data = view.data.free_energy
+    mean = source.free_energy.populations
+    low, high = source.population_intervals()
+    data = view.comparison.reference.free_energy
     data_low, data_high = data.population_intervals
     below = np.hypot(mean - low, data.populations - data_low)
     above = np.hypot(high - mean, data_high - data.populations)
     return [bool(x) for x in (mean - below <= exact) & (exact <= mean + above)]
 
 
-def cross_nats(view: ViewResult) -> dict[str, dict[str, list[float]]]:
-    """Return nats a frame by source of the paths and by model, one value a run."""
-    by_name = {source.name: source for source in view.sources}
-    table: dict[str, dict[str, list[float]]] = {
-        "data": {name: [run.nats_of_data for run in by_name[name].runs] for name in SCORED}
-    }
-    for name in SCORED:
-        runs = by_name[name].runs
-        table[name] = {
-            model: [run.nats["own" if model == name else model] for run in runs] for model in SCORED
-        }
-    return table
+def at_every_frame(view: ViewResult) -> list[SourceResult]:
+    """Return the models that make one frame for each of the data."""
+    return [source for source in view.comparison.models if source.lag == 1]
+
+
+def all_nats(view: ViewResult) -> Nats:
+    """Return nats per frame by source of the paths, the data first, and by model."""
+    return {"data": nats_of_data(view.comparison), **view.nats}
 
 
 def summary_rows(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -187,6 +184,16 @@ def summary_rows(values: dict[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _short(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a training with the best epoch in the place of all of them."""
+    short = {key: value for key, value in record.items() if key != "history"}
+    if history := record.get("history"):
+        short["epochs"] = len(history)
+        short["validation"] = history[record["best_epoch"] - 1]["validation"]
+        short["seconds"] = sum(epoch["seconds"] for epoch in history)
+    return short
 
 
 def _embedding(found: EmbeddingResult) -> dict[str, Any]:

@@ -11,16 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.analysis import CommittedTransitions
+from trajlm.comparison import Comparison, compare
 from trajlm.data import Features
+from trajlm.evaluate.reference import make_reference
 from trajlm.io import read_features, read_states, write_features, write_states
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.settings import TrainingSettings, training_settings
+from trajlm.models.base import SequenceModel
 from trajlm.models.registry import load_model
 from trajlm.reproduce.paper.data import (
     ExactCheck,
     check_potential,
     exact_values,
     make_features,
+    make_grouping,
     make_states,
     n_frames_expected,
     plane_states,
@@ -32,9 +40,15 @@ from trajlm.reproduce.paper.embedding import (
     compare_embeddings,
     state_pairs,
 )
-from trajlm.reproduce.paper.measure import DataResult, Source, Yardstick, measure_data, yardstick
+from trajlm.reproduce.paper.entropy import (
+    SCORED,
+    ExactEntropy,
+    Nats,
+    cross_nats,
+    excess_entropy,
+)
 from trajlm.reproduce.paper.recipe import AlanineData, HiddenMarkovData, PotentialData, Recipe, View
-from trajlm.reproduce.paper.tasks import Fit, Measurement, Task, Training, read_runs, run_tasks
+from trajlm.reproduce.paper.tasks import Fit, Task, Training, run_tasks
 from trajlm.systems.alanine import remove_kept
 from trajlm.util.atomic import check_writable, write_json
 from trajlm.util.clock import StageClock
@@ -48,22 +62,6 @@ PLAIN_EMBEDDING_SCALE = 0.1
 
 
 @dataclass(frozen=True)
-class ExactEntropy:
-    """What was learned beside a process whose entropy rate is known exactly.
-
-    Parameters
-    ----------
-    rate
-        Nats a frame of a fresh path, never trained on, under the process itself.
-    excess
-        By model, one value a training: nats a frame of the same path above it.
-    """
-
-    rate: float
-    excess: Mapping[str, tuple[float, ...]]
-
-
-@dataclass(frozen=True)
 class ViewResult:
     """Everything measured on one view.
 
@@ -71,29 +69,29 @@ class ViewResult:
     ----------
     view
         How the data was cut.
-    data
-        Of the data.
-    sources
-        LSTM, MSMs and HMM.
-    sticks
-        The data at each lag, by lag.
+    comparison
+        The data beside LSTM, MSMs and HMM.
+    nats
+        Nats per frame of generated paths, by source and by model, one value a training.
     embeddings
         By kind of network ("plain", "with skip"); empty where no plain network was trained.
     pairs
         How easily the states of the data turn into each other; None without embeddings.
     plane
-        The wells told apart in the plane, as a yardstick; None where there is no plane.
+        Committed transitions of the wells told apart in the plane; None where there is no plane.
+    exact_populations
+        Of the states; None where unknown.
     exact_entropy
         None where it is unknown.
     """
 
     view: View
-    data: DataResult
-    sources: tuple[Source, ...]
-    sticks: Mapping[int, Yardstick]
+    comparison: Comparison
+    nats: Nats
     embeddings: Mapping[str, EmbeddingResult]
     pairs: StatePairs | None
-    plane: Yardstick | None
+    plane: CommittedTransitions | None
+    exact_populations: npt.NDArray[np.float64] | None
     exact_entropy: ExactEntropy | None
 
 
@@ -146,10 +144,13 @@ def run_recipe(
     with clock.stage("fits and trainings"):
         run_tasks(_learning(recipe, folder, paths), workers, say)
     with clock.stage("generation and counting"):
-        run_tasks(_measurements(recipe, folder, paths), workers, say)
+        comparisons = [
+            _comparison(recipe, view, paths[view.name], folder, say) for view in recipe.views
+        ]
     with clock.stage("analysis"):
         views = tuple(
-            _view_result(recipe, view, features, paths[view.name], folder) for view in recipe.views
+            _view_result(recipe, view, features, comparison, folder)
+            for view, comparison in zip(recipe.views, comparisons, strict=True)
         )
     machine = (
         f"{platform.machine()}, {os.cpu_count()} cores, {workers} trainings side by side, Python "
@@ -253,104 +254,71 @@ def _learning(recipe: Recipe, folder: Path, paths: Mapping[str, Path]) -> list[T
     return tasks
 
 
-def _measurements(recipe: Recipe, folder: Path, paths: Mapping[str, Path]) -> list[Task]:
-    """Return the generations: one of each training, as many of each fitted model."""
-    tasks: list[Task] = []
-    n = recipe.models.n_models
-    for view in recipe.views:
-        models = _models_folder(recipe, view, folder)
-        trained = _training_folders(recipe, view, folder, "lstm")
-        named = {
-            "LSTM": trained[0],
-            "MSM": models / _fit_name(recipe, 1),
-            "HMM": models / _fit_name(recipe, None),
-        }
-
-        def measurement(
-            model: Path,
-            out: Path,
-            lag: int,
-            scorers: Mapping[str, Path],
-            seeds: tuple[int, ...],
-            view: View = view,
-        ) -> Measurement:
-            return Measurement(
-                paths[view.name],
-                view,
-                recipe.n_segments,
-                lag,
-                model,
-                scorers,
-                out,
-                recipe.models.n_lanes,
-                seeds,
-            )
-
-        for k, path in enumerate(trained):
-            others = {name: where for name, where in named.items() if name != "LSTM"}
-            out = _runs_file(recipe, path)
-            tasks.append(measurement(path, out, 1, others, (recipe.seed + k,)))
-        for lag in (None, *recipe.models.lags):
-            path = models / _fit_name(recipe, lag)
-            own = {None: "HMM", 1: "MSM"}.get(lag)
-            others = {name: where for name, where in named.items() if own and name != own}
-            seeds = tuple(range(recipe.seed, recipe.seed + n))
-            tasks.append(measurement(path, _runs_file(recipe, path), lag or 1, others, seeds))
-    return tasks
+def _models(recipe: Recipe, view: View, folder: Path) -> dict[str, list[SequenceModel]]:
+    """Return the trainings of each kind, by its name on the page."""
+    fitted = _models_folder(recipe, view, folder)
+    trained = _training_folders(recipe, view, folder, "lstm")
+    models = {"LSTM": [load_model(path) for path in trained]}
+    for lag in recipe.models.lags:
+        name = "MSM" if lag == 1 else f"MSM, lag {lag}"
+        models[name] = [load_model(fitted / _fit_name(recipe, lag))]
+    models["HMM"] = [load_model(fitted / _fit_name(recipe, None))]
+    return models
 
 
-def _runs_file(recipe: Recipe, model: Path) -> Path:
-    digest = recipe.digest("models", "n_segments")
-    return model.parent / f"{model.name}-runs-{digest}.npz"
+def _comparison(recipe: Recipe, view: View, path: Path, folder: Path, say: Say) -> Comparison:
+    """Compare all models with the data of a view, or take up what was saved."""
+    where = folder / f"comparison-{view.name}-{recipe.digest('data', 'views', 'models')}"
+    if not (where / "results.json").exists():
+        data = read_states(path)
+        made = compare(
+            data,
+            _models(recipe, view, folder),
+            make_grouping(data, view),
+            n_runs=recipe.models.n_lanes,
+            seed=recipe.seed,
+            stage=say,
+        )
+        made.save(where)
+    # Read back in any case: what is shown is then the same whenever it was counted.
+    return Comparison.load(where)
+
+
+def _nats(recipe: Recipe, view: View, comparison: Comparison, folder: Path) -> Nats:
+    """Return the nats of generated paths under each model, taken up where they are there."""
+    digest = recipe.digest("data", "views", "models")
+    path = folder / f"entropy-{view.name}-{digest}.json"
+    if not path.exists():
+        models = {n: m for n, m in _models(recipe, view, folder).items() if n in SCORED}
+        n_frames = comparison.reference.n_frames
+        write_json(path, cross_nats(models, n_frames, recipe.models.n_lanes, recipe.seed))
+    found = json.loads(path.read_text("utf-8"))
+    return {source: {m: tuple(v) for m, v in row.items()} for source, row in found.items()}
 
 
 def _view_result(
-    recipe: Recipe, view: View, features: Features, path: Path, folder: Path
+    recipe: Recipe, view: View, features: Features, comparison: Comparison, folder: Path
 ) -> ViewResult:
-    data = read_states(path)
-    exact = exact_values(recipe)
-    sticks = {lag: yardstick(data, view, recipe.n_segments, lag) for lag in recipe.models.lags}
     plane = None
     if isinstance(recipe.data, PotentialData):
-        plane = yardstick(plane_states(features, recipe), view, recipe.n_segments)
+        wells = plane_states(features, recipe)
+        plane = make_reference(wells, make_grouping(wells, view)).transitions
     entropy = None
     if isinstance(recipe.data, HiddenMarkovData):
         entropy = _exact_entropy(recipe, recipe.data, view, folder)
-    pairs = state_pairs(data) if "plain" in _kinds(recipe) else None
+    pairs = None
+    if "plain" in _kinds(recipe):
+        pairs = state_pairs(read_states(_states_file(recipe, view, features, folder)))
     return ViewResult(
         view=view,
-        data=measure_data(data, view, recipe.n_segments, exact),
-        sources=_sources(recipe, view, folder),
-        sticks=sticks,
+        comparison=comparison,
+        nats=_nats(recipe, view, comparison, folder),
         embeddings=_embeddings(recipe, view, pairs, folder) if pairs else {},
         pairs=pairs,
         plane=plane,
+        exact_populations=exact_values(recipe),
         exact_entropy=entropy,
     )
-
-
-def _sources(recipe: Recipe, view: View, folder: Path) -> tuple[Source, ...]:
-    models = _models_folder(recipe, view, folder)
-    trained = [
-        read_runs(_runs_file(recipe, path))
-        for path in _training_folders(recipe, view, folder, "lstm")
-    ]
-    runs = tuple(run for group, _ in trained for run in group)
-    note = f"{len(runs)} independent trainings with the default settings"
-    sources = [Source("LSTM", 1, runs, note, trained[0][1])]
-    for lag in recipe.models.lags:
-        found, excerpt = read_runs(_runs_file(recipe, models / _fit_name(recipe, lag)))
-        name = "MSM" if lag == 1 else f"MSM, lag {lag}"
-        note = f"maximum likelihood, reversible, lag {lag} frame(s)"
-        sources.append(Source(name, lag, tuple(found), note, excerpt))
-    found, excerpt = read_runs(_runs_file(recipe, models / _fit_name(recipe, None)))
-    record = found[0].record
-    note = (
-        f"{record['n_hidden']} hidden states by BIC, out of 2 to "
-        f"{max(int(m) for m in record['bic_tried'])} tried"
-    )
-    sources.append(Source("HMM", 1, tuple(found), note, excerpt))
-    return tuple(sources)
 
 
 def _embeddings(
@@ -370,14 +338,5 @@ def _exact_entropy(
     process = process_of(data)
     fresh = process.simulate(data.n_frames, seed=recipe.seed + 1)
     truth = -float(process.log_prob(fresh).sum() / fresh.n_transitions)
-    models = _models_folder(recipe, view, folder)
-    folders = {
-        "LSTM": _training_folders(recipe, view, folder, "lstm"),
-        "MSM": [models / _fit_name(recipe, 1)],
-        "HMM": [models / _fit_name(recipe, None)],
-    }
-    excess = {
-        name: tuple(load_model(path).cross_entropy(fresh) - truth for path in paths)
-        for name, paths in folders.items()
-    }
-    return ExactEntropy(truth, excess)
+    models = {n: m for n, m in _models(recipe, view, folder).items() if n in SCORED}
+    return excess_entropy(truth, fresh, models)

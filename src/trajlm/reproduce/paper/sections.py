@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 
 from trajlm.analysis import mean_interval
+from trajlm.analysis.discrepancy import MIN_COUNT
+from trajlm.evaluate.significance import agrees_from, rates_inside
 from trajlm.reproduce.document import Block, Figure, Heading, Paragraph, Table
 from trajlm.reproduce.paper import figures
-from trajlm.reproduce.paper.measure import agreement_from, kullback_leibler, rates_inside
+from trajlm.reproduce.paper.entropy import SCORED, kullback_leibler
 from trajlm.reproduce.paper.results import (
-    SCORED,
+    all_nats,
+    at_every_frame,
     connectivity_time,
-    cross_nats,
     exact_inside,
+    note_of,
     plane_inside,
 )
 from trajlm.reproduce.paper.run import PLAIN_EMBEDDING_SCALE, ViewResult
@@ -40,8 +43,8 @@ def view_sections(view: ViewResult, system: str, several: bool) -> list[Block]:
         Heading(f"Boltzmann statistics{suffix}"),
         figure(
             "boltzmann",
-            "Free energy over the states. Band: 95 % interval of the data from its segments; bars: "
-            "of the mean over trainings or generations.",
+            "Free energy over the states. Band: 95 % interval of the data; bars: of the mean "
+            "over trainings or, of one model, of what it generated.",
             figures.boltzmann(view),
         ),
         *_populations(view),
@@ -67,18 +70,19 @@ def view_sections(view: ViewResult, system: str, several: bool) -> list[Block]:
 
 
 def _populations(view: ViewResult) -> list[Block]:
-    data = view.data.group_free_energy
+    data = view.comparison.reference.group_free_energy
     low, high = data.population_intervals
-    exact = view.data.exact_populations
+    exact = view.exact_populations
     exact = exact if exact is not None and len(exact) == len(data.populations) else None
-    sources = [source for source in view.sources if source.lag == 1]
+    sources, names = at_every_frame(view), view.comparison.grouping.names
     header = ["population", "data", *(source.name for source in sources)]
     header += ["exact"] if exact is not None else []
     rows = []
-    for k, name in enumerate(view.view.groups.names):
+    for k, name in enumerate(names):
         cells = [name, f"{number(data.populations[k])} {interval(low[k], high[k], 3)}"]
         for source in sources:
-            mean, below, above = (x[k] for x in source.populations(groups=True))
+            below, above = (x[k] for x in source.population_intervals(groups=True))
+            mean = source.group_free_energy.populations[k]
             cells.append(f"{number(mean)} {interval(below, above, 3)}")
         if exact is not None:
             cells.append(number(float(exact[k])))
@@ -86,7 +90,7 @@ def _populations(view: ViewResult) -> list[Block]:
     blocks: list[Block] = [Table(tuple(header), tuple(rows))]
     inside = exact_inside(sources[0], view)
     if inside is not None:
-        missing = [n for n, ok in zip(view.view.groups.names, inside, strict=False) if not ok]
+        missing = [n for n, ok in zip(names, inside, strict=False) if not ok]
         text = "all" if not missing else f"all but those of {listed(missing)}"
         blocks.append(
             Paragraph(
@@ -100,21 +104,20 @@ def _populations(view: ViewResult) -> list[Block]:
 
 def _discrepancy_table(view: ViewResult) -> Table:
     rows = []
-    for source in view.sources:
-        mean, low, high = source.discrepancy()
-        floor = view.sticks[source.lag].floor.value
-        nats = number(source.nats_of_data()[0], 4) if source.lag == 1 else "–"
-        inside, settled = rates_inside(source, view.sticks[source.lag])
+    for source in view.comparison.models:
+        value = source.discrepancy.value
+        floor = view.comparison.data_at(source.lag).floor.value
+        rates = rates_inside(view.comparison, source)
         rows.append(
             (
                 source.name,
-                number(mean),
-                interval(max(low, 0.0), high),
+                number(value),
+                interval(*(source.discrepancy_interval or (None, None))),
                 number(floor),
-                number(mean / floor, 2) if floor > 0 else "–",
-                f"{(inside & settled).sum()} of {settled.sum()}",
-                nats,
-                source.note,
+                number(value / floor, 2) if floor > 0 else "–",
+                f"{rates.n_inside} of {rates.n_judged}",
+                number(source.cross_entropy, 4),
+                note_of(source),
             )
         )
     header = (
@@ -124,7 +127,7 @@ def _discrepancy_table(view: ViewResult) -> Table:
         "D0 at its lag",
         "D / D0",
         "rates inside",
-        "nats a frame",
+        "nats per frame",
         "how",
     )
     return Table(header, tuple(rows))
@@ -132,13 +135,14 @@ def _discrepancy_table(view: ViewResult) -> Table:
 
 def _agreements(view: ViewResult) -> list[str]:
     """Say from which commit time on each source agrees with the data."""
-    space = view.data.stick.states
+    space = view.comparison.space
     sentences = [
         "“Rates inside” counts the pairs and commit times at which the mean rate lies in the "
-        "data's 95 % interval, out of those at which the data counts 20 transitions or more."
+        f"data's 95 % interval, out of those at which the data counts {MIN_COUNT} transitions or "
+        "more."
     ]
-    for source in view.sources:
-        begin = agreement_from(source, view.sticks[source.lag])
+    for source in view.comparison.models:
+        begin = agrees_from(view.comparison, source)
         if begin is None:
             text = "is outside for some pair even at the longest commit time"
         elif begin <= space.dt * source.lag:
@@ -152,10 +156,11 @@ def _agreements(view: ViewResult) -> list[str]:
 
 def _rates_table(view: ViewResult) -> Table:
     """Return the inverse rates at the shortest commit time and at a long one that is settled."""
-    reference = view.data.stick.transitions
-    names = view.view.groups.names
+    reference = view.comparison.reference.transitions
+    names = view.comparison.grouping.names
     low, high = reference.rate_intervals()
-    lstm, lstm_low, lstm_high = view.sources[0].rates()
+    model = view.comparison.models[0]
+    lstm, (lstm_low, lstm_high) = model.transitions.rates(), model.rate_intervals()
     unit = reference.unit
     rows = []
     for m in _shown_times(reference.counts):
@@ -183,7 +188,7 @@ def _rates_table(view: ViewResult) -> Table:
 
 def _shown_times(counts: Any) -> list[int]:
     """Return the first commit time, and the longest at which half of the pairs are settled."""
-    settled = (counts >= 20).sum(axis=(1, 2))
+    settled = (counts >= MIN_COUNT).sum(axis=(1, 2))
     wanted = max(1, settled[0] // 2)
     last = int(np.flatnonzero(settled >= wanted)[-1]) if settled[0] else 0
     middle = last // 2
@@ -198,11 +203,11 @@ def _inverse(rate: float, low: float, high: float) -> str:
 
 def _connectivity(view: ViewResult) -> list[Block]:
     assert view.plane is not None
-    plane, seen = view.plane.transitions, view.data.stick.transitions
-    names = view.view.groups.names
+    plane, seen = view.plane, view.comparison.reference.transitions
+    names = view.comparison.grouping.names
     m = connectivity_time(view)
     low, high = plane.rate_intervals()
-    by_name = {source.name: source.rates()[0] for source in view.sources if source.lag == 1}
+    by_name = {source.name: source.transitions.rates() for source in at_every_frame(view)}
     scale = 1e6
     rows = []
     for i, j in np.argwhere(~np.eye(len(names), dtype=bool)):
@@ -226,11 +231,11 @@ def _connectivity(view: ViewResult) -> list[Block]:
 
 
 def _entropy(view: ViewResult, suffix: str) -> list[Block]:
-    nats = cross_nats(view)
+    nats = all_nats(view)
     rows = [
         (
             f"paths of {source}" if source != "data" else "the data",
-            *(_mean_cell(nats[source][model], 4) for model in SCORED),
+            *(_mean_cell(list(nats[source][model]), 4) for model in SCORED),
         )
         for source in ("data", *SCORED)
     ]
@@ -241,13 +246,13 @@ def _entropy(view: ViewResult, suffix: str) -> list[Block]:
     ]
     blocks: list[Block] = [
         Heading(f"Path entropy{suffix}"),
-        Table(("nats a frame", *(f"under {model}" for model in SCORED)), tuple(rows)),
+        Table(("nats per frame", *(f"under {model}" for model in SCORED)), tuple(rows)),
         Paragraph(
             "A row is a source of paths, a column the model that scores them; on the diagonal are "
             "the entropy rates of the models themselves. The data's row covers all of it, the part "
             "that was learned included."
         ),
-        Table(("KL rate, nats a frame", *SCORED), tuple(divergences)),
+        Table(("KL rate, nats per frame", *SCORED), tuple(divergences)),
     ]
     if view.exact_entropy is not None:
         exact = view.exact_entropy
@@ -255,7 +260,7 @@ def _entropy(view: ViewResult, suffix: str) -> list[Block]:
         blocks.append(
             Paragraph(
                 f"Exact value on a fresh path of the process, never trained on: "
-                f"{number(exact.rate, 5)} nats a frame. Excess of the models over it on the same "
+                f"{number(exact.rate, 5)} nats per frame. Excess of the models over it on the same "
                 f"path: {'; '.join(cells)}. The largest of the LSTM's trainings is "
                 f"{number(max(exact.excess['LSTM']), 2)}."
             )
@@ -293,7 +298,7 @@ def _embedding(view: ViewResult, suffix: str, figure: Any) -> list[Block]:
         if first.distance_commute.n_pairs < 10
         else ""
     )
-    space = view.data.stick.states.space
+    space = view.comparison.space
     return [
         Heading(f"Embedding{suffix}"),
         figure(

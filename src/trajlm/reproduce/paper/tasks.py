@@ -6,24 +6,23 @@ own, with one thread; what it makes is written whole or not at all.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
+import os
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from threading import Thread
 
-import numpy as np
-
-from trajlm.data import IntArray
+from trajlm.errors import InputError
 from trajlm.io import read_states
 from trajlm.lstm.training.settings import TrainingSettings
-from trajlm.models.registry import load_model
-from trajlm.reproduce.paper.measure import EXCERPT_FRAMES, Run, Yardstick, measure_run, yardstick
-from trajlm.reproduce.paper.recipe import View
-from trajlm.util.atomic import atomic_path, plain
+from trajlm.models.files import holds_model
+from trajlm.util.atomic import lone_writer
+from trajlm.util.signals import STOPPING
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,9 @@ class Training:
         from trajlm.lstm.training.train import finished_model, train_in_folder
 
         data = read_states(self.states)
-        model = finished_model(self.folder, data, self.settings)
-        model = model or train_in_folder(data, self.settings, self.folder, n_threads=1)
+        with lone_writer(self.folder):
+            model = finished_model(self.folder, data, self.settings)
+            model = model or train_in_folder(data, self.settings, self.folder, n_threads=1)
         record = model.record
         best = record["history"][record["best_epoch"] - 1]
         return (
@@ -65,105 +65,16 @@ class Fit:
         from trajlm.models.hidden_markov import fit_hmm
         from trajlm.models.markov import fit_msm
 
-        if not (self.folder / "model.json").exists():
-            data = read_states(self.states)
-            model = (
-                fit_hmm(data, max_hidden=self.max_hidden, seed=self.seed)
-                if self.lag is None
-                else fit_msm(data, self.lag)
-            )
-            model.save(self.folder)
+        with lone_writer(self.folder):
+            if not holds_model(self.folder):
+                data = read_states(self.states)
+                model = (
+                    fit_hmm(data, max_hidden=self.max_hidden, seed=self.seed)
+                    if self.lag is None
+                    else fit_msm(data, self.lag)
+                )
+                model.save(self.folder)
         return f"{self.folder.name}: fitted"
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Generate from a model, as often as asked, and count.
-
-    Parameters
-    ----------
-    states
-        File of the data.
-    view, n_segments, lag
-        How it is counted.
-    model
-        Folder of the model.
-    scorers
-        Folders of the models under which the generated paths are scored, by name.
-    out
-        File to write.
-    n_lanes
-        Trajectories a generation, each as long as the data.
-    seeds
-        One generation a seed.
-    """
-
-    states: Path
-    view: View
-    n_segments: int
-    lag: int
-    model: Path
-    scorers: Mapping[str, Path]
-    out: Path
-    n_lanes: int
-    seeds: tuple[int, ...]
-
-    def __call__(self) -> str:
-        """Generate and count, unless it is done; return a line about it."""
-        if not self.out.exists():
-            data = read_states(self.states)
-            stick = yardstick(data, self.view, self.n_segments, self.lag)
-            runs, excerpt = self._runs(stick)
-            write_runs(self.out, runs, excerpt)
-        runs, _ = read_runs(self.out)
-        return f"{self.out.stem}: D {np.mean([run.discrepancy for run in runs]):.3f}"
-
-    def _runs(self, stick: Yardstick) -> tuple[list[Run], IntArray]:
-        model = load_model(self.model)
-        scorers = {name: load_model(path) for name, path in self.scorers.items()}
-        nats_of_data = model.cross_entropy(stick.states) if self.lag == 1 else float("nan")
-        runs = []
-        for seed in self.seeds:
-            generated = model.generate(stick.states.n_frames, self.n_lanes, seed)
-            generated = stick.states.with_trajectories(generated.trajectories)
-            record = {key: value for key, value in model.record.items() if key != "history"}
-            history = model.record.get("history")
-            if history:
-                record["epochs"] = len(history)
-                record["validation"] = history[model.record["best_epoch"] - 1]["validation"]
-                record["seconds"] = sum(epoch["seconds"] for epoch in history)
-            own = {"own": model} if self.lag == 1 else {}
-            runs.append(
-                measure_run(generated, stick, seed, nats_of_data, {**own, **scorers}, record)
-            )
-        return runs, generated.trajectories[0][:EXCERPT_FRAMES]
-
-
-def write_runs(path: Path, runs: list[Run], excerpt: IntArray) -> None:
-    """Write runs and an excerpt into an npz file, without pickle."""
-    arrays: dict[str, Any] = {"excerpt": excerpt}
-    for name in ("populations", "group_populations", "counts"):
-        arrays[name] = np.array([getattr(run, name) for run in runs])
-    rest = [{k: v for k, v in vars(run).items() if k not in arrays} for run in runs]
-    # JSON knows no NaN: `plain` writes it as null.
-    arrays["rest"] = np.array(json.dumps(plain(rest)))
-    with atomic_path(path) as temporary:
-        np.savez(temporary, **arrays)
-
-
-def read_runs(path: Path) -> tuple[list[Run], IntArray]:
-    """Read what `write_runs` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        rest = json.loads(str(file["rest"]))
-        runs = []
-        for k, values in enumerate(rest):
-            for name in ("discrepancy", "nats_of_data"):
-                values[name] = float("nan") if values[name] is None else values[name]
-            arrays = {
-                name: file[name][k] for name in ("populations", "group_populations", "counts")
-            }
-            runs.append(Run(**values, **arrays))
-        return runs, file["excerpt"]
 
 
 Task = Callable[[], str]
@@ -185,10 +96,15 @@ def run_tasks(tasks: Iterable[Task], workers: int, say: Callable[[str], None]) -
         futures: list[Future[str]] = [pool.submit(_call, task) for task in tasks]
         for future in as_completed(futures):
             say(future.result())
-    except BaseException:
+    except BaseException as error:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
-            process.terminate()
+            process.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise InputError(
+                "a worker was ended by the system, perhaps for want of memory: start fewer side "
+                "by side; what is done is taken up again"
+            ) from None
         raise
     pool.shutdown()
 
@@ -198,5 +114,15 @@ def _call(task: Task) -> str:
 
 
 def _quiet_worker() -> None:
-    # Ctrl-C goes to the whole process group: the parent decides and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Signals go to the whole process group: the parent decides and ends its workers.
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the parent, however it ends, and follow it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
