@@ -28,7 +28,7 @@ from trajlm.analysis.slow import SlowSets
 from trajlm.data import States
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.batching import Window, choose_n_streams, lay_streams
-from trajlm.util.devices import threads
+from trajlm.util.devices import one_thread_in_pytorch
 
 F64 = npt.NDArray[np.float64]
 
@@ -93,8 +93,7 @@ def make_shifts(
     tilts = [tilt_shift(sets, g) for g in range(sets.n_sets)]
     mobilities = [mobility_shift(sets, g, h) for g, h in pairs]
     settled_readout, settled_skip = [], []
-    # On one thread, since PyTorch's wait for each other at every small product.
-    with threads(1):
+    with one_thread_in_pytorch():
         away = _away_readouts(model, states, sets, pairs, memory, window)
     for (g, h), (from_g, from_h) in zip(pairs, away, strict=True):
         both = np.outer(from_g, X[:, h]) + np.outer(from_h, X[:, g])
