@@ -103,13 +103,8 @@ def find_slow_sets(states: States, lag: int) -> SlowSets | None:
     return SlowSets(memberships, memberships.argmax(axis=1), slowest)
 
 
-def slow_kinetics(
-    states: States, sets: SlowSets, times: npt.ArrayLike, n_blocks: int = 1
-) -> SlowKinetics:
-    """Count populations of the slow sets and the committed transitions between them.
-
-    `n_blocks` are those of `committed_transitions`.
-    """
+def slow_kinetics(states: States, sets: SlowSets, times: npt.ArrayLike) -> SlowKinetics:
+    """Count populations of the slow sets and the committed transitions between them."""
     assignment = sets.assignment.astype(smallest_unsigned(sets.n_sets))
     grouped = States(
         [owned(assignment[s]) for s in states],
@@ -119,5 +114,5 @@ def slow_kinetics(
     )
     return SlowKinetics(
         states.counts() @ sets.memberships / states.n_frames,
-        committed_transitions(grouped, times, n_blocks),
+        committed_transitions(grouped, times, n_blocks=1),
     )

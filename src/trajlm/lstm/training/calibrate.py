@@ -39,13 +39,15 @@ ENOUGH_EVENTS = 1000
 N_LANES = 8
 # Pieces of a lane, over which the noise of a run is estimated.
 PIECES = 4
-# Blocks of the data over which it is seen whether flicker comes in bursts.
-N_BLOCKS = 20
+# Weight of flicker beside the slow transitions of the same sets.
+FLICKER_WEIGHT = 0.25
 # What is likely of shifts before any transition is seen: the network's word, and how far it goes.
-TILT_WIDTH, MOBILITY_WIDTH = 1.0, 0.5
+TILT_WIDTH, MOBILITY_WIDTH = 1.0, 2.0
 # A population answers to a tilt as that of a free energy, or more: a stay is made of many that
 # flicker ends, and the tilt acts on each. Mean and spread of how much more.
 AMPLIFIED, AMPLIFIED_SPREAD = 3.0, 3.0
+# And the rates by more or less than half of what populations do.
+ACROSS_SPREAD = 2.0
 # Largest change of a log-odds in one round, since the response is linear only nearby.
 LARGEST_STEP = 0.5
 
@@ -80,20 +82,14 @@ class Target:
         return np.asarray(both.sum(axis=1) / 2)
 
     @property
-    def flicker(self) -> Integers:
-        """All changes between the sets of each pair, both ways, shape (n_pairs,)."""
-        return np.asarray(self.kinetics.both_ways[0][self._members])
-
-    @property
     def weights(self) -> F64:
-        """Precision with which the data knows the logarithm of what `log_ratios` measures.
+        """How much what `log_ratios` measures counts, shape (n_sets + 2 n_pairs,).
 
-        A population is that of alternating stays here and elsewhere, of two spreads; two
-        crossings, there and back, are one event.
+        The precision with which the data knows the logarithm. A population is that of alternating
+        stays here and elsewhere, of two spreads; two crossings, there and back, are one event.
+        Flicker is known better, but gives way where one comes at the expense of the other.
         """
-        dispersion = self.kinetics.transitions.dispersion[0]
-        bursts = (dispersion + dispersion.T)[self._members] / 2
-        return np.concatenate([self.visits / 2, self.events / 2, self.flicker / bursts / 2])
+        return np.concatenate([self.visits / 2, self.events / 2, FLICKER_WEIGHT * self.events / 2])
 
     def log_ratios(self, generated: SlowKinetics) -> F64:
         """Return ln(generated / data) of populations, slow rates and flicker, one after another.
@@ -237,7 +233,7 @@ def choose_target(states: States, sets: SlowSets, lag: int) -> Target:
     """Count the data over a ladder of commit times."""
     longest = max(len(s) for s in states)
     times = commit_times(max(1, longest // 10))
-    kinetics = slow_kinetics(states, sets, times, N_BLOCKS)
+    kinetics = slow_kinetics(states, sets, times)
     commit_time = int(np.argmin(np.abs(np.log(times / max(1.0, COMMIT_SHARE * lag)))))
     pairs = np.argwhere(np.triu(kinetics.both_ways[commit_time] > 0))
     return Target(kinetics, commit_time, tuple((int(g), int(h)) for g, h in pairs))
@@ -364,8 +360,8 @@ def _search(target: Target) -> Search:
     spread = np.block(
         [
             [AMPLIFIED_SPREAD * np.abs(tilts) + 0.1, none + 0.5, none + 0.5],
-            [across + 0.5, 0.5 * own + 0.2, 0.5 * own + 0.2],
-            [across + 0.5, own + 0.2, own + 0.2],
+            [across + ACROSS_SPREAD, 0.5 * own + 0.2, 0.5 * own + 0.2],
+            [across + ACROSS_SPREAD, own + 0.2, own + 0.2],
         ]
     )
     widths = np.repeat([TILT_WIDTH, MOBILITY_WIDTH], [n_sets, 2 * n_pairs])
