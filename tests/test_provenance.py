@@ -34,9 +34,9 @@ from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.io import read_features, read_states, write_features, write_states
 from trajlm.lstm.record import (
     Baselines,
-    Calibration,
     CheckpointRecord,
     Direction,
+    EarlierCalibration,
     EpochRecord,
     LSTMRecord,
     Rounding,
@@ -128,7 +128,7 @@ def full_record():
         data_sha256="ab",
         direction=Direction(True, 0.4),
         rounding=Rounding(400, 100, 4800, (1e-4, 1e-3)),
-        calibration=Calibration(
+        calibration=EarlierCalibration(
             lag=20, slowest=70.0, assignment=(0, 0, 1), commit_time=10, tilt=(0.1, -0.1),
             pairs=((0, 1),), events=(40,), matched=(True,), mobility=(0.2,),
             population_errors=(0.1, float("nan")), rate_errors=(0.3,), n_generated=10_000,

@@ -43,6 +43,7 @@ class Loops(Protocol):
     in_bytes: Callable[..., Recurrent]
     tile_rows: Callable[[Recurrent], tuple[int, int]]
     read_lanes: Callable[..., None]
+    remember_lanes: Callable[..., None]
     generate_lanes: Callable[..., None]
     score_lanes: Callable[..., None]
     add_gram: Callable[..., None]

@@ -106,7 +106,7 @@ def train(
             _run_epochs(trainer, path, data_sha256, report)
             model = trainer.model(data, data_sha256)
             if processes.is_first:
-                model = _completed(model, trainer, bool(path), report_calibration, n_threads)
+                model = _completed(model, data, trainer, bool(path), report_calibration, n_threads)
             return processes.tell(model)
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
@@ -199,21 +199,23 @@ def _run_epochs(
 
 def _completed(
     model: LSTMModel,
+    data: States,
     trainer: Trainer,
     saved: bool,
     report: ReportRound | None,
     n_threads: int | None,
 ) -> LSTMModel:
-    """Round the weights for generation and match the slow rates to those of the training stretch.
+    """Round the weights for generation and match the slow rates to those of the data.
 
-    The checkpoint is whole by now.
+    Of all of it: how often the slow states are seen decides the rates, and nothing is chosen by
+    the held-out stretch any more. The checkpoint is whole by now.
     """
     settings, calibration = trainer.settings, None
     try:
         model, rounding = round_for_generation(model, settings.seed, n_threads)
         if settings.calibration and settings.bigram_skip:
             model, calibration = calibrate(
-                model, trainer.training, trainer.window, settings.seed, report, n_threads
+                model, data, trainer.window, settings.seed, report, n_threads
             )
     except KeyboardInterrupt:
         where = "resume it to go on" if saved else "nothing was saved"
