@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
 from trajlm.io.arrays import AnyArray
 from trajlm.io.sources import PathLike, listed
+from trajlm.util.warn import warn
 
 # Up to so many states, empty ones cost little and keep their number.
 SPARSE_FROM = 1000
@@ -50,11 +50,9 @@ def numbered(
     _check_lone(labels, files)
     if SPARSE * len(labels) > int(labels[-1]):
         return as_they_are, None
-    warnings.warn(
+    warn(
         f"{files[0][0]}: {len(labels)} labels, {listed(map(str, labels.tolist()))}, are numbered "
-        f"0 to {len(labels) - 1} from here on, and kept as the centres of the states",
-        TrajlmWarning,
-        stacklevel=4,
+        f"0 to {len(labels) - 1} from here on, and kept as the centres of the states"
     )
     return [[np.searchsorted(labels, s) for s in trajectories] for trajectories in as_they_are], (
         labels.astype(np.float64)
