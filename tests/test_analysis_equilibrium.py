@@ -19,10 +19,10 @@ from trajlm.analysis import (
     population_intervals,
     populations,
     principal_plane,
-    rate_interval,
 )
 from trajlm.analysis.uncertainty import block_edges
-from trajlm.data import States
+from trajlm.data import Features, States
+from trajlm.discretize import Bins
 from trajlm.errors import InputError
 
 TRAJECTORIES = st.lists(
@@ -155,9 +155,10 @@ def test_bursts_of_events_widen_the_interval():
     for _ in range(300):
         block_counts = 8 * rng.poisson(1.5, size=20)
         total = int(block_counts.sum())
-        low, high = rate_interval(total, 20.0, block_counts)
+        dispersion = max(block_counts.var(ddof=1) / block_counts.mean(), 1.0)
+        low, high = (bound / 20 for bound in count_interval(total, dispersion))
         inside += low <= 12 <= high
-        low, high = rate_interval(total, 20.0, [total])
+        low, high = (bound / 20 for bound in count_interval(total))
         poisson += low <= 12 <= high
     assert 0.90 <= inside / 300 <= 0.99
     assert poisson / 300 < 0.7
@@ -167,9 +168,6 @@ def test_count_interval_is_the_exact_poisson_interval():
     low, high = count_interval([0, 1, 10])
     np.testing.assert_allclose(low, [0, 0.025317808, 4.795389], rtol=1e-6)
     np.testing.assert_allclose(high, [3.688879, 5.571643, 18.390356], rtol=1e-6)
-    assert rate_interval(0, 10.0, [0, 0, 0])[1] == pytest.approx(0.3688879)
-    with pytest.raises(InputError):
-        rate_interval(3, 0.0, [1, 2])
     with pytest.raises(InputError):
         count_interval(3, level=95)
 
@@ -296,3 +294,20 @@ def test_embedding_distances_and_their_limits():
         principal_plane([[1.0, 2.0]])
     with pytest.raises(InputError, match="state 1"):
         euclidean_distances([[1.0], [np.nan]])
+
+
+def test_autocorrelation_of_an_angle_is_that_of_its_vector():
+    rng = np.random.default_rng(0)
+    # A slow walk about the border at 180 degrees: the numbers jump, the direction does not.
+    x = np.full(3000, 180.0)
+    for t in range(1, 3000):
+        x[t] += 0.98 * (x[t - 1] - 180) + rng.normal(0, 5)
+    phi = Features(((x + 180) % 360 - 180,), names=("phi",), periods=((-180.0, 180.0),))
+    states = Bins(60).fit_transform(phi)
+    vectors = np.exp(1j * np.deg2rad(states.centers[states.trajectories[0]]))
+    vectors -= vectors.mean()
+    expected = [np.mean((vectors[: 3000 - k] * vectors[k:].conj()).real) for k in range(31)]
+    found = autocorrelation(states, 30)
+    np.testing.assert_allclose(found.values, np.array(expected) / expected[0], rtol=1e-9)
+    assert found.values[1] > 0.9
+    assert autocorrelation(states, 30, states.centers).values[1] < 0.9

@@ -121,9 +121,32 @@ def test_edges_that_wrap_join_the_first_and_the_last_interval():
     # The mean of -2.9 and 2.9 lies at the border, not at zero.
     assert abs(grouping.group_centers[0]) > 3
     assert group_by_edges(states, [-2, 0, 2]).n_groups == 4
-    for edges, window in (([0.0], 1), ([-2, 0, 2], 5)):
+    bare = States(states.trajectories, 20, centers=states.centers)
+    for data, edges, window in ((states, [0.0], 1), (bare, [-2, 0, 2], 5)):
         with pytest.raises(InputError, match="wrap"):
-            group_by_edges(states, edges, window, wrap=True)
+            group_by_edges(data, edges, window, wrap=True)
+
+
+def test_a_running_mean_goes_over_the_periodic_border():
+    """Wells at -60 and 172 degrees: noise crosses the border, where nothing happens."""
+    rng = np.random.default_rng(0)
+    well = np.repeat(rng.permuted(np.arange(40) % 2), 500)
+    x = np.where(well == 0, -60.0, 172.0) + rng.normal(0, 15, len(well))
+    x = (x + 180) % 360 - 180
+    phi = Features((x,), names=("phi",), periods=((-180.0, 180.0),))
+    states = Bins(36).fit_transform(phi)
+    window = 20
+    truth = np.convolve(well, np.ones(window), "valid") / window
+    for grouping in (
+        group_by_edges(states, [-115, 60], window),
+        group_by_list(states, [int(not -115 < c < 60) for c in states.centers], window),
+    ):
+        assert grouping.n_groups == 2
+        (found,) = grouping.apply(states)
+        found = found if grouping.method == "list" else 1 - found
+        sure = (truth == 0) | (truth == 1)
+        np.testing.assert_array_equal(found[sure], truth[sure])
+        assert np.count_nonzero(np.diff(found)) == np.count_nonzero(np.diff(well))
 
 
 def test_rare_states_are_merged_with_those_they_exchange_most_with():

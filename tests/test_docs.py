@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import trajlm
-from trajlm.cli import app, run
+from trajlm.cli import run
+from trajlm.cli.commands import COMMANDS
 from trajlm.systems.hidden_markov import markov_chain
 
 DOCS = Path(__file__).parent.parent / "docs"
 WELLS = np.array([[0.97, 0.03, 0.0], [0.05, 0.9, 0.05], [0.0, 0.03, 0.97]])
-COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands}
 
 
 def blocks(page, language):

@@ -360,3 +360,165 @@ def test_a_dataset_that_points_at_a_secret_is_not_read(tmp_path, monkeypatch):
         file.create_dataset("x", shape=(4,), dtype="f8", external=[("secret", 0, 32)])
     with pytest.raises(TrajlmError, match="another file"):
         read_hdf5("x.h5")
+
+
+# ---------------------------------------------------------------- models that cost the machine
+
+
+def resealed(folder, arrays=None, **described):
+    """Change a model as a hostile author would: the hash fits."""
+    from safetensors.numpy import load_file, save_file
+
+    if arrays:
+        weights = load_file(folder / "model.safetensors") | arrays
+        save_file(weights, folder / "model.safetensors")
+    told = json.loads((folder / "model.json").read_text()) | described
+    told["weights_sha256"] = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    (folder / "model.json").write_text(json.dumps(told))
+
+
+def model_folder(folders, kind, path):
+    path.mkdir()
+    for name, data in folders[kind].items():
+        (path / name).write_bytes(data)
+    return path
+
+
+def attempted(attempt):
+    """Attempt in a child under limits of memory and time; return what went wrong."""
+    return guarded(lambda rng: attempt(), 1, 0)
+
+
+def test_memory_follows_what_is_read_of_the_starts(folders, tmp_path, monkeypatch):
+    """One stretch of 50 million frames: lanes read its last thousand."""
+    monkeypatch.chdir(tmp_path)
+    folder = model_folder(folders, "lstm", tmp_path / "m")
+    states = (np.arange(50_000_000) % 4).astype(np.uint8)
+    resealed(folder, {"start_states": states, "start_lengths": np.array([len(states)])})
+    # Once without limits, so that all is compiled.
+    expected = load_model(folder).generate(50, 40, seed=0)
+    assert max(len(s) for s in load_model(folder).starts) == 1000
+
+    def attempt():
+        resource.setrlimit(resource.RLIMIT_AS, (before() + 600_000_000,) * 2)
+        found = load_model(folder).generate(50, 40, seed=0)
+        assert all((a == b).all() for a, b in zip(found, expected, strict=True))
+
+    def before():
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+    assert attempted(attempt) == ""
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        [2**63 - 1, 2**63 - 1, 12],
+        [-1, 11],
+        [2**62] * 4 + [10],
+        [[5, 5]],
+        [],
+        [10**18],
+    ],
+)
+def test_lengths_that_wrap_are_refused(folders, tmp_path, lengths):
+    folder = model_folder(folders, "lstm", tmp_path / "m")
+    starts = {"start_states": np.zeros(10, np.uint8), "start_lengths": np.array(lengths, np.int64)}
+    resealed(folder, starts)
+    with pytest.raises(TrajlmError, match="does not describe a model"):
+        load_model(folder)
+    meta = {"kind": "trajlm.states", "n_states": 4, "dt": 1, "unit": "ps", "discretization": {}}
+    np.savez(
+        tmp_path / "s.npz",
+        states=np.zeros(10, np.uint8),
+        lengths=np.array(lengths, np.int64),
+        meta=np.array(json.dumps(meta)),
+    )
+    with pytest.raises(TrajlmError, match=r"s\.npz is damaged"):
+        read_states(tmp_path / "s.npz")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "checkpoint.safetensors"])
+@pytest.mark.parametrize("target", ["/dev/zero", "/dev/tty", "pipe", "folder", "loop", "nowhere"])
+def test_links_to_what_has_no_end_do_not_hang(folders, tmp_path, monkeypatch, name, target):
+    monkeypatch.chdir(tmp_path)
+    folder = model_folder(folders, "lstm", tmp_path / "m")
+    os.mkfifo("pipe")
+    Path("folder").mkdir()
+    (folder / name).unlink(missing_ok=True)
+    place = folder / name if target == "loop" else Path(target).absolute()
+    (folder / name).symlink_to(place)
+
+    def attempt():
+        if name == "checkpoint.safetensors":
+            from trajlm.lstm.training.checkpoint import read_checkpoint
+
+            read_checkpoint(folder / name)
+        else:
+            load_model(folder)
+        raise AssertionError("it was read")
+
+    assert attempted(attempt) == ""
+
+
+def test_networks_of_no_size_are_refused(folders, tmp_path):
+    folder = model_folder(folders, "lstm", tmp_path / "m")
+    arrays = {
+        "weights.recurrent_weights": np.zeros((0, 0), np.float32),
+        "weights.input_weights": np.zeros((0, 3), np.float32),
+        "weights.gate_bias": np.zeros(0, np.float32),
+        "weights.readout": np.zeros((5, 0), np.float32),
+    }
+    resealed(folder, arrays)
+    with pytest.raises(TrajlmError, match="does not describe a model"):
+        load_model(folder)
+
+
+def odd_meta(kind):
+    """Descriptions with something else in the place of each value."""
+    good = {
+        "states": {"kind": "trajlm.states", "n_states": 5, "dt": 0.1, "unit": "ps",
+                   "discretization": {}},
+        "features": {"kind": "trajlm.features", "names": ["a", "b"], "dt": 0.1, "unit": "ps",
+                     "periods": [None, [0, 1]], "notes": ["note"]},
+    }[kind]  # fmt: skip
+    nested = []
+    for _ in range(400):
+        nested = [nested]
+    odd = [None, 5, -1, 1e308, 10**400, "x", "\ud800", "\x1b[2J", [], {}, [5], [None], [[1]],
+           {"a": 1}, True, nested, "[" * 20_000, ["\ud800", "b"], [1, 2], float("nan")]  # fmt: skip
+    for key in good:
+        for value in odd:
+            yield good | {key: value}
+        yield {k: v for k, v in good.items() if k != key}
+
+
+@pytest.mark.parametrize("kind", ["states", "features"])
+def test_odd_descriptions_in_npz_are_one_sentence(kind, tmp_path, monkeypatch, capsys):
+    from trajlm.cli import run
+    from trajlm.cli.process import Results
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdout", Results(sys.stdout))
+    arrays = {
+        "states": {"states": STATES.trajectories[0].astype(np.uint8), "lengths": np.array([30])},
+        "features": {"values": X, "lengths": np.array([30])},
+    }[kind]
+    centers = [np.full(5, np.nan), np.full(5, 1e308), np.array("x"), np.zeros((5, 2, 2))]
+    metas = [(meta, {}) for meta in odd_meta(kind)]
+    if kind == "states":
+        good = {"kind": "trajlm.states", "n_states": 5, "dt": 1, "unit": "ps", "discretization": {}}
+        metas += [(good, {"centers": c}) for c in centers]
+    commands = [
+        ["info", "x.npz"],
+        ["discretize", "x.npz", "--column", "0", "--bins", "3", "--out", "s.npz"],
+        ["train", "x.npz", "--validation", "0", "--out", "c"],
+    ]
+    for k, (meta, more) in enumerate(metas):
+        np.savez("x.npz", meta=np.array(json.dumps(meta)), **arrays, **more)
+        for command in commands[:1] + commands[1 + k % 2 :][:1]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                assert run(command) in (0, 2), meta
+            told = capsys.readouterr()
+            assert "Traceback" not in told.err

@@ -32,6 +32,7 @@ from trajlm.io import (
     write_states,
 )
 from trajlm.provenance import Averaged, Binning, Discretization, Note
+from trajlm.util.words import visible
 
 FEW = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -71,7 +72,7 @@ def test_npy_round_trip(tmp_path, table, dtype, fortran):
         lambda t: len({x.shape[1] for x in t}) == 1
     ),
     dt=st.floats(1e-6, 1e6),
-    unit=st.text(min_size=1, max_size=5),
+    unit=st.text(min_size=1, max_size=5).filter(lambda text: visible(text) == text),
     note=st.text(max_size=20),
 )
 def test_features_round_trip(tmp_path, tables, dt, unit, note):

@@ -83,7 +83,7 @@ def test_one_way_runs_keep_their_counts(one_way_runs):
     model = fit_msm(states)
     counts = states.transition_counts()
     np.testing.assert_allclose(model.transition_matrix, counts / counts.sum(1, keepdims=True))
-    assert model.record["never_left"] == [[2]]
+    assert model.record.never_left == ((2,),)
     assert model.cross_entropy(states) == pytest.approx(0.128, abs=0.002)
     for kinetics in (trajlm.kinetics(model), trajlm.kinetics(states)):
         assert float(kinetics.mfpt(0, 2).value) == pytest.approx(mean)
@@ -146,7 +146,7 @@ def test_a_driven_ring_keeps_its_direction(seed):
     best = -(fresh.transition_counts() * np.log(RING)).sum() / fresh.n_transitions
     assert exact == pytest.approx(0.3576, abs=1e-4)
     msm, hmm = fit_msm(states), fit_hmm(states, 3)
-    assert not msm.record["reversible"]
+    assert not msm.record.reversible
     for model in (msm, hmm):
         assert model.cross_entropy(fresh) == pytest.approx(best, abs=0.001)
     assert hmm.log_prob(states) >= msm.log_prob(states) - 1
@@ -244,7 +244,7 @@ def test_the_lag_of_a_markov_chain_is_one_and_that_of_a_lumped_one_longer():
     assert found.lag > 1
     assert found.level
     model = fit_msm(lumped, lag="auto")
-    assert model.record["lag"] == found.lag
+    assert model.record.lag == found.lag
     assert model.space.dt == found.lag
     slowest = -1 / np.log(np.sort(np.linalg.eigvals(T).real)[-2])
     at_one = trajlm.kinetics(fit_msm(lumped)).timescales(n=1).value[0]

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from trajlm.lstm.training.settings import TrainingSettings
 
 import trajlm
 from test_lstm import nearest, small_model
@@ -25,6 +24,7 @@ from trajlm.kernels.compiled import compiled
 from trajlm.lstm import loops
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.quantization import precision
+from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.train import train
 from trajlm.lstm.training.window import LSTMWindow
 

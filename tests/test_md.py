@@ -2,13 +2,16 @@
 
 import os
 import warnings
+from dataclasses import replace
 from importlib import resources
 
 import numpy as np
 import pytest
 
 from trajlm.cli import run
-from trajlm.data import States
+from trajlm.data import Features, States
+from trajlm.discretize import NearestCenters, average, decimate
+from trajlm.discretize import smooth as running_mean
 from trajlm.errors import InputError, TrajlmWarning
 from trajlm.io import read_features, read_md, write_states
 from trajlm.io.md import trajectories
@@ -332,6 +335,37 @@ def test_a_running_mean_shifts_the_frames(folder, xyz, tmp_path):
     )  # fmt: skip
     written = backmap(np.zeros(50, int), smoothed, folder / "t.xtc", tmp_path / "g.xtc", PDB)
     assert set(written.frame) == set(range(2, 11))
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        [(average, 5)],
+        [(decimate, 4)],
+        [(average, 2), (decimate, 3)],
+        [(decimate, 3), (average, 2), (running_mean, 3)],
+        [(running_mean, 4), (average, 3)],
+    ],
+)
+def test_states_of_filtered_data_are_led_back_to_their_frames(
+    filters, folder, tmp_path, monkeypatch
+):
+    numbers = Features((np.arange(float(N_FRAMES)),), dt=FRAME_PS, unit="ps")
+    for change, n in filters:
+        numbers = change(numbers, n)
+    frames = numbers.trajectories[0][:, 0]
+    # One state a frame that is left, so that each must come from the middle of its own frames.
+    cut = NearestCenters(frames).fit_transform(numbers)
+    write_states(tmp_path / "s.npz", cut)
+    np.save(tmp_path / "g.npy", np.arange(len(frames)))
+    command = ["backmap", "g.npy", "--from", folder / "t.xtc", "--states", "s.npz"]
+    monkeypatch.chdir(tmp_path)
+    assert run([*map(str, command), "--out", "g.xtc", "--top", str(PDB)]) == 0
+    written = backmap(np.arange(len(frames)), cut, folder / "t.xtc", tmp_path / "g.dcd", PDB)
+    np.testing.assert_array_equal(written.frame, np.floor(np.round(frames, 6)))
+    shorter = replace(cut, trajectories=(cut.trajectories[0][:-1],))
+    with pytest.raises(InputError, match="of which filters leave"):
+        backmap(np.zeros(5, int), shorter, folder / "t.xtc", tmp_path / "x.dcd", PDB)
 
 
 def test_a_state_never_seen_repeats_the_frame_before(folder, states, tmp_path):

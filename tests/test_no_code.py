@@ -217,6 +217,7 @@ def test_model_folders_are_never_unpickled(here, spoil, file):
     assert not Path(RAN).exists()
 
 
+@pytest.mark.filterwarnings("default::trajlm.errors.TrajlmWarning")
 @pytest.mark.parametrize("spoil", [pickled_by_torch, bare])
 def test_what_generation_goes_on_from_is_never_unpickled(here, spoil):
     assert run(TRAIN) == 0

@@ -107,7 +107,7 @@ def tiny_recipes(monkeypatch):
     def load(name, fast=False, n_models=None, seed=0):
         return tiny(name, **sizes[name])
 
-    monkeypatch.setattr("trajlm.reproduce.paper.recipe.load_recipe", load)
+    monkeypatch.setattr("trajlm.cli.paper.load_recipe", load)
 
 
 @pytest.mark.parametrize("name", ["linear3", "kinsoft3"])

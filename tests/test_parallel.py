@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from trajlm import cli, io
+from trajlm import cli
+from trajlm.cli import model
+from trajlm.cli.process import prepare
 from trajlm.data import States
 from trajlm.lstm.training.batching import lay_streams
 from trajlm.models.markov import fit_msm
@@ -74,7 +76,7 @@ def start(n, command, hook=lambda rank: None):
         )  # fmt: skip
         with open(f"log-{rank}.txt", "w", buffering=1) as log:
             sys.stdout = sys.stderr = log
-            signal.signal(signal.SIGTERM, cli._interrupt)
+            prepare()
             warnings.simplefilter("default")
             warnings.showwarning = cli._show_warning
             hook(rank)
@@ -192,7 +194,7 @@ def test_stopped_training_ends_and_resumes_to_the_same_model(here, two, way):
             process.terminate()
     statuses, said = ended(processes)
     assert statuses == [130, -signal.SIGKILL if way == "killed" else 130]
-    assert "go on with --resume" in said[0]
+    assert "saved: resume" in said[0]
     assert said[1] == ""
     statuses, said = ended(start(2, [*TRAIN, "--out", way, "--resume"]))
     assert statuses == [0, 0], said
@@ -261,7 +263,7 @@ def test_another_checkpoint_or_other_data_is_noticed(here):
     def other_data(rank):
         if rank == 1:
             others = States((np.load("states.npy")[::-1],), 3)
-            io.read_states = lambda *a, **k: others
+            model.read_states = lambda *a, **k: others
 
     statuses, said = ended(start(2, [*TRAIN, "--out", "other"], hook=other_data))
     assert statuses == [130, 2], said

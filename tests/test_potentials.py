@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from trajlm.errors import InputError
@@ -77,18 +76,9 @@ def test_populations_have_the_symmetry_of_the_potential(potential):
     np.testing.assert_allclose(populations, populations[::-1], rtol=1e-10)
 
 
-@given(x=coordinates, y=coordinates, potential=st.sampled_from(list(POTENTIALS.values())))
-def test_force_is_minus_the_gradient(x, y, potential):
-    e = 1e-5
-    fx = (potential.energy(x - e, y) - potential.energy(x + e, y)) / (2 * e)
-    fy = (potential.energy(x, y - e) - potential.energy(x, y + e)) / (2 * e)
-    np.testing.assert_allclose(potential.force(x, y), [fx, fy], atol=1e-8)
-
-
-def test_energy_and_force_broadcast():
+def test_energy_broadcasts():
     x, y = np.zeros((5, 1)), np.zeros(3)
     assert FOUR_STATE.energy(x, y).shape == (5, 3)
-    assert FOUR_STATE.force(x, y).shape == (5, 3, 2)
 
 
 def test_wells_at_the_same_x_share_a_population():

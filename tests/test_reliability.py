@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,10 @@ import pytest
 from trajlm.cli import run
 from trajlm.errors import OutputError
 from trajlm.systems.hidden_markov import markov_chain
-from trajlm.util.atomic import atomic_path, lone_writer
+from trajlm.util.atomic import atomic_path, lone_file_writer, lone_writer
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and limits")
+PDB = str(resources.files("trajlm.systems").joinpath("alanine_dipeptide.pdb"))
 CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
 TRAIN = ["train", "states.npy", "--hidden-dim", "8", "--embedding-dim", "4", "--epochs", "8",
          "--patience", "8"]  # fmt: skip
@@ -37,7 +39,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def in_child(work, *arguments):
+def in_child(work, *arguments, log="stderr.txt"):
     """Start `work` in a process of its own, quietly; its exit status is what `work` returns."""
 
     def body():
@@ -45,7 +47,7 @@ def in_child(work, *arguments):
             sys.stdout = sys.stderr = file
             os._exit(work(*arguments) or 0)
 
-    log = os.path.abspath("stderr.txt")
+    log = os.path.abspath(log)
 
     process = FORK.Process(target=body)
     process.start()
@@ -261,3 +263,106 @@ def test_two_processes_that_write_one_file_leave_one_whole(here):
     assert all(w.exitcode == 0 for w in writers)
     assert seen <= {"a" * 100_000, "b" * 100_000}
     assert not [p for p in os.listdir() if re.match(r"\.f\.", p)]
+
+
+def pairs():
+    """Each writing command twice, with other seeds or sizes, and what it writes."""
+    few = ["backmap", "few.npy", "--states", "few.npy", "--from", "t.xtc", "--top", PDB]
+    return {
+        "train": ([*TRAIN, "--out", "t", "--overwrite", "--seed"], ["t/model.safetensors"]),
+        "generate npy": (
+            ["generate", "m", "--lanes", "4", "--steps", "200000", "--out", "g.npy",
+             "--overwrite", "--seed"],
+            ["g.npy"],
+        ),
+        "generate npz": (
+            ["generate", "m", "--lanes", "4", "--steps", "50000", "--out", "g.npz",
+             "--overwrite", "--seed"],
+            ["g.npz"],
+        ),
+        "simulate": (
+            ["simulate", "linear3", "--frames", "20000", "--out", "x.npz", "--overwrite", "--seed"],
+            ["x.npz"],
+        ),
+        "discretize": (["discretize", "x.csv", "--out", "s.npz", "--kmeans", "4", "--column", "0",
+                        "--smooth", "3", "--seed"], ["s.npz"]),
+        "compare": (
+            ["compare", "states.npy", "m", "--runs", "2", "--out", "c", "--seed"],
+            ["c/results.json"],
+        ),
+        "backmap": ([*few, "--out", "b.xtc", "--seed"], ["b.xtc", "b.pdb"]),
+    }  # fmt: skip
+
+
+PAIRS = ["train", "generate npy", "generate npz", "simulate", "discretize", "compare", "backmap"]
+
+
+def written(paths):
+    """Return the contents, without the seconds and commands that they name."""
+    found = [Path(p).read_bytes() for p in paths if Path(p).exists()]
+    if paths[0].endswith("results.json") and found:
+        results = json.loads(found[0])
+        return json.dumps([results["summary"], results["settings"]])
+    return found
+
+
+def run_in_pairs(name, n):
+    """Run a command twice at once; the loser says so, and the file is that of one that won."""
+    command, paths = pairs()[name]
+    if name == "backmap":
+        mdtraj = pytest.importorskip("mdtraj")
+        frames = mdtraj.join([mdtraj.load(PDB)] * 8)
+        frames.xyz += np.arange(8)[:, None, None]
+        frames.save_xtc("t.xtc")
+        np.save("few.npy", np.array([0, 1, 1, 0, 1, 0, 0, 1]))
+    if name.startswith(("generate", "compare")):
+        assert run([*TRAIN, "--out", "m"]) == 0
+    np.savetxt("x.csv", np.random.default_rng(0).normal(size=(3000, 1)))
+    alone = []
+    for seed in "01":
+        assert run([*command, seed]) == 0
+        alone.append(written(paths))
+    assert alone[0] != alone[1]
+    for k in range(n):
+        children = [in_child(run, [*command, seed], log=f"log{seed}.txt") for seed in "01"]
+        for child in children:
+            child.join(120)
+        told = [Path(f"log{seed}.txt").read_text() for seed in "01"]
+        won = [seed for seed, child in enumerate(children) if child.exitcode == 0]
+        assert won, (k, told)
+        for child, text in zip(children, told, strict=True):
+            assert child.exitcode in (0, 2), (k, text)
+            assert "Traceback" not in text
+            if child.exitcode == 2:
+                assert "another run is writing to" in one_sentence(text)
+        # Two that did not meet came one after the other.
+        assert written(paths) in [alone[seed] for seed in won], k
+    assert list(Path().rglob(".*")) == []
+
+
+@pytest.mark.parametrize("name", [n for n in PAIRS if n != "compare"])
+def test_two_runs_at_once_are_never_mixed(name, here):
+    run_in_pairs(name, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAIRS)
+def test_fifty_pairs_of_runs_are_never_mixed(name, here):
+    run_in_pairs(name, 50)
+
+
+def test_temporary_files_are_removed_unless_in_use(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dead = [f".f.{'0' * 32}.txt", f".g.{'1' * 32}.txt", f".{'h' * 32}.{'2' * 32}"]
+    for name in dead:
+        Path(name).write_text("")
+    with atomic_path("f.txt") as temporary:
+        temporary.write_text("new")
+        with lone_file_writer("f.txt"):
+            pass
+        assert set(os.listdir()) == {*dead[1:], temporary.name}
+        with lone_writer("."):
+            pass
+        assert os.listdir() == [temporary.name]
+    assert os.listdir() == ["f.txt"]
+    assert Path("f.txt").read_text() == "new"

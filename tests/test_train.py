@@ -5,12 +5,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from trajlm.analysis.holdout import hold_out
 from trajlm.data import States
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.estimator import LSTMEstimator
 from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.lstm.training import trainer
-from trajlm.lstm.training.holdout import hold_out
 from trajlm.lstm.training.network import export_weights
 from trajlm.lstm.training.train import fingerprint, finished_model, train
 from trajlm.systems.hidden_markov import (
@@ -309,3 +309,24 @@ def test_estimator_in_the_manner_of_deeptime():
     assert estimator.fit(data) is estimator
     assert estimator.has_model
     assert estimator.fetch_model().n_states == 3
+
+
+def test_a_state_that_the_end_alone_visits_is_not_held_out():
+    s = np.concatenate([np.arange(20_000) % 3, np.full(600, 3)])
+    training, validation = hold_out(States((s,), 4), 0.1, 0)
+    assert training.counts()[3] >= 300
+    assert validation.n_frames == pytest.approx(2060, abs=2)
+    np.testing.assert_array_equal(
+        training.counts() + validation.counts(), np.bincount(s, minlength=4)
+    )
+    runs = States((*(np.arange(100) % 3 for _ in range(40)), np.full(100, 3)), 4)
+    for seed in range(20):
+        training, validation = hold_out(runs, 0.1, seed)
+        assert training.counts()[3] == 100
+
+
+def test_what_is_held_out_of_ordinary_data_is_its_end():
+    s = np.random.default_rng(0).integers(0, 4, 1000)
+    training, validation = hold_out(States((s,), 4), 0.1, 0)
+    np.testing.assert_array_equal(training.trajectories[0], s[:900])
+    np.testing.assert_array_equal(validation.trajectories[0], s[900:])

@@ -79,6 +79,7 @@ def compare(
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,
+    n_threads: int | None = None,
     stage: Stage | None = None,
 ) -> Comparison:
     """Measure the data and what each model generates, and how far they are apart.
@@ -104,6 +105,8 @@ def compare(
         Frames of each trajectory; as many as the data has when None.
     seed
         Of the generations.
+    n_threads
+        That generate; all cores when None. The result is the same for any number.
     stage
         Called with what is being done, before each step.
 
@@ -120,6 +123,7 @@ def compare(
         n_runs=n_runs,
         n_frames=n_frames,
         seed=seed,
+        n_threads=n_threads,
         stage=stage,
     )
     return Comparison(**vars(found))

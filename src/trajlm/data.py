@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, SupportsIndex, TypeAlias, overload
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +25,10 @@ from trajlm.util.trajectories import (
     kept,
     same_arrays,
 )
-from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html
+from trajlm.util.words import MOST_COLUMNS, Fact, counted, duration, extent, html, visible
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
-# What is taken wherever trajectories are, continuous or discrete.
-FeaturesLike: TypeAlias = "Features | FloatArray | Sequence[FloatArray] | Sequence[float]"
-StatesLike: TypeAlias = (
-    "States | IntArray | Sequence[IntArray] | Sequence[Sequence[int]] | Sequence[int]"
-)
 # Frames that are counted at a time: NumPy counts eight bytes a frame.
 COUNTED_AT_ONCE = 1 << 22
 # Of states of which nobody says how they were made.
@@ -162,7 +157,7 @@ class Features:
 
     def __repr__(self) -> str:
         names = ", ".join(self.names[:MOST_COLUMNS]) + ", …" * (self.n_columns > MOST_COLUMNS)
-        size = extent(self.n_frames, len(self.trajectories), self.dt, self.unit, names)
+        size = extent(self.n_frames, len(self.trajectories), self.dt, self.unit, visible(names))
         return f"Features({size})"
 
     def facts(self, most_columns: int = MOST_COLUMNS) -> list[Fact]:
@@ -413,6 +408,11 @@ class States:
         return self.with_trajectories(kept[0]), self.with_trajectories(kept[1])
 
 
+# What is taken wherever trajectories are, continuous or discrete.
+FeaturesLike = Features | FloatArray | Sequence[FloatArray] | Sequence[float]
+StatesLike = States | IntArray | Sequence[IntArray] | Sequence[Sequence[int]] | Sequence[int]
+
+
 def as_states(data: StatesLike) -> States:
     """Return `data` as States: arrays and lists are taken as frames with dt 1.
 
@@ -424,6 +424,22 @@ def as_states(data: StatesLike) -> States:
     if isinstance(data, Features):
         raise InputError("these are features: discretise them first, for example with Bins")
     return data if isinstance(data, States) else States(data)
+
+
+def as_trajectory(data: StatesLike) -> IntArray:
+    """Return the states of one trajectory, one frame at least.
+
+    Raises
+    ------
+    InputError
+        Several trajectories, features, or numbers that are no states.
+    """
+    if not isinstance(data, States | Features):
+        return as_integers(data, 0, least=1)
+    states = as_states(data)
+    if len(states) > 1:
+        raise InputError(f"{len(states)} trajectories were given: give one of them")
+    return states[0]
 
 
 def as_features(data: FeaturesLike) -> Features:

@@ -22,7 +22,6 @@ from trajlm.analysis.uncertainty import (
     count_interval,
     fraction_interval,
     mean_interval,
-    rate_interval,
 )
 
 __all__ = [
@@ -60,7 +59,6 @@ __all__ = [
     "population_intervals",
     "populations",
     "principal_plane",
-    "rate_interval",
     "stationary_first_passage_time",
     "survival",
     "transition_path_times",

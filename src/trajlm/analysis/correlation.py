@@ -10,6 +10,7 @@ import numpy.typing as npt
 from trajlm.analysis.runs import Integers
 from trajlm.analysis.uncertainty import block_edges, block_pieces, jackknife_error
 from trajlm.data import States, StatesLike, as_states
+from trajlm.discretize import periods_of
 from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -55,7 +56,7 @@ def autocorrelation(
 
     Every pair of frames of one trajectory counts the same: the sums of products and the numbers
     of pairs are added over trajectories before they are divided, and the mean is that of all
-    frames.
+    frames. Centres on a circle count as vectors: C is that of their cosine and sine together.
 
     Parameters
     ----------
@@ -88,17 +89,17 @@ def autocorrelation(
             "less than the frames of the longest trajectory"
         )
     counts = states.counts()
-    if np.ptp(heights[counts > 0]) == 0:
+    if (np.ptp(heights[counts > 0], axis=0) == 0).all():
         raise InputError("all frames have one value: it has no autocorrelation")
     heights = heights - counts @ heights / counts.sum()
     products, pairs, totals = _block_sums(states, heights, max_lag, block_edges(states, n_blocks))
-    result = _normalised(products.sum(0), pairs.sum(0), totals.sum())
+    result = _normalised(products.sum(0), pairs.sum(0), totals.sum(0))
 
     n = len(products)
     half = np.full(max_lag + 1, np.inf)
     if n > 1:
         left_out = _normalised(
-            products.sum(0) - products, pairs.sum(0) - pairs, totals.sum() - totals
+            products.sum(0) - products, pairs.sum(0) - pairs, totals.sum(0) - totals
         )
         # Where all pairs of a lag, or all changes, lie in one block their spread is unknown.
         known = np.isfinite(left_out).all(axis=0)
@@ -115,17 +116,22 @@ def autocorrelation(
 
 
 def _values_of_states(states: States, values: npt.ArrayLike | None) -> Floats:
+    """Return the value of each state, shape (n_states, 1), or its vector on a circle, (n, 2)."""
     given = states.centers if values is None else np.asarray(values, dtype=np.float64)
     if given is None:
         raise InputError("the states have no centres: give one value a state")
-    if given.ndim == 2 and given.shape[1] == 1:
-        given = given[:, 0]
-    if given.shape != (states.n_states,):
+    if given.ndim == 1:
+        given = given[:, None]
+    if given.shape != (states.n_states, 1):
         raise InputError(
             f"the values have shape {given.shape}: one number for each of the "
             f"{states.n_states} states is needed"
         )
-    return given
+    period = periods_of(states.space)[0] if values is None else None
+    if period is None:
+        return given
+    turns = 2 * np.pi * (given[:, 0] - period[0]) / (period[1] - period[0])
+    return np.column_stack([np.cos(turns), np.sin(turns)])
 
 
 def _block_sums(
@@ -141,7 +147,7 @@ def _block_sums(
     n_blocks = len(edges) - 1
     products = np.zeros((n_blocks, max_lag + 1))
     pairs = np.zeros((n_blocks, max_lag + 1))
-    totals = np.zeros(n_blocks)
+    totals = np.zeros((n_blocks, heights.shape[1]))
     stretch = max(LEAST_STRETCH, STRETCH * max_lag)
     stretches = (
         (block, trajectory, begin, min(begin + stretch, end))
@@ -153,11 +159,12 @@ def _block_sums(
         here = ahead[: end - first]
         size = next_fast_len(len(ahead) + len(here), real=True)
         n_lags = min(max_lag + 1, len(ahead))
-        crossed = irfft(rfft(ahead, size) * rfft(here, size).conj(), size)
-        products[block, :n_lags] += crossed[:n_lags]
+        for x in range(heights.shape[1]):
+            crossed = irfft(rfft(ahead[:, x], size) * rfft(here[:, x], size).conj(), size)
+            products[block, :n_lags] += crossed[:n_lags]
         # Near the end of a trajectory the later frames of the block have no partner.
         pairs[block, :n_lags] += np.minimum(len(here), len(ahead) - np.arange(n_lags))
-        totals[block] += here.sum()
+        totals[block] += here.sum(axis=0)
     return products, pairs, totals
 
 
@@ -166,7 +173,8 @@ def _normalised(products: Floats, pairs: Floats, totals: Floats) -> Floats:
 
     Leaving out a block moves the mean by totals / frames, whose square is taken off.
     """
-    shift = (totals / pairs[..., 0]) ** 2
+    shift = ((totals / pairs[..., :1]) ** 2).sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         covariance = products / pairs - shift[..., None]
-        return covariance / covariance[..., :1]
+        normalised: Floats = covariance / covariance[..., :1]
+    return normalised

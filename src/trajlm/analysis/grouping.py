@@ -47,6 +47,9 @@ class Grouping:
         over the period if there is one.
     names
         One name a group.
+    period
+        Periodic domain (low, high) of the coordinate, over which the running mean is taken; None
+        where there is none, or no running mean.
     """
 
     assignment: Integers
@@ -56,6 +59,7 @@ class Grouping:
     edges: Floats | None = None
     group_centers: Floats | None = None
     names: tuple[str, ...] = ()
+    period: Period | None = None
 
     @property
     def n_groups(self) -> int:
@@ -67,8 +71,8 @@ class Grouping:
 
         With a running mean of w frames only full windows count: a trajectory of T frames gives
         T - w + 1, each value the mean of the centres in its window. The mean is then cut at the
-        edges or, for other methods, takes the group of the fine state nearest to it. It is an
-        ordinary mean: on a periodic coordinate the cut must lie where nothing is.
+        edges or, for other methods, takes the group of the fine state nearest to it. On a periodic
+        coordinate it is the direction of the mean on the circle.
 
         Raises
         ------
@@ -136,14 +140,25 @@ class Grouping:
                 f"trajectory {index} has {len(trajectory)} frames: a running mean over {window} "
                 f"needs at least {window + 1}"
             )
-        means = _window_sums(centers[trajectory], window) / window
-        # A mean of equal numbers can differ from them by rounding, and must not cross an edge.
-        means += 8 * np.finfo(np.float64).eps * np.abs(centers).max()
+        if self.period is not None:
+            means = _circular_means(centers, trajectory, window, self.period)
+        else:
+            means = _window_sums(centers[trajectory], window) / window
+            # A mean of equal numbers can differ from them by rounding, and must not cross an edge.
+            means += 8 * np.finfo(np.float64).eps * np.abs(centers).max()
         if self.edges is not None:
-            return np.digitize(means, self.edges)
+            return np.digitize(means, self.edges) % self.n_groups
         order = np.argsort(centers)
-        middles = (centers[order][1:] + centers[order][:-1]) / 2
-        return self.assignment[order][np.digitize(means, middles)]
+        if self.period is not None:
+            # The nearest state may lie over the border: the last below the first, and so on.
+            order = np.concatenate([order[-1:], order, order[:1]])
+            length = self.period[1] - self.period[0]
+            shift = np.zeros(len(order))
+            shift[[0, -1]] = -length, length
+            places = centers[order] + shift
+        else:
+            places = centers[order]
+        return self.assignment[order][np.digitize(means, (places[1:] + places[:-1]) / 2)]
 
 
 def group_by_edges(
@@ -151,13 +166,13 @@ def group_by_edges(
     edges: Sequence[float],
     running_mean: int = 1,
     names: Sequence[str] = (),
-    wrap: bool = False,
+    wrap: bool | None = None,
 ) -> Grouping:
     """Group states by thresholds on their coordinate: k edges make k + 1 groups.
 
     A value equal to an edge belongs to the upper group. On a periodic coordinate `wrap` makes
     one group, the first, of what lies below the first edge and from the last one up: k edges
-    then make k groups.
+    then make k groups. That is the default with a running mean, which then goes over the border.
 
     Parameters
     ----------
@@ -176,8 +191,8 @@ def group_by_edges(
     ------
     InputError
         No centres, more than one coordinate, edges that do not increase, a group without
-        any state, or `wrap` with a single edge or with a running mean, which is an ordinary one
-        and does not go over the border.
+        any state, or `wrap` with a single edge, or with a running mean of a coordinate that is
+        not known to be periodic.
     """
     states = as_states(states)
     centers = _one_coordinate(states.centers)
@@ -196,11 +211,15 @@ def group_by_edges(
             f"the edges {cuts.tolist()} leave group {missing[0]} without any state: the state "
             f"centres run from {centers.min():g} to {centers.max():g}"
         )
-    if wrap and (len(cuts) < 2 or running_mean > 1):
+    circular = running_mean > 1 and periods_of(states.space)[0] is not None
+    if wrap and (len(cuts) < 2 or (running_mean > 1 and not circular)):
         raise InputError(
             f"{len(cuts)} edge(s) and a running mean over {running_mean} frames were given with "
-            "wrap: groups over a periodic border need two or more edges and no running mean"
+            "wrap: groups over a periodic border need two or more edges, and a running mean a "
+            "coordinate whose period is known"
         )
+    if wrap is None:
+        wrap = circular and len(cuts) > 1
     if wrap:
         assignment %= len(cuts)
     return _grouping(states, assignment, "edges", running_mean, names, cuts)
@@ -346,6 +365,7 @@ def _grouping(
         edges=edges,
         group_centers=_mean_by_group(states, assignment, n_groups),
         names=tuple(names) or tuple(str(g) for g in range(n_groups)),
+        period=periods_of(states.space)[0] if running_mean > 1 else None,
     )
 
 
@@ -359,6 +379,18 @@ def _one_coordinate(centers: Floats | None) -> Floats:
             f"the states lie on {centers.shape[1]} coordinates: edges and a running mean need one"
         )
     return centers
+
+
+def _circular_means(
+    centers: Floats, trajectory: npt.NDArray[np.integer[Any]], window: int, period: Period
+) -> Floats:
+    """Return the direction of the mean on the circle over all full windows, within the period."""
+    low, length = period[0], period[1] - period[0]
+    turns = 2 * np.pi * (centers - low) / length
+    sines, cosines = (_window_sums(f(turns)[trajectory], window) for f in (np.sin, np.cos))
+    # As for an ordinary mean, what lies on an edge must not fall below it by rounding.
+    angles = np.arctan2(sines, cosines) + 64 * np.finfo(np.float64).eps
+    return low + length * (angles / (2 * np.pi) % 1.0)
 
 
 def _window_sums(x: Floats, window: int) -> Floats:

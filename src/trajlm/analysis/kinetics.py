@@ -55,7 +55,10 @@ class CommittedTransitions:
     def rate_intervals(self, level: float = 0.95) -> tuple[Floats, Floats]:
         """Return the quasi-Poisson intervals (low, high) of the rates, shape (m, n, n) each.
 
-        See `trajlm.analysis.rate_interval` for what is assumed.
+        Assumes that events in different blocks of equal time are independent. Within a block
+        they may come in bursts: the dispersion is the variance over the mean of the counts of
+        blocks. It is not taken below 1, so that the interval is too wide rather than too narrow
+        for events more regular than a Poisson process. A count of zero gives [0, 3.69 / time].
         """
         low, high = count_interval(self.counts, self.dispersion, level)
         return low / self.total_time, high / self.total_time

@@ -60,10 +60,11 @@ def counted_timescales(
 ) -> Timescales:
     """Return the implied timescales ``-lag dt / ln |lambda|`` of the counts at `lag`.
 
-    The interval is that of 1 - |lambda|, as of a rate with as many events as leave it as uncertain
-    (Jeffreys' interval of a Poisson count): the variance follows from that of multinomial rows
-    through the eigenvectors, with lag-fold overlapping counts taken as one, and is raised to that
-    over 20 parts of the data where this is larger. It has no upper end below three events.
+    The interval is that of ``1 - |lambda|``, as of a rate with as many events as leave it as
+    uncertain (Jeffreys' interval of a Poisson count): the variance follows from that of
+    multinomial rows through the eigenvectors, with lag-fold overlapping counts taken as one, and
+    is raised to that over 20 parts of the data where this is larger. It has no upper end below
+    three events.
 
     Parameters
     ----------

@@ -116,41 +116,6 @@ def count_interval(
     return low, np.asarray(high, dtype=np.float64)
 
 
-def rate_interval(
-    count: int, total_time: float, block_counts: npt.ArrayLike, level: float = 0.95
-) -> tuple[float, float]:
-    """Give the interval of a rate, from a count and its spread over blocks (quasi-Poisson).
-
-    Assumes that events in different blocks of equal time are independent. Within a block they
-    may come in bursts: the dispersion phi is the variance over the mean of the block counts.
-    It is not taken below 1, so the interval is too wide rather than too narrow for events
-    more regular than a Poisson process (a two-state process that alternates).
-
-    Parameters
-    ----------
-    count
-        Number of events N in all.
-    total_time
-        The time T in which they were counted.
-    block_counts
-        Events in each block of equal time, shape (n_blocks,); with fewer than two blocks
-        phi is 1.
-
-    Returns
-    -------
-    low, high
-        In events per unit of `total_time`; [0, 3.69 / T] for a count of zero.
-    """
-    if not total_time > 0:
-        raise InputError(f"the total time is {total_time}: it must be positive")
-    spread = np.asarray(block_counts, dtype=np.float64)
-    phi = 1.0
-    if len(spread) > 1 and spread.mean() > 0:
-        phi = max(float(spread.var(ddof=1) / spread.mean()), 1.0)
-    low, high = count_interval(count, phi, level)
-    return float(low) / total_time, float(high) / total_time
-
-
 def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
     """Return a mean and its Student t interval.
 

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import warnings
 from contextlib import nullcontext, redirect_stdout
 from io import StringIO
-from threading import Timer
-from types import FrameType
 from typing import Annotated, TextIO
 
 import typer
 
-from trajlm.cli.bench import bench
-from trajlm.cli.compare import compare
-from trajlm.cli.data import discretize, simulate
-from trajlm.cli.demo import demo
-from trajlm.cli.model import cite, generate, info, train
-from trajlm.cli.paper import paper
-from trajlm.cli.structures import backmap, features
-from trajlm.errors import InputError, Interrupted, TrajlmError, TrajlmNote, TrajlmWarning
+from trajlm.cli.commands import Commands, Stopped
+from trajlm.cli.process import finish, prepare, system_error
+from trajlm.errors import (
+    InputError,
+    TrajlmError,
+    TrajlmNote,
+    TrajlmWarning,
+    UnfinishedTrainingError,
+)
 from trajlm.util.processes import place
+from trajlm.util.words import visible
 
 BAD_INPUT = 2
 INTERRUPTED = 130
-# After which an interrupt that came in the middle of an import is tried again.
-SECONDS_TO_IMPORT = 0.2
 STOPPED = "interrupted; a file that was not whole yet was not written"
 
 app = typer.Typer(
     name="trajlm",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-COMMANDS = (
-    demo, simulate, features, discretize, train, generate, backmap, compare, paper, bench, info,
-    cite,
-)  # fmt: skip
 # Commands whose work several processes can share.
 SHARED = ("train", "generate")
-for command in COMMANDS:
-    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -76,11 +67,9 @@ def options(
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
-    # A cluster ends a job with SIGTERM: the same as Ctrl-C, so that work is saved.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    prepare()
     warnings.showwarning = _show_warning
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(finish(run(sys.argv[1:])))
 
 
 def run(arguments: list[str]) -> int:
@@ -91,10 +80,13 @@ def run(arguments: list[str]) -> int:
             status = int(app(arguments, prog_name="trajlm", standalone_mode=False) or 0)
         # Typer turns an interrupt that no command caught into this status without a word.
         return _fail(STOPPED, status) if status == INTERRUPTED else status
-    except Interrupted as error:
-        return _fail(str(error), INTERRUPTED)
+    except Stopped as stopped:
+        return _fail(str(stopped), INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         return _fail(STOPPED, INTERRUPTED)
+    except UnfinishedTrainingError as error:
+        command = f"trajlm train STATES --out {error.folder} --resume"
+        return _fail(f"{error}: {command}", BAD_INPUT)
     except TrajlmError as error:
         return _fail(str(error), BAD_INPUT)
     except typer.TyperException as error:
@@ -102,31 +94,23 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:
-        return _fail(f"the system refused to read or write: {error}", BAD_INPUT)
+        return _fail(system_error(error), BAD_INPUT)
     except MemoryError:
         return _fail("there is not enough memory for this: use less data at once", BAD_INPUT)
 
 
 def _fail(sentence: str, status: int) -> int:
-    rank, _ = place()
+    try:
+        rank, _ = place()
+    except InputError:
+        rank = 0
+    line = visible(" ".join(sentence.split()))
     if rank == 0:
-        print("trajlm: " + " ".join(sentence.split()), file=sys.stderr)
+        print(f"trajlm: {line}", file=sys.stderr)
     elif status != INTERRUPTED:
         # What went wrong here may not have elsewhere; that all are stopped the first one says.
-        print(f"trajlm: process {rank}: " + " ".join(sentence.split()), file=sys.stderr)
+        print(f"trajlm: process {rank}: {line}", file=sys.stderr)
     return status
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """Stop, but not in the middle of an import: half-made compiled modules bring all down."""
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            again = Timer(SECONDS_TO_IMPORT, os.kill, (os.getpid(), signum))
-            again.daemon = True
-            again.start()
-            return
-        frame = frame.f_back
-    raise KeyboardInterrupt
 
 
 def _show_warning(
@@ -139,4 +123,4 @@ def _show_warning(
 ) -> None:
     """Show the package's own warnings as plain notes and no others."""
     if issubclass(category, TrajlmWarning | TrajlmNote) and place()[0] == 0:
-        print(f"trajlm: note: {message}", file=sys.stderr)
+        print(f"trajlm: note: {visible(str(message))}", file=sys.stderr)

@@ -9,6 +9,10 @@ from typing import Annotated
 import typer
 
 from trajlm.cli.output import output
+from trajlm.errors import InputError
+from trajlm.reproduce.bench import run_bench
+from trajlm.reproduce.bench.run import SIZES
+from trajlm.util.atomic import write_json
 from trajlm.util.progress import say
 
 
@@ -23,11 +27,6 @@ def bench(
     ] = 5,
 ) -> None:
     """Measure generation and training beside plain PyTorch and the machine's matrix product."""
-    from trajlm.errors import InputError
-    from trajlm.reproduce.bench import run_bench
-    from trajlm.reproduce.bench.run import SIZES
-    from trajlm.util.atomic import write_json
-
     sizes = [size for size in SIZES if size.hidden_dim <= largest]
     if not sizes:
         raise InputError(f"the smallest network to measure has {SIZES[0].hidden_dim} units")

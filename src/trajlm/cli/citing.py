@@ -6,9 +6,12 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 
 from trajlm.errors import InputError
+from trajlm.io import read_states
+from trajlm.models.registry import load_model, read_record
 from trajlm.provenance import Clustering, Discretization, Grouped
 
 # Entries of references.bib by what brings them in.
@@ -53,8 +56,6 @@ def citations(paths: Sequence[str | Path] = (), used: Iterable[str] = ()) -> str
 
 
 def _software() -> str:
-    from importlib.metadata import version
-
     return (
         "@software{trajlm,\n  author = {{The trajlm developers}},\n"
         "  title = {trajlm: molecular trajectories as a language},\n"
@@ -73,18 +74,12 @@ def _used_in(path: Path) -> set[str]:
     if (path / "results.json").is_file():
         return _used_in_report(path / "results.json")
     if path.is_dir():
-        from trajlm.models.registry import load_model
-
         model = load_model(path)
         return {model.kind} | _used_in_discretization(model.space.discretization)
-    from trajlm.io import read_states
-
     return _used_in_discretization(read_states(path).discretization)
 
 
 def _used_in_report(path: Path) -> set[str]:
-    from trajlm.models.registry import read_record
-
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
         names = {"pcca"} if results["grouping"]["method"] == "pcca" else set()

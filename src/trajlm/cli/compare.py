@@ -6,20 +6,34 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from trajlm import analysis
+from trajlm.analysis import Grouping
 from trajlm.cli.data import numbers
+from trajlm.comparison import compare as run_comparison
+from trajlm.data import States
 from trajlm.errors import InputError
-from trajlm.util.progress import say
+from trajlm.evaluate.evaluation import Kind
+from trajlm.evaluate.groups import grouping_warning, groups_line
+from trajlm.evaluate.summary import summary
+from trajlm.evaluate.verdict import floor_sentence, unseen_sentence, verdicts
+from trajlm.io import read_states
+from trajlm.models.base import SequenceModel
+from trajlm.models.hidden_markov import fit_hmm
+from trajlm.models.markov import fit_msm
+from trajlm.models.ngram import fit_ngram
+from trajlm.models.registry import load_model
+from trajlm.util.atomic import check_writable, lone_writer
+from trajlm.util.progress import say, tell
+from trajlm.util.words import visible
 
-if TYPE_CHECKING:
-    from trajlm.analysis import Grouping
-    from trajlm.data import States
-    from trajlm.evaluate.evaluation import Kind
-    from trajlm.models.base import SequenceModel
-
+MODELS_HELP = (
+    "Also fit and compare these, with commas between: msm (at a lag of one frame), msm:auto (at "
+    "the lag from which its timescales are level), hmm, ngram (counts after the last k states)."
+)
 GROUP_HELP = (
     "How fine states become metastable ones: edges:X,Y,... on their centres (edges:X,Y,...,wrap: "
     "the first and the last interval are one group, over a periodic border), pcca:N, or "
@@ -46,7 +60,7 @@ def compare(
         int,
         typer.Option(min=1, help="Group after a running mean of the centres over these frames."),
     ] = 1,
-    models: Annotated[str, typer.Option(help="Also fit and compare these: msm,hmm.")] = "",
+    models: Annotated[str, typer.Option(help=MODELS_HELP)] = "",
     unseen: Annotated[
         Path | None,
         typer.Option(help="States that no model was trained on, to judge models and data by."),
@@ -55,6 +69,9 @@ def compare(
         int, typer.Option(min=1, help="Generations of each training, each as long as the data.")
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the generations.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the processor (default: all cores).")
+    ] = None,
     dt: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of dt, such as ps or ms.")] = None,
     key: Annotated[
@@ -66,13 +83,6 @@ def compare(
     A model folder generates first. Kinetics are compared between groups of states: D is the
     mean |ln(rate / rate of the data)|, D0 the same between the two halves of the data.
     """
-    from trajlm.comparison import compare as run_comparison
-    from trajlm.evaluate.groups import grouping_warning, groups_line
-    from trajlm.evaluate.summary import summary
-    from trajlm.evaluate.verdict import floor_sentence, unseen_sentence, verdicts
-    from trajlm.io import read_states
-    from trajlm.util.atomic import check_writable, lone_writer
-
     began = time.perf_counter()
     data = read_states(reference, key=key, dt=dt, unit=unit)
     check_writable(out / "index.html")
@@ -90,7 +100,14 @@ def compare(
         others[name] = model
     future = None if unseen is None else read_states(unseen, dt=dt, unit=unit)
     comparison = run_comparison(
-        data, others, grouping, unseen=future, n_runs=runs, seed=seed, stage=say
+        data,
+        others,
+        grouping,
+        unseen=future,
+        n_runs=runs,
+        seed=seed,
+        n_threads=threads,
+        stage=say,
     )
     how = {
         "command": " ".join(["trajlm", *sys.argv[1:]]),
@@ -105,11 +122,11 @@ def compare(
     comparison.save(out, how)
     if warning := grouping_warning(comparison):
         say(f"note: {warning}")
-    typer.echo(groups_line(comparison))
+    tell(groups_line(comparison))
     found = summary(comparison)
     sentences = [floor_sentence(found), unseen_sentence(found), *map(str, verdicts(found))]
-    typer.echo("\n".join(sentence for sentence in sentences if sentence))
-    typer.echo(str(out / "index.html"))
+    tell("\n".join(sentence for sentence in sentences if sentence))
+    tell(str(out / "index.html"))
 
 
 def parse_grouping(text: str | None, data: States, running_mean: int) -> Grouping | None:
@@ -120,8 +137,6 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
     InputError
         Text of another form.
     """
-    from trajlm import analysis
-
     if text is None:
         if running_mean != 1:
             raise InputError("--running-mean needs --group, such as --group edges:0.5")
@@ -132,7 +147,7 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
     wrap = method == "edges" and rest.endswith(",wrap")
     values = numbers(rest.removesuffix(",wrap") if wrap else rest, "--group")
     if method == "edges":
-        return analysis.group_by_edges(data, values, running_mean, wrap=wrap)
+        return analysis.group_by_edges(data, values, running_mean, wrap=wrap or None)
     if not all(v.is_integer() for v in values):
         raise InputError(f"--group {text}: {method} takes whole numbers")
     whole = [int(v) for v in values]
@@ -149,39 +164,45 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel]:
     Raises
     ------
     InputError
-        A name that is neither msm nor hmm.
+        Another name than msm, msm:auto, hmm or ngram.
     """
-    from trajlm.models.hidden_markov import fit_hmm
-    from trajlm.models.markov import fit_msm
-
-    fit: dict[str, Callable[[], SequenceModel]] = {
-        "MSM": lambda: fit_msm(data),
-        "HMM": lambda: fit_hmm(data, seed=seed),
+    fit: dict[str, Callable[[], tuple[str, SequenceModel]]] = {
+        "MSM": lambda: ("MSM", fit_msm(data)),
+        "MSM:AUTO": lambda: _fit_at_chosen_lag(data),
+        "HMM": lambda: ("HMM", fit_hmm(data, seed=seed)),
+        "NGRAM": lambda: ("NGRAM", fit_ngram(data)),
     }
     wanted = [name for word in names.split(",") if (name := word.strip().upper())]
     for name in wanted:
         if name not in fit:
-            raise InputError(f"--models knows msm and hmm, not {name.lower()!r}")
+            raise InputError(f"--models knows msm, msm:auto, hmm and ngram, not {name.lower()!r}")
     fitted: dict[str, SequenceModel] = {}
     for name in wanted:
         say(f"fitting the {name}")
-        fitted[name] = fit[name]()
+        title, model = fit[name]()
+        fitted[title] = model
     return fitted
+
+
+def _fit_at_chosen_lag(data: States) -> tuple[str, SequenceModel]:
+    chosen = analysis.choose_lag(data)
+    say(chosen.why)
+    return f"MSM lag {chosen.lag}", fit_msm(data, chosen.lag)
 
 
 def _read_generated(item: str) -> tuple[str, Kind]:
     """Return the name and what stands behind it: one training, or several with commas between."""
     name, separator, rest = item.partition("=")
+    name = visible(name)
     if not separator or Path(item).exists():
         path = Path(item)
-        return (path.name if path.is_dir() else path.stem), _read_training(path)
+        name = path.name if path.is_dir() else path.stem
+        return visible(name), _read_training(path)
     if "," in rest and not Path(rest).exists():
         return name, [_read_training(Path(part)) for part in rest.split(",")]
     return name, _read_training(Path(rest))
 
 
 def _read_training(path: Path) -> SequenceModel | States:
-    from trajlm.io import read_states
-    from trajlm.models.registry import load_model
 
     return load_model(path) if path.is_dir() else read_states(path)

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from trajlm import discretize as cuts
 from trajlm.cli.output import Overwrite, output
 from trajlm.errors import InputError
-from trajlm.util.progress import progress, say
-from trajlm.util.words import counted
+from trajlm.io import read_features, write_features, write_states
+from trajlm.io.read import file_kind
+from trajlm.systems import simulate as run_simulation
+from trajlm.util.progress import progress, say, tell
+from trajlm.util.words import counted, duration
 
 
 def simulate(
@@ -26,18 +30,19 @@ def simulate(
         int, typer.Option(min=1, max=10**6, help="Independent trajectories.")
     ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the processor (default: all cores).")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate a system whose truth is known."""
-    from trajlm.io import write_features
-    from trajlm.systems import simulate as run_simulation
-    from trajlm.util.words import duration
-
     with output(out, overwrite=overwrite):
         with progress(f"simulating {system}", frames * trajectories) as advance:
-            features = run_simulation(system, frames, trajectories, seed, progress=advance)
+            features = run_simulation(
+                system, frames, trajectories, seed, progress=advance, n_threads=threads
+            )
         write_features(out, features)
-    typer.echo(
+    tell(
         f"{out}: {features.n_frames:,} frames of {', '.join(features.names)}, "
         f"one each {duration(features.dt, features.unit)}"
     )
@@ -122,11 +127,6 @@ def discretize(
     seed: Annotated[int, typer.Option(min=0, help="Of k-means.")] = 0,
 ) -> None:
     """Cut continuous data into states. Several inputs are separate trajectories."""
-    from trajlm import discretize as cuts
-    from trajlm.io import read_features, write_states
-    from trajlm.io.read import file_kind
-    from trajlm.util.words import duration
-
     if sum(x is not None for x in (bins, centers, kmeans)) != 1:
         raise InputError("give one of --bins, --centers and --kmeans")
     if open_ends and bins is None:
@@ -156,7 +156,7 @@ def discretize(
         if remove_spikes:
             states = cuts.remove_spikes(states, remove_spikes)
         write_states(out, states)
-    typer.echo(
+    tell(
         f"{out}: {counted(len(states), 'trajectory', 'trajectories')}, {states.n_frames:,} frames, "
         f"one each {duration(states.dt, states.unit)}; {int(states.visited().sum())} of "
         f"{states.n_states} states visited"

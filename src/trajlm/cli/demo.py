@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from trajlm.util.progress import progress, say
+from trajlm.reproduce.demo import run_demo
+from trajlm.util.atomic import lone_writer
+from trajlm.util.progress import progress, say, tell
 
 
 def demo(
@@ -20,9 +22,6 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
 ) -> None:
     """Simulate alanine dipeptide, learn it, generate from what was learned, and report."""
-    from trajlm.reproduce.demo import run_demo
-    from trajlm.util.atomic import lone_writer
-
     with lone_writer(out):
         page = run_demo(
             out,
@@ -33,4 +32,4 @@ def demo(
             say=say,
             progress=progress,
         )
-    typer.echo(f"open {page}")
+    tell(f"open {page}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from trajlm.cli.citing import citations
 from trajlm.cli.data import (
     Clip,
     Column,
@@ -20,18 +21,24 @@ from trajlm.cli.data import (
     Unit,
 )
 from trajlm.cli.output import Overwrite, check_output
+from trajlm.data import States
 from trajlm.errors import InputError
-from trajlm.lstm.settings import TrainingSettings
-from trajlm.models.files import CHECKPOINT
+from trajlm.io import read_features, read_states, write_states
+from trajlm.io.states import holds_states
+from trajlm.lstm.loops import choice
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.record import still_improving
+from trajlm.lstm.settings import TrainingSettings, training_settings
+from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished, is_saved, remove_orphans
+from trajlm.lstm.training.train import finished_model, train_in_folder
+from trajlm.models.files import CHECKPOINT, holds_model, settle_model
+from trajlm.models.registry import describe_model, load_model
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
-from trajlm.util.processes import place
-from trajlm.util.progress import progress, say
-from trajlm.util.words import counted
-
-if TYPE_CHECKING:
-    from trajlm.data import States
-    from trajlm.lstm.model import LSTMModel
-    from trajlm.util.processes import Processes
+from trajlm.util.devices import usable_cores
+from trajlm.util.processes import Processes, join, place
+from trajlm.util.progress import progress, say, tell
+from trajlm.util.versions import package_versions
+from trajlm.util.words import counted, first_rows, lines
 
 DEFAULT = TrainingSettings()
 
@@ -86,9 +93,6 @@ def train(
     ] = False,
 ) -> None:
     """Train the language model on states."""
-    from trajlm.io import read_states
-    from trajlm.lstm.settings import training_settings
-
     settings = training_settings(
         epochs=epochs,
         hidden_dim=hidden_dim,
@@ -122,10 +126,8 @@ def _train(
     threads: int | None,
 ) -> LSTMModel | None:
     """Train into a folder that is held; None where the same training is finished already."""
-    from trajlm.lstm.training.train import finished_model, train_in_folder
-    from trajlm.models.files import holds_model
-    from trajlm.util.processes import join
-
+    if place()[0] == 0:
+        settle_model(out)
     begun = (out / CHECKPOINT).exists()
     if begun and not (resume or overwrite):
         raise InputError(
@@ -134,7 +136,7 @@ def _train(
     if resume and finished_model(out, data, settings):
         if place()[0] == 0:
             (out / CHECKPOINT).unlink(missing_ok=True)
-        typer.echo(f"{out}: this training is finished already")
+        tell(f"{out}: this training is finished already")
         return None
     if holds_model(out) and not overwrite and not (resume and begun):
         raise InputError(f"{out} holds a trained model: --overwrite replaces it")
@@ -161,8 +163,6 @@ def _train(
 
 def _tell_trained(model: LSTMModel, out: Path, data: States) -> None:
     """Say how a training went."""
-    from trajlm.lstm.record import still_improving
-
     record = model.record
     assert record is not None
     for done in (record.direction, record.rounding, record.calibration):
@@ -176,7 +176,7 @@ def _tell_trained(model: LSTMModel, out: Path, data: States) -> None:
     for note in data.discretization.bias_notes:
         say(f"note: {note}")
     unfinished = still_improving(record)
-    typer.echo(
+    tell(
         f"{out}: {record.best.validation:.4f} nats a frame on the held-out stretch "
         f"(epoch {record.best_epoch})" + (f"; {unfinished}" if unfinished else "")
     )
@@ -223,7 +223,7 @@ def generate(
             device=device,
         )
     if done:
-        typer.echo(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
+        tell(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
 
 
 def _generate(
@@ -239,11 +239,6 @@ def _generate(
     device: str,
 ) -> bool:
     """Let a model write to a file that is held; return whether there was anything to do."""
-    from trajlm.io import write_states
-    from trajlm.lstm.model import LSTMModel
-    from trajlm.models.registry import load_model
-    from trajlm.util.processes import join
-
     begun = _check_generated(out, resume, overwrite)
     model = load_model(model_dir)
     warmth = 1.0 if temperature is None else temperature
@@ -286,25 +281,20 @@ def _generate(
 
 def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
     """Refuse what would be lost, and return whether an interrupted file is there to go on with."""
-    from trajlm.lstm.to_file import is_begun, remove_orphans
-
     is_array = out.suffix == ".npy"
-    begun = is_array and is_begun(out)
     if is_array and place()[0] == 0:
         remove_orphans(out)
-    if begun and not (resume or overwrite):
+    if is_array and is_saved(out) and not (resume or overwrite):
         raise InputError(
             f"{out} was begun and interrupted: --resume goes on with it, --overwrite begins anew"
         )
     # What is gone on with was allowed to take the place of a file when it was begun.
     check_output(out, overwrite=overwrite or (resume and is_array))
-    return begun
+    return is_array and is_begun(out)
 
 
 def _was_finished(model: LSTMModel, out: Path, size: tuple[int, int, int], **how: Any) -> bool:
     """Return whether all that is to be gone on with is there; refuse what was made otherwise."""
-    from trajlm.lstm.to_file import is_finished
-
     if out.suffix != ".npy" or not out.is_file():
         return False
     if not is_finished(model, out, *size, **how):
@@ -322,9 +312,6 @@ def _language_model_writes(
     **options: Any,
 ) -> None:
     """Write an npy file as it is made; an npz file, which holds its time too, at the end."""
-    from trajlm.io import write_states
-    from trajlm.lstm.to_file import generate_to_file
-
     if out.suffix == ".npy":
         generate_to_file(model, out, *size, resume=resume, processes=processes, **options)
     elif processes.size > 1:
@@ -354,37 +341,26 @@ def info(
 
     Of a file of others it shows what would be read; the options are those of discretize.
     """
-    from trajlm.models.registry import describe_model
-
     if path is None or path.is_dir():
-        from trajlm.lstm.loops import choice
-
-        typer.echo(describe_model(path) if path else _installation())
-        typer.echo(f"compiled loops here: {choice().describe()}")
+        tell(describe_model(path) if path else _installation())
+        tell(f"compiled loops here: {choice().describe()}")
         return
-    from trajlm.io import read_features, read_states
-    from trajlm.io.states import holds_states
-    from trajlm.util.words import first_rows, lines
-
     options = (column, period, time_column, split_by, header_lines, clip)
     if all(option is None for option in options) and holds_states(path, key):
-        typer.echo(lines("states", read_states(path, key, dt, unit).facts()))
+        tell(lines("states", read_states(path, key, dt, unit).facts()))
         return
     features = read_features(
         path, columns=column, dt=dt, unit=unit, key=key, period=period, time_column=time_column,
         split_by=split_by, header_lines=header_lines, clip=clip,
     )  # fmt: skip
-    typer.echo(lines("features", features.facts(features.n_columns)))
+    tell(lines("features", features.facts(features.n_columns)))
     if features.unit == "frame":
-        typer.echo("time: not said, so a frame is the unit")
-    typer.echo("first rows\n" + first_rows(features.names, features.trajectories[0]))
+        tell("time: not said, so a frame is the unit")
+    tell("first rows\n" + first_rows(features.names, features.trajectories[0]))
 
 
 def _installation() -> str:
     """Return the versions that decide a result, and the cores that may be used."""
-    from trajlm.util.devices import usable_cores
-    from trajlm.util.versions import package_versions
-
     versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     return f"versions: {versions}\ncores: {usable_cores()}"
 
@@ -399,6 +375,4 @@ def cite(
     ] = "",
 ) -> None:
     """Print BibTeX for the method, this software and what else was used."""
-    from trajlm.cli.citing import citations
-
-    typer.echo(citations(paths or [], used.split(",")))
+    tell(citations(paths or [], used.split(",")))

@@ -10,7 +10,10 @@ from typing import Annotated
 import typer
 
 from trajlm.errors import InputError
-from trajlm.util.progress import progress, say
+from trajlm.reproduce.paper.produce import check_records, produce, produce_authors, produce_summary
+from trajlm.reproduce.paper.recipe import SYSTEMS, load_recipe
+from trajlm.util.atomic import lone_writer
+from trajlm.util.progress import progress, say, tell
 
 ALL = "all"
 AUTHORS = "authors_prediction"
@@ -45,10 +48,6 @@ def paper(
 
     The same command again takes up what is there.
     """
-    from trajlm.reproduce.paper.produce import check_records, produce, produce_summary
-    from trajlm.reproduce.paper.recipe import SYSTEMS, load_recipe
-    from trajlm.util.atomic import lone_writer
-
     if system == AUTHORS:
         _authors(file, out, fast, seed)
         return
@@ -63,26 +62,22 @@ def paper(
         command = _command(recipe.name, fast, n_models, seed)
         with lone_writer(out / recipe.name):
             document = produce(recipe, out, command, workers, say, progress)
-        typer.echo(f"{recipe.name}: {document.lead}")
-        typer.echo(f"{out / recipe.name / 'index.html'} ({time.perf_counter() - began:.0f} s)")
+        tell(f"{recipe.name}: {document.lead}")
+        tell(f"{out / recipe.name / 'index.html'} ({time.perf_counter() - began:.0f} s)")
     if system == ALL:
         produce_summary(out)
-        typer.echo(str(out / "index.html"))
+        tell(str(out / "index.html"))
 
 
 def _authors(file: Path | None, out: Path, fast: bool, seed: int) -> None:
-    from trajlm.reproduce.paper.produce import produce_authors
-    from trajlm.reproduce.paper.recipe import load_recipe
-    from trajlm.util.atomic import lone_writer
-
     if file is None:
         raise InputError(f"{AUTHORS} needs the file of labels: trajlm paper {AUTHORS} FILE")
     recipe = load_recipe("four_state", fast, None, seed)
     command = f"trajlm paper {AUTHORS} {file.name}" + (" --fast" if fast else "")
     with lone_writer(out / AUTHORS):
         document = produce_authors(file, recipe, out, command, say, progress)
-    typer.echo(document.lead)
-    typer.echo(str(out / AUTHORS / "index.html"))
+    tell(document.lead)
+    tell(str(out / AUTHORS / "index.html"))
 
 
 def _command(name: str, fast: bool, n_models: int | None, seed: int) -> str:

@@ -10,9 +10,12 @@ from typing import Annotated
 import typer
 
 from trajlm.cli.output import check_output, output
+from trajlm.discretize import find_difference
 from trajlm.errors import InputError
-from trajlm.util.progress import progress
-from trajlm.util.words import counted
+from trajlm.io import read_md, read_states, write_features
+from trajlm.io.md.backmap import backmap as run_backmap
+from trajlm.util.progress import progress, tell
+from trajlm.util.words import counted, duration
 
 TOP_HELP = "Topology (GRO, PDB, PRMTOP, PSF ..., no .tpr); HDF5 trajectories hold their own."
 
@@ -47,9 +50,6 @@ def features(
     Selections are mdtraj's, such as 'name CA and resid 0 to 9'. Angles are in radians,
     distances in nm.
     """
-    from trajlm.io import read_md, write_features
-    from trajlm.util.words import duration
-
     if out.suffix != ".npz":
         raise InputError(f"{out} does not end in .npz: give a name that does")
     with output(out, [*trajectories, *(path for path in (top, rmsd) if path)]):
@@ -69,7 +69,7 @@ def features(
     shown = ", ".join(found.names[:8])
     if found.n_columns > 8:
         shown += f" ... ({found.n_columns} columns: trajlm info {out} lists them)"
-    typer.echo(
+    tell(
         f"{out}: {counted(len(found.trajectories), 'trajectory', 'trajectories')}, "
         f"{found.n_frames:,} frames, one each {duration(found.dt, found.unit)}, of {shown}"
     )
@@ -97,10 +97,6 @@ def backmap(
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of frames.")] = 0,
 ) -> None:
     """Turn generated states into structures that were in those states, to watch in VMD."""
-    from trajlm.discretize import find_difference
-    from trajlm.io import read_states
-    from trajlm.io.md.backmap import backmap as run_backmap
-
     generated, source = _one_generated(paths, source)
     read = [generated, states, *source, *([top] if top else [])]
     written_files = dict.fromkeys((out, out.with_suffix(".pdb")))
@@ -130,7 +126,7 @@ def backmap(
                 wanted, original, list(source), out, top,
                 atoms=atoms, smooth=smooth, every=every, seed=seed, progress=advance,
             )  # fmt: skip
-    typer.echo(f"{out}: {len(written.frame):,} frames; look with: vmd {written.structure} {out}")
+    tell(f"{out}: {len(written.frame):,} frames; look with: vmd {written.structure} {out}")
     if len(lanes) > 1:
         print(f"lane {lane} of {len(lanes)}: --lane chooses another", file=sys.stderr)
 

@@ -31,6 +31,7 @@ def evaluate(
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,
+    n_threads: int | None = None,
     stage: Stage | None = None,
 ) -> Evaluation:
     """Measure the data and what each model generates; see `trajlm.compare`."""
@@ -60,6 +61,7 @@ def evaluate(
                 n_frames=(n_frames or data.n_frames) // lag,
                 n_runs=n_runs,
                 seed=own_seed,
+                n_threads=n_threads,
             )
         )
     return Evaluation(

@@ -155,6 +155,7 @@ def kinetics(
     n_runs: int = 10,
     n_frames: int | None = None,
     seed: int = 0,
+    n_threads: int | None = None,
 ) -> Kinetics:
     """Return the kinetics of a model, or of data.
 
@@ -169,6 +170,8 @@ def kinetics(
         when None.
     seed
         Of the generation.
+    n_threads
+        That generate; all cores when None. The result is the same for any number.
 
     Examples
     --------
@@ -191,7 +194,7 @@ def kinetics(
         record = source.record
         known = record.n_frames if isinstance(record, LSTMRecord) else DEFAULT_FRAMES
         frames = n_frames or known
-        return CountedKinetics(source.generate(frames, n_runs, seed))
+        return CountedKinetics(source.generate(frames, n_runs, seed, n_threads=n_threads))
     return CountedKinetics(as_states(source))
 
 

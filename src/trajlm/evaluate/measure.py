@@ -55,6 +55,7 @@ def measure_model(
     n_frames: int,
     n_runs: int,
     seed: int,
+    n_threads: int | None,
 ) -> SourceResult:
     """Let each training of a model generate, and hold all of it against the data.
 
@@ -70,6 +71,8 @@ def measure_model(
         Frames of each generated trajectory, and how many each training generates.
     seed
         Of the generations.
+    n_threads
+        That generate; all cores when None.
     """
     seeds: list[int] = [seed]
     if len(trainings) > 1:
@@ -77,7 +80,7 @@ def measure_model(
     generated, counts, results = [], [], []
     for training, own_seed in zip(trainings, seeds, strict=True):
         if isinstance(training, SequenceModel):
-            made = training.generate(n_frames, n_runs, own_seed)
+            made = training.generate(n_frames, n_runs, own_seed, n_threads=n_threads)
         else:
             made = reference.states.with_trajectories(training.trajectories)
         generated.append(cut_alike(made, reference.states))
@@ -235,7 +238,7 @@ def _autocorrelation(states: States) -> Autocorrelation | None:
         return None
     longest = max(len(s) for s in states)
     centers = states.centers
-    values = centers if centers is not None and centers.ndim == 1 else np.arange(states.n_states)
+    values = None if centers is not None and centers.ndim == 1 else np.arange(states.n_states)
     return autocorrelation(states, min(MAX_LAG, max(1, longest // 10)), values)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,43 +19,61 @@ from trajlm.io.sources import PathLike, check_file, listed
 from trajlm.util.trajectories import owned
 
 AnyArray = npt.NDArray[Any]
-MAPPED_FROM = 1 << 26  # bytes of an npy file that is mapped rather than read
+NARROWED_FROM = 1 << 26  # bytes of whole numbers that are kept in the smallest type that fits
+READ_AT_ONCE = 1 << 24  # bytes
 DEFLATE_LIMIT = 1100  # deflate shrinks at most about 1032 times: a larger claim is false
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 @contextmanager
 def damaged_as_input_error(path: PathLike) -> Iterator[None]:
-    """Turn whatever a damaged file makes the parsers raise into an InputError."""
+    """Turn whatever a damaged file makes the parsers raise into an InputError.
+
+    So is a file that is written to meanwhile: what was read may be half of one and half of
+    another.
+    """
+    before = _stamp(path)
     try:
         yield
     except InputError:
+        _check_unchanged(path, before)
         raise
     except Exception as error:  # damaged bytes reach zlib, zipfile, ast, struct, json ...
+        _check_unchanged(path, before)
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise InputError(
             f"{path} is damaged, cut short or of another format ({reason}): make it again"
         ) from error
+    _check_unchanged(path, before)
+
+
+def _check_unchanged(path: PathLike, before: tuple[int, ...]) -> None:
+    now = _stamp(path)
+    # Another file under the same name leaves the open one as it was.
+    if before and now and before[:2] == now[:2] and before != now:
+        raise InputError(f"{path} was changed while it was read: try again when it is written")
+
+
+def _stamp(path: PathLike) -> tuple[int, ...]:
+    """Return which file lies at `path` and when it was changed; nothing where that is unknown."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def load_npy(path: PathLike) -> AnyArray:
-    """Return the array of an npy file; a large one is not read but mapped into memory.
+    """Return the array of an npy file; whole numbers of a large one in the smallest type.
 
     Raises
     ------
     InputError
-        The file is missing, damaged, or holds anything but numbers.
+        The file is missing, damaged, changed meanwhile, or holds anything but numbers.
     """
     file = check_file(path)
-    size = file.stat().st_size
     with damaged_as_input_error(path), file.open("rb") as stream:
-        if size < MAPPED_FROM:
-            return _read_array(stream, size, str(path))
-        shape, fortran_order, dtype = _checked_header(stream, size, str(path))
-        if fortran_order or not dtype.isnative:
-            stream.seek(0)
-            return _read_array(stream, size, str(path))
-        return np.asarray(np.memmap(file, dtype, "r", stream.tell(), shape))
+        return _read_array(stream, file.stat().st_size, str(path))
 
 
 def load_npz(path: PathLike, key: str | None) -> tuple[dict[str, AnyArray], dict[str, Any] | None]:
@@ -140,16 +159,31 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: PathLike
 
 
 def _read_array(stream: IO[bytes], size: int, where: str) -> AnyArray:
-    """Read one array whose header and data fill `size` bytes."""
+    """Read one array whose header and data fill `size` bytes.
+
+    It is a copy of our own: native byte order and C order.
+    """
     shape, fortran_order, dtype = _checked_header(stream, size, where)
-    expected = math.prod(shape) * dtype.itemsize
-    data = stream.read()
-    if len(data) != expected:
-        raise InputError(f"{where} is cut short: {len(data)} of {expected} bytes are there")
-    flat = np.frombuffer(data, dtype) if expected else np.zeros(0, dtype)
+    count = math.prod(shape)
+    narrow = dtype.kind in "iu" and size >= NARROWED_FROM
+    flat = np.zeros(count, np.uint8 if narrow else dtype.newbyteorder("="))
+    step = max(1, READ_AT_ONCE // max(1, dtype.itemsize))
+    for begin in range(0, count, step):
+        wanted = min(step, count - begin) * dtype.itemsize
+        data = stream.read(wanted)
+        if len(data) != wanted:
+            there = begin * dtype.itemsize + len(data)
+            raise InputError(
+                f"{where} is cut short: {there} of {count * dtype.itemsize} bytes are there"
+            )
+        part = np.frombuffer(data, dtype)
+        if narrow:
+            lowest, highest = int(part.min()), int(part.max())
+            fits = np.result_type(np.min_scalar_type(lowest), np.min_scalar_type(highest))
+            flat = flat.astype(np.promote_types(flat.dtype, fits), copy=False)
+        flat[begin : begin + len(part)] = part
     array = flat.reshape(shape, order="F" if fortran_order else "C")
-    # A copy of our own: native byte order and C order.
-    return owned(array.astype(dtype.newbyteorder("="), order="C", copy=True))
+    return owned(np.asarray(array, order="C"))
 
 
 def _checked_header(

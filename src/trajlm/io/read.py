@@ -45,6 +45,8 @@ FEATURES_KIND = "trajlm.features"
 STATES_KIND = "trajlm.states"
 # Comments may stand above the first line that PLUMED wrote.
 FIRST_FIELDS = re.compile(rb"\s*(?:#[^\n\r]*[\n\r]\s*)*?#!\s+FIELDS\b")
+# Each takes some hundred bytes, however short it is.
+MOST_TRAJECTORIES = 10**7
 
 
 def read_features(
@@ -331,6 +333,11 @@ def _own_features(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathL
 
 def split_trajectories(values: AnyArray, lengths: AnyArray) -> list[AnyArray]:
     """Cut joined trajectories at the borders they had before they were written."""
-    if lengths.min() < 0 or int(lengths.sum()) != len(values):
+    if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or not len(lengths):
+        raise ValueError("the lengths of the trajectories are not whole numbers")
+    # None longer than all, or their sum could wrap around.
+    if lengths.min() < 0 or lengths.max() > len(values) or int(lengths.sum()) != len(values):
         raise ValueError("the lengths of the trajectories do not add up")
+    if len(lengths) > MOST_TRAJECTORIES:
+        raise ValueError(f"more than {MOST_TRAJECTORIES:,} trajectories")
     return np.split(values, np.cumsum(lengths)[:-1])

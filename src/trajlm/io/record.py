@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +25,7 @@ from trajlm.io.sources import (
     time_of,
 )
 from trajlm.provenance import Note
+from trajlm.util.warn import warn
 
 F64 = npt.NDArray[np.float64]
 Period = tuple[float, float] | None
@@ -115,7 +115,7 @@ class Record:
 def warn_of(notes: Sequence[Note], category: type[UserWarning] = TrajlmWarning) -> None:
     """Warn of what a reader dropped, cut or took for something."""
     for note in notes:
-        warnings.warn(note.text, category, stacklevel=2)
+        warn(note.text, category)
 
 
 def features_of(record: Record, wanted: Wanted) -> Features:

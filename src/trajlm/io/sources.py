@@ -6,16 +6,16 @@ import importlib
 import lzma
 import math
 import os
-import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from trajlm.data import Features
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
 from trajlm.io.names import canonical_unit
 from trajlm.util.trajectories import owned
+from trajlm.util.warn import warn
 from trajlm.util.words import duration
 
 PathLike = str | os.PathLike[str]
@@ -68,14 +68,20 @@ def read_bytes(path: PathLike, count: int = -1) -> bytes:
     file = check_file(path)
     try:
         with file.open("rb") as stream:
+            before = os.fstat(stream.fileno())
             start = stream.read(LONGEST_MAGIC)
             stream.seek(0)
             packed = next((name for magic, name in PACKED.items() if start.startswith(magic)), None)
             if packed is None:
-                return stream.read(count)
-            return _unpack(stream, packed, count, file.stat().st_size, path)
+                data = stream.read(count)
+            else:
+                data = _unpack(stream, packed, count, before.st_size, path)
+            now = os.fstat(stream.fileno())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    if (before.st_size, before.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
+        raise InputError(f"{path} was changed while it was read: try again when it is written")
+    return data
 
 
 def is_packed(path: PathLike) -> bool:
@@ -133,10 +139,8 @@ def time_of(
     """
     unit = None if unit is None else canonical_unit(unit)
     if dt is not None and dt != 1 and unit is None and file_unit == "frame":
-        warnings.warn(
+        warn(
             f"dt is {dt:g} but nobody says of what: give the unit, too, such as ps",
-            TrajlmWarning,
-            stacklevel=4,
         )
         unit = UNNAMED_UNIT
     if unit is not None and unit != "frame" and dt is None and file_unit == "frame":
@@ -154,11 +158,9 @@ def time_of(
         same_unit = canonical_unit(used_unit) == canonical_unit(file_unit)
         agree = same_unit and math.isclose(used_dt, file_dt, rel_tol=ROUNDED)
         if not agree:
-            warnings.warn(
+            warn(
                 f"the file says {duration(file_dt, file_unit)} a frame, but "
                 f"{duration(used_dt, used_unit)} as given is used",
-                TrajlmWarning,
-                stacklevel=4,
             )
     return {"dt": used_dt, "unit": used_unit}
 

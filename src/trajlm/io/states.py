@@ -12,19 +12,21 @@ import numpy as np
 from trajlm.data import AS_GIVEN, States
 from trajlm.errors import InputError, TrajlmWarning
 from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
+from trajlm.io.labels import numbered
 from trajlm.io.names import canonical_unit
 from trajlm.io.read import STATES_KIND, file_kind, split_trajectories
 from trajlm.io.record import Wanted, features_of
 from trajlm.io.sources import PathLike, Paths, as_paths, listed, time_of
 from trajlm.io.text import text_record
 from trajlm.provenance import Discretization
-from trajlm.util.checked import NAME, checked
+from trajlm.util.checked import LARGEST, NAME, checked
 
 STATE_NAME = re.compile(
     r"(?:(?:micro|macro|meta)?states?|d_?traj|labels?|clusters?|assignments?)(?:[\s_]?\d*)",
     re.IGNORECASE,
 )
-LARGEST_STATE = 2**31 - 1  # beyond this a table with a row a state fits no memory
+LARGEST_STATE = 10**6 - 1  # beyond this a table with a row and a column a state fits no memory
+LARGEST_CENTER = 1e150  # whose square is a number
 
 
 def holds_states(path: PathLike, key: str | None = None) -> bool:
@@ -77,7 +79,8 @@ def read_states(
     Raises
     ------
     InputError
-        A damaged file; negative, fractional or huge state numbers (trajectory and frame);
+        A damaged file; negative or fractional states, or one far beyond all others (trajectory
+        and frame);
         arrays that are not states (the message lists the keys); files that disagree on the
         states, dt or unit (the message names both).
     """
@@ -86,6 +89,10 @@ def read_states(
     for part in parts[1:]:
         _check_agree(first, part)
     source = next((part for part in parts if part.n_states), first)
+    if not source.n_states:
+        trajectories, labels = numbered([(part.path, part.trajectories) for part in parts])
+        parts = [replace(p, trajectories=t) for p, t in zip(parts, trajectories, strict=True)]
+        source = replace(first, centers=labels)
     for part in parts:
         _check_states(part, source.n_states)
     return States(
@@ -169,7 +176,12 @@ def _own(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathLike) -> _
 
 def _centers(arrays: dict[str, AnyArray]) -> AnyArray | None:
     centers = arrays.get("centers")
-    return None if centers is None else np.atleast_1d(np.asarray(centers, dtype=np.float64))
+    if centers is None:
+        return None
+    array = np.atleast_1d(np.asarray(centers, dtype=np.float64))
+    if array.ndim > 2 or not (np.abs(array) <= LARGEST).all():
+        raise ValueError("a state centre is not a finite number")
+    return array
 
 
 def _check_agree(first: _Part, part: _Part) -> None:

@@ -74,7 +74,7 @@ def forward_log_probs(
             alpha[j] = after[j] / scale
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def expected_counts(
     transition: F64,
     emission: F64,

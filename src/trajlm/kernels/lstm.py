@@ -193,6 +193,24 @@ def read_lanes(
 
 
 @compiled
+def remember_lanes(
+    inputs: F32, recurrent: Recurrent, paths: I64, hidden: F32, cell: F32, out: F32
+) -> None:
+    """Write the hidden states after each frame of `paths` (frames, lanes) to `out`.
+
+    `hidden` and `cell`, both (lanes, L), are carried in place; `out` is (frames, lanes, L).
+    """
+    frames, lanes = paths.shape
+    gates, parts = aligned_rows(lanes, inputs.shape[1]), memory_for_bytes(lanes, recurrent)
+    states = np.empty(lanes, np.int64)
+    for t in range(frames):
+        for lane in range(lanes):
+            states[lane] = paths[t, lane]
+        step(states, hidden, cell, inputs, recurrent, gates, parts)
+        out[t] = hidden
+
+
+@compiled
 def score_lanes(
     inputs: F32,
     recurrent: Recurrent,

@@ -175,6 +175,21 @@ def read_lanes(
 
 
 @compiled
+def remember_lanes(
+    inputs: F32, recurrent: Recurrent, paths: npt.NDArray[Any], hidden: F32, cell: F32, out: F32
+) -> None:
+    """Write the hidden states after each frame of `paths`; see `lstm.remember_lanes`."""
+    frames, lanes = paths.shape
+    gates = np.empty((lanes, inputs.shape[1]), np.float32)
+    states = np.empty(lanes, np.int64)
+    for t in range(frames):
+        for lane in range(lanes):
+            states[lane] = paths[t, lane]
+        _step(states, hidden, cell, inputs, recurrent.weights, gates)
+        out[t] = hidden
+
+
+@compiled
 def score_lanes(
     inputs: F32, recurrent: Recurrent, readout: F32, skip: F32, paths: npt.NDArray[Any],
     out: npt.NDArray[np.float64],

@@ -7,7 +7,7 @@ import numpy as np
 from trajlm.kernels.arrays import F32, I64, cache_aligned
 from trajlm.kernels.cell import exp, tanh
 from trajlm.kernels.compiled import compiled
-from trajlm.kernels.lstm import add_gram, generate_lanes, read_lanes, score_lanes
+from trajlm.kernels.lstm import add_gram, generate_lanes, read_lanes, remember_lanes, score_lanes
 from trajlm.kernels.processor import HAS_AVX512, HAS_BYTES, HAS_HALF
 from trajlm.kernels.product import ROWS, add_packed_product, halved, packed
 from trajlm.kernels.recurrent import in_bytes, tile_rows
@@ -42,6 +42,7 @@ __all__ = [
     "in_bytes",
     "packed",
     "read_lanes",
+    "remember_lanes",
     "score_lanes",
     "tile_rows",
 ]

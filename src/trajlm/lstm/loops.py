@@ -9,13 +9,13 @@ differ in their last bits.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
+from trajlm.util.warn import warn
 
 if TYPE_CHECKING:
     from trajlm.kernels.arguments import Recurrent
@@ -43,6 +43,7 @@ class Loops(Protocol):
     in_bytes: Callable[..., Recurrent]
     tile_rows: Callable[[Recurrent], tuple[int, int]]
     read_lanes: Callable[..., None]
+    remember_lanes: Callable[..., None]
     generate_lanes: Callable[..., None]
     score_lanes: Callable[..., None]
     add_gram: Callable[..., None]
@@ -98,12 +99,9 @@ def choice() -> Choice:
         vector.check()
     except Exception as error:
         # It is written for the compiler's inside, which another version may have changed.
-        warnings.warn(
-            TrajlmWarning(
-                "the vector code of the loops does not work with this compiler "
-                f"({type(error).__name__}): plain code runs instead, at a fraction of the speed"
-            ),
-            stacklevel=2,
+        warn(
+            "the vector code of the loops does not work with this compiler "
+            f"({type(error).__name__}): plain code runs instead, at a fraction of the speed"
         )
         return Choice(in_plain, f"the vector code does not work here: {type(error).__name__}")
     return Choice(cast(Loops, vector))

@@ -141,8 +141,8 @@ class LSTMModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
-        temperature: float = 1.0,
         n_threads: int | None = None,
+        temperature: float = 1.0,
         device: str = "cpu",
     ) -> States:
         """Return `n_lanes` independent trajectories of `n_steps` frames.
@@ -159,11 +159,11 @@ class LSTMModel(SequenceModel):
             the first frame, with no past.
         progress
             Called with the number of frames made since the last call.
-        temperature
-            Divides the logits; 1 is the learned distribution.
         n_threads
             Threads that share the lanes, or where lanes are few the product of each (from L = 192
             on); all cores when None. Of the processor only.
+        temperature
+            Divides the logits; 1 is the learned distribution.
         device
             ``cpu``, or a GPU such as ``cuda``: worth it for thousands of lanes. A GPU gives the
             lanes of the processor but for rounding, after which two lanes go their own ways.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Literal, Self
 
+import numpy as np
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
@@ -115,6 +115,112 @@ class Calibration:
         The slow set of each state, shape (n_states,).
     commit_time
         Frames that a stay must last for its transition to count as one of `events`.
+    populations
+        Of the sets, in the data.
+    tilt
+        a of each set.
+    pairs
+        The pairs of sets with such transitions in the data.
+    events
+        Transitions of each pair, both ways.
+    mobility, settled_mobility
+        b and c of each pair.
+    population_errors, rate_errors, flicker_errors
+        ln(generated / data) of the calibrated model, as measured.
+    population_errors_before, rate_errors_before, flicker_errors_before
+        The same of the model as trained.
+    n_generated
+        Frames generated on the way.
+    """
+
+    lag: Count
+    slowest: Measured
+    assignment: tuple[Count, ...]
+    commit_time: Count
+    populations: tuple[Measured, ...]
+    tilt: tuple[Measured, ...]
+    pairs: tuple[tuple[Count, Count], ...]
+    events: tuple[Count, ...]
+    mobility: tuple[Measured, ...]
+    settled_mobility: tuple[Measured, ...]
+    population_errors: tuple[Measured, ...]
+    rate_errors: tuple[Measured, ...]
+    flicker_errors: tuple[Measured, ...]
+    population_errors_before: tuple[Measured, ...]
+    rate_errors_before: tuple[Measured, ...]
+    flicker_errors_before: tuple[Measured, ...]
+    n_generated: Count
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        a_pair = (self.events, self.mobility, self.settled_mobility, self.rate_errors)
+        a_set = (self.populations, self.population_errors)
+        if any(len(values) != len(self.pairs) for values in a_pair) or any(
+            len(values) != len(self.tilt) for values in a_set
+        ):
+            raise ValueError("the calibration has not one value for each set and pair of sets")
+        return self
+
+    def describe(self) -> str:
+        """Say what was matched to how many transitions, and by name what is still off."""
+        n_sets = len(self.tilt)
+        found = f"{n_sets} slow sets (slowest timescale {self.slowest:.0f} frames): "
+        if not self.pairs:
+            return f"{found}no transition that holds for {self.commit_time} frames to match"
+        said = (
+            f"{found}populations and the rates of {counted(len(self.pairs), 'pair', 'pairs')} "
+            f"matched to {_listed(list(self.events))} transitions held for {self.commit_time} "
+            "frames"
+        )
+        off = self.out_of_line()
+        return f"{said}; not in line: {', '.join(off)}" if off else said
+
+    def out_of_line(self) -> tuple[str, ...]:
+        """Return the populations and rates that the data makes unlikely at 68 %, in words."""
+        words = []
+        visits = np.zeros(len(self.tilt))
+        for (g, h), n in zip(self.pairs, self.events, strict=True):
+            visits[[g, h]] += n / 2
+        for g, (data, error) in enumerate(
+            zip(self.populations, self.population_errors, strict=True)
+        ):
+            if abs(error) > np.sqrt(2 / max(visits[g], 0.5)):
+                words.append(
+                    f"{self._named(g)}: {data * np.exp(error):.2g} in the model, "
+                    f"{data:.2g} in the data"
+                )
+        for (g, h), n, error in zip(self.pairs, self.events, self.rate_errors, strict=True):
+            if abs(error) > np.sqrt(2 / n):
+                words.append(
+                    f"transitions {self._named(g)} to {self._named(h)} and back: "
+                    f"{np.exp(error):.2g} times those of the data"
+                )
+        return tuple(words)
+
+    def _named(self, g: int) -> str:
+        states = [k for k, own in enumerate(self.assignment) if own == g]
+        if len(states) == 1:
+            return f"state {states[0]}"
+        few = ", ".join(str(k) for k in states[:3])
+        return f"states {few}{', ...' if len(states) > 3 else ''}"
+
+
+@dataclass(frozen=True, config=FROZEN)
+class EarlierCalibration:
+    """What the calibration of the first version matched, as its files have it.
+
+    Shape (n_sets,) or (n_pairs,), pairs of sets g < h.
+
+    Parameters
+    ----------
+    lag
+        Frames of the gradient window: what takes more than three is calibrated.
+    slowest
+        The longest implied timescale of the data, in frames.
+    assignment
+        The slow set of each state, shape (n_states,).
+    commit_time
+        Frames that a stay must last for its transition to count as one of `events`.
     tilt
         a of each set.
     pairs
@@ -209,7 +315,7 @@ class LSTMRecord(ModelRecord):
     data_sha256: Name = ""
     direction: Direction | None = None
     rounding: Rounding | None = None
-    calibration: Calibration | None = None
+    calibration: Calibration | EarlierCalibration | None = None
     kind: Literal["lstm"] = "lstm"
     version: Literal[2] = 2
 
@@ -263,7 +369,7 @@ class CheckpointRecord(ModelRecord):
     Parameters
     ----------
     settings, history, data_sha256
-        As in `LSTMRecord`.
+        As in `LSTMRecord`; the history is empty before the first epoch.
     """
 
     settings: TrainingSettings
@@ -274,15 +380,15 @@ class CheckpointRecord(ModelRecord):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        _check_history(self.history)
+        # One that is written before the first epoch has no history yet.
+        if self.history:
+            _check_history(self.history)
         return self
 
 
 def _check_history(history: tuple[EpochRecord, ...]) -> None:
-    if not history or history[0].epoch != 1:
-        raise ValueError("the history does not begin with the first epoch")
-    if any(after.epoch != before.epoch + 1 for before, after in pairwise(history)):
-        raise ValueError("the epochs of the history are not in order")
+    if [epoch.epoch for epoch in history] != list(range(1, len(history) + 1)):
+        raise ValueError("the epochs of the history are not all of them, in order")
 
 
 def still_improving(record: ModelRecord | None) -> str:

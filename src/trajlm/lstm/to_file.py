@@ -12,7 +12,6 @@ import os
 import re
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -23,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, smallest_unsigned
-from trajlm.errors import InputError, Interrupted, OutputError, TrajlmWarning
+from trajlm.errors import InputError, Interrupted, OutputError
 from trajlm.lstm.generation.blocks import Block
 from trajlm.lstm.generation.lanes import lane_blocks, run_blocks
 from trajlm.lstm.generation.saved import Memory, Unfit, checksum, read_lanes, save_lanes, take_up
@@ -31,6 +30,8 @@ from trajlm.lstm.model import LSTMModel
 from trajlm.models.base import Progress
 from trajlm.util.atomic import flush_folder, hidden_stem, unwritable
 from trajlm.util.processes import ALONE, Processes
+from trajlm.util.signals import undisturbed
+from trajlm.util.warn import warn
 
 SECONDS_BETWEEN_SAVES = 60.0
 # Frames and lanes of a finished file by which it is known again.
@@ -127,9 +128,13 @@ def generate_to_file(
 
 
 def is_begun(path: Path) -> bool:
-    """Return whether an interrupted call has left something to go on with."""
-    array_path = _array_path(path)
-    return array_path.exists() and bool(_memories_left(array_path))
+    """Return whether an interrupted call was to write the file."""
+    return _array_path(path).exists()
+
+
+def is_saved(path: Path) -> bool:
+    """Return whether an interrupted call has left frames to go on from."""
+    return is_begun(path) and bool(_memories_left(_array_path(path)))
 
 
 def remove_orphans(path: Path) -> None:
@@ -218,7 +223,7 @@ def _go_on(
 
 
 def _begin_again(reason: object) -> None:
-    warnings.warn(f"{reason}: beginning anew", TrajlmWarning, stacklevel=3)
+    warn(f"{reason}: beginning anew")
 
 
 def _begin_anew(array_path: Path, memories: Sequence[Path], resume: bool) -> None:
@@ -326,11 +331,13 @@ class _Sink:
             self._flush()
             processes.wait()
         except KeyboardInterrupt:
-            save()
+            with undisturbed():
+                save()
             asked = self.shape[1] * n_lanes
             share = sum(b.made * b.n_lanes for b in blocks) / max(asked, 1)
             raise Interrupted(
-                f"generation stopped with {share:.0%} made and saved: resume it to go on"
+                f"generation stopped with {share:.0%} made and saved: resume it to go on",
+                resumable=True,
             ) from None
 
     def write(self, lane: int, frame: int, states: IntArray) -> None:

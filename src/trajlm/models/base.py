@@ -12,12 +12,11 @@ from typing import Any, Self, cast
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
+from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states, as_trajectory
 from trajlm.discretize import Discretizer, discretizer_of, find_difference
 from trajlm.errors import InputError
 from trajlm.models.files import ModelContent, Tensors, write_model
 from trajlm.models.record import ModelRecord
-from trajlm.util.trajectories import as_integers
 from trajlm.util.words import Fact, counted, duration, html
 
 Progress = Callable[[int], None]
@@ -69,6 +68,7 @@ class SequenceModel(ABC):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
         """Return `n_lanes` independent trajectories of `n_steps` frames.
 
@@ -79,6 +79,9 @@ class SequenceModel(ABC):
             past; States: stretches of that data, as far as the model has a past.
         progress
             Called now and then with the number of frames made since the last call.
+        n_threads
+            Threads at most, all cores when None; they do not change the result. Markov models
+            use one.
         """
 
     @abstractmethod
@@ -142,14 +145,10 @@ class SequenceModel(ABC):
             Several trajectories, a state that the model does not know, states cut in another
             way than those it learned, or a past that cannot occur.
         """
+        known = as_trajectory(past)
         if isinstance(past, States):
-            if len(past) > 1:
-                raise InputError(f"{len(past)} trajectories are not one past: give one of them")
             self._check_known(past)
-            known = past[0]
-        else:
-            known = as_integers(past, 0, least=1)
-            self._check_numbers([known])
+        self._check_numbers([known])
         weights = self._next_state_probabilities(known)
         total = weights.sum()
         if not total > 0:

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import StateSpace
-from trajlm.errors import InputError, ModelFileError
+from trajlm.errors import InputError, ModelFileError, UnfinishedTrainingError
 from trajlm.provenance import Discretization
 from trajlm.util.atomic import atomic_path, flush_folder, unwritable, write_json
 from trajlm.util.checked import LARGEST, NAME, checked
 from trajlm.util.versions import package_versions
+from trajlm.util.words import visible
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -131,6 +132,23 @@ def holds_model(folder: Path) -> bool:
     return any((folder / name).exists() for name in (DESCRIPTION, NEXT))
 
 
+def settle_model(folder: Path) -> None:
+    """Finish what a killed `write_model` left; the caller holds the folder."""
+    if not (folder / NEXT).exists():
+        return
+    try:
+        following = _parse_description(folder / NEXT)
+        weights = _read_file(folder / WEIGHTS, LARGEST_WEIGHTS)
+        fits = following.get("weights_sha256") == hashlib.sha256(weights).hexdigest()
+    except ModelFileError:
+        fits = False
+    if fits:
+        os.replace(folder / NEXT, folder / DESCRIPTION)
+        flush_folder(folder)
+    else:
+        (folder / NEXT).unlink(missing_ok=True)
+
+
 def no_model(folder: Path, error: Exception) -> ModelFileError:
     """Return the error of a folder whose files describe no model."""
     return ModelFileError(
@@ -147,7 +165,7 @@ def _read_space(description: dict[str, Any]) -> StateSpace:
         if len(centers) != n_states or not (np.abs(centers) <= LARGEST).all():
             raise ValueError("the state centres do not fit the number of states")
     dt, unit = float(description["dt"]), checked(NAME, description["unit"])
-    if not (np.isfinite(dt) and dt > 0 and unit):
+    if not (np.isfinite(dt) and dt > 0 and unit and visible(unit) == unit):
         raise ValueError("dt is no positive time with a unit")
     how = Discretization.from_dict(description["discretization"])
     return StateSpace(n_states, dt, unit, centers, how)
@@ -213,7 +231,8 @@ def read_plain_file(path: Path, largest: int) -> bytes:
         if found.st_size > largest:
             raise ModelFileError(f"{path} is too large for a model: {found.st_size:,} bytes")
         with path.open("rb") as file:
-            return file.read(largest)
+            # Not `largest`: as much memory as is asked for is taken at once.
+            return file.read(found.st_size)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
@@ -224,19 +243,16 @@ def _read_file(path: Path, largest: int) -> bytes:
     try:
         return read_plain_file(path, largest)
     except FileNotFoundError:
-        raise ModelFileError(_why_no_model(path)) from None
+        raise _no_model_there(path) from None
 
 
-def _why_no_model(path: Path) -> str:
+def _no_model_there(path: Path) -> ModelFileError:
     folder = path.parent
     if (folder / CHECKPOINT).exists():
-        return (
-            f"{folder} holds an unfinished training and no model yet: resume the training, with "
-            "the same states and settings, to finish it"
-        )
+        return UnfinishedTrainingError(folder)
     if (folder / "results.json").exists():
-        return f"{folder} holds a report and no model: open {folder / 'index.html'}"
-    return f"{path} is missing: the folder holds no whole model"
+        return ModelFileError(f"{folder} holds a report and no model: open {folder / 'index.html'}")
+    return ModelFileError(f"{path} is missing: the folder holds no whole model")
 
 
 def _read_weights(path: Path, data: bytes) -> Tensors:

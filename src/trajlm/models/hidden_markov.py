@@ -125,6 +125,7 @@ class HiddenMarkovModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames.
 
@@ -187,7 +188,7 @@ class HiddenMarkovModel(SequenceModel):
 
 def fit_hmm(
     states: StatesLike,
-    n_hidden: int | None = None,
+    n_hidden_states: int | None = None,
     max_hidden: int = 6,
     seed: int = 0,
     reversible: bool | None = None,
@@ -203,7 +204,7 @@ def fit_hmm(
     ----------
     states
         The data.
-    n_hidden
+    n_hidden_states
         Number of hidden states; None chooses it by the Bayesian information criterion,
         BIC = n_parameters ln(n_frames) - 2 ln L, going up from 2 while it falls.
     max_hidden
@@ -223,14 +224,14 @@ def fit_hmm(
         Fewer than two hidden states.
     """
     data = as_states(states)
-    if n_hidden is not None and n_hidden < 2:
-        raise InputError(f"{n_hidden} hidden state(s) were asked for: at least 2 are needed")
+    if n_hidden_states is not None and n_hidden_states < 2:
+        raise InputError(f"{n_hidden_states} hidden state(s) were asked for: at least 2 are needed")
     if reversible is None:
         visited = np.flatnonzero(data.visited())
         joined = _all_connected(data.transition_counts()[np.ix_(visited, visited)])
         reversible = joined and reversibility_p_value(data) >= DIRECTED
-    if n_hidden is not None:
-        return _fit_hmm(data, n_hidden, seed, reversible, progress)
+    if n_hidden_states is not None:
+        return _fit_hmm(data, n_hidden_states, seed, reversible, progress)
     best = _fit_hmm(data, 2, seed, reversible, progress)
     tried = [(2, _bic(best))]
     for m in range(3, max_hidden + 1):

@@ -88,6 +88,7 @@ class MarkovModel(SequenceModel):
         seed: int = 0,
         start: int | StatesLike | None = None,
         progress: Progress | None = None,
+        n_threads: int | None = None,
     ) -> States:
         """Return `n_lanes` trajectories of `n_steps` frames of one lag time each.
 
@@ -170,6 +171,8 @@ def fit_msm(
     states: StatesLike,
     lag: int | Literal["auto"] = 1,
     reversible: bool | None = None,
+    *,
+    lagtime: int | Literal["auto"] | None = None,
 ) -> MarkovModel:
     """Fit a maximum-likelihood Markov state model with deeptime.
 
@@ -188,6 +191,8 @@ def fit_msm(
         Whether detailed balance is imposed: by maximum likelihood, beyond 1,000 states by counting
         each transition both ways. None: where the data shows no direction of time
         (`trajlm.analysis.reversibility`).
+    lagtime
+        deeptime's word for `lag`, which it replaces.
 
     Raises
     ------
@@ -195,6 +200,7 @@ def fit_msm(
         The lag is below one or leaves no transition.
     """
     data = as_states(states)
+    lag = lag if lagtime is None else lagtime
     chosen = choose_lag(data) if lag == "auto" else None
     lag = chosen.lag if chosen else int(lag)
     check_lag(data, lag)

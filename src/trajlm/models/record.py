@@ -121,3 +121,24 @@ class HiddenMarkovRecord(ModelRecord):
     bic_tried: Annotated[tuple[tuple[Count, Measured], ...], BeforeValidator(_as_pairs)] = ()
     kind: Literal["hmm"] = "hmm"
     version: Literal[2] = 2
+
+
+@dataclass(frozen=True, config=FROZEN)
+class NGramRecord(ModelRecord):
+    """How counts after the last k states were made.
+
+    Parameters
+    ----------
+    order
+        k.
+    n_sequences
+        Different sequences of up to k + 1 states that the data shows.
+    held_out_nats
+        Nats per frame of each order from 0 on held-out data, where the order was chosen by them.
+    """
+
+    order: Count
+    n_sequences: Positive
+    held_out_nats: tuple[Measured, ...] = ()
+    kind: Literal["ngram"] = "ngram"
+    version: Literal[2] = 2

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from pathlib import Path
 from typing import cast
 
-from trajlm.errors import TrajlmWarning
 from trajlm.models.base import SequenceModel
 from trajlm.models.files import CHECKPOINT, no_model, read_model
 from trajlm.models.record import ModelRecord
+from trajlm.util.warn import warn
 from trajlm.util.words import lines
 
 # Where each kind lives: a class is imported when a folder of its kind is loaded.
@@ -18,6 +17,7 @@ KINDS = {
     "lstm": "trajlm.lstm.model:LSTMModel",
     "msm": "trajlm.models.markov:MarkovModel",
     "hmm": "trajlm.models.hidden_markov:HiddenMarkovModel",
+    "ngram": "trajlm.models.ngram:NGramModel",
 }
 # By which the first version of a record tells its kind.
 VERSION_1_KEYS = {"lstm": "history", "hmm": "n_hidden", "msm": "lag"}
@@ -41,11 +41,9 @@ def load_model(folder: str | Path) -> SequenceModel:
     folder = Path(folder)
     model = read_any_model(folder)
     if (folder / CHECKPOINT).exists():
-        warnings.warn(
+        warn(
             f"{folder} holds an unfinished training, too: the model is the one that was there "
             "before it",
-            TrajlmWarning,
-            stacklevel=2,
         )
     return model
 

@@ -13,6 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from trajlm.data import StateSpace
+from trajlm.util.words import visible
 
 BAND_COLOR = "#d4d4d4"
 # Ranges of a logarithmic axis from which on 1, 2, 5 are enough labels, and the decades alone.
@@ -145,7 +146,7 @@ def one_coordinate(space: StateSpace) -> npt.NDArray[np.float64] | None:
 
 def plain_label(text: str) -> str:
     """Return user text as matplotlib shows it letter by letter: no formula, never hidden."""
-    escaped = text.replace("$", r"\$")
+    escaped = visible(text).replace("$", r"\$")
     # A legend leaves out labels that begin with an underscore.
     return "\u2009" + escaped if escaped.startswith("_") else escaped
 

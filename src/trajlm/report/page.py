@@ -45,6 +45,7 @@ def render_page(comparison: Evaluation, how: Mapping[str, Any]) -> str:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     for function in (words.number, words.interval, words.elapsed, verdict.warning, brief):
         environment.filters[function.__name__] = function
@@ -52,6 +53,12 @@ def render_page(comparison: Evaluation, how: Mapping[str, Any]) -> str:
     template = environment.get_template("report.html.j2")
     with matplotlib.style.context(["default", figures.LOOK]):
         return template.render(**_findings(comparison, how), **_pictures(comparison))
+
+
+def _shown(value: Any) -> Any:
+    """Return text, which may come from files, with control characters written out."""
+    plain_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return words.visible_lines(value) if plain_text else value
 
 
 def brief(value: Any) -> str:

@@ -16,6 +16,7 @@ def simulate(
     n_trajectories: int = 1,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    n_threads: int | None = None,
 ) -> Features:
     """Simulate a system by its name, with the settings of the paper.
 
@@ -32,6 +33,9 @@ def simulate(
         The same seed gives the same result.
     progress
         Called now and then with the number of frames newly done, counted over trajectories.
+    n_threads
+        That share the trajectories of a potential; all cores when None. The result is the same
+        for any number. Each walker of ``alanine`` is a process of one thread.
 
     Returns
     -------
@@ -55,4 +59,11 @@ def simulate(
     from trajlm.systems.langevin import simulate_langevin
     from trajlm.systems.potentials import POTENTIALS
 
-    return simulate_langevin(POTENTIALS[system], n_frames, n_trajectories, seed, progress=progress)
+    return simulate_langevin(
+        POTENTIALS[system],
+        n_frames,
+        n_trajectories,
+        seed,
+        progress=progress,
+        n_threads=n_threads,
+    )

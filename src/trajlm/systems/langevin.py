@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from trajlm.data import Features
 from trajlm.errors import InputError
 from trajlm.systems.potentials import GaussianWells
+from trajlm.util.devices import threads_of
 from trajlm.util.trajectories import owned
 
 BURN_IN_FRAMES = 1000
@@ -37,6 +37,7 @@ def simulate_langevin(
     seed: int = 0,
     time_step: float | None = None,
     progress: Callable[[int], None] | None = None,
+    n_threads: int | None = None,
 ) -> Features:
     r"""Simulate Langevin dynamics with the integrator of Bussi and Parrinello.
 
@@ -57,6 +58,8 @@ def simulate_langevin(
         Integration step in place of `potential.h`; the number of steps a frame stays.
     progress
         Called now and then with the number of frames newly done, counted over trajectories.
+    n_threads
+        That share the trajectories; all cores when None. The result is the same for any number.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def simulate_langevin(
     walkers = [_place(potential, s) for s in np.random.SeedSequence(seed).spawn(n_trajectories)]
     frames_per_chunk = max(1, _STEPS_PER_CHUNK // potential.steps_per_frame)
     trajectories = np.empty((n_trajectories, n_frames, 2))
-    with ThreadPoolExecutor(min(n_trajectories, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(n_trajectories, threads_of(n_threads))) as pool:
         discarded = np.empty((n_trajectories, BURN_IN_FRAMES, 2))
         _advance_all(pool, potential, walkers, discarded)
         for start in range(0, n_frames, frames_per_chunk):

@@ -97,15 +97,6 @@ class GaussianWells:
             U = U + height * self._gaussian(x - cx, y - cy)
         return np.asarray(U)
 
-    def force(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
-        """Return minus the gradient at the points (x, y), shape (..., 2)."""
-        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-        fx, fy = -6 * self.weight * x**5, -6 * self.weight * y**5
-        for (cx, cy), height in zip(self.centers, self.heights, strict=True):
-            pull = height * self._gaussian(x - cx, y - cy) / self.width**2
-            fx, fy = fx + pull * (x - cx), fy + pull * (y - cy)
-        return np.stack(np.broadcast_arrays(fx, fy), axis=-1)
-
     def _gaussian(self, dx: FloatArray, dy: FloatArray) -> FloatArray:
         return np.asarray(np.exp(-(dx**2 + dy**2) / (2 * self.width**2)))
 

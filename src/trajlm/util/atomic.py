@@ -127,12 +127,14 @@ def check_writable(path: PathLike) -> None:
     folder = target.parent
     while not os.path.lexists(folder):
         folder = folder.parent
-    probe = folder / f".{uuid.uuid4().hex}"
-    try:
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {write_failure(error)}") from error
+    # Nothing is written to find out: who holds the file or folder will see the rest.
+    for code, fine in (
+        (errno.ENOTDIR, folder.is_dir()),
+        (errno.EACCES, os.access(folder, os.W_OK | os.X_OK)),
+    ):
+        if not fine:
+            reason = write_failure(OSError(code, os.strerror(code)))
+            raise OutputError(f"{path} cannot be written: {reason}")
 
 
 @contextmanager
@@ -235,7 +237,7 @@ def _remove_leftovers(folder: Path, target: Path | None = None) -> None:
 
     All are those in `folder` and in the folders in it.
     """
-    wanted = None if target is None else (hidden_stem(target), target.suffix)
+    stem, suffix = ("", "") if target is None else (hidden_stem(target), target.suffix)
     try:
         import fcntl
     except ImportError:  # Windows
@@ -243,12 +245,16 @@ def _remove_leftovers(folder: Path, target: Path | None = None) -> None:
     found: list[str] = []
     with suppress(OSError):
         found += [entry.path for entry in os.scandir(folder)]
-    for place in [] if wanted else list(found):
+    for place in [] if target else list(found):
         with suppress(OSError):
             found += [entry.path for entry in os.scandir(place)]
     for path in found:
         match = TEMPORARY.fullmatch(os.path.basename(path))
-        if not match or (wanted and wanted != match.groups(default="")):
+        if not match:
+            continue
+        of_target = match.groups(default="") == (stem, suffix)
+        # What is kept for going on has temporary files, too.
+        if target and not of_target and not match[1].startswith(f".{stem}.partial"):
             continue
         with suppress(OSError):
             handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)

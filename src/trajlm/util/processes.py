@@ -29,8 +29,32 @@ LONGEST_WAIT = timedelta(days=2)
 
 
 def place() -> tuple[int, int]:
-    """Return the number of this process and how many there are, (0, 1) without `torchrun`."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    """Return the number of this process and how many there are, (0, 1) without `torchrun`.
+
+    Raises
+    ------
+    InputError
+        The environment says something that `torchrun` does not.
+    """
+    size = _from_environment("WORLD_SIZE", 1)
+    rank = _from_environment("RANK", 0) if "WORLD_SIZE" in os.environ else 0
+    if not 0 <= rank < size:
+        raise InputError(
+            f"the environment says that this is process RANK = {rank} of WORLD_SIZE = {size}, "
+            "counted from 0: unset both, or start the processes with torchrun"
+        )
+    return rank, size
+
+
+def _from_environment(name: str, default: int) -> int:
+    word = os.environ.get(name, str(default))
+    try:
+        return int(word)
+    except ValueError:
+        raise InputError(
+            f"the environment says {name} = {word!r}, which is no whole number: unset it, or start "
+            "the processes with torchrun"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -147,8 +171,8 @@ def join(device: str = "cpu") -> Processes:
         return Processes(device=device)
     if device not in ("cpu", "cuda"):
         raise InputError(f"several processes cannot share work on {device!r}: give cpu or cuda")
-    neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if device == "cuda" else "cpu"
+    neighbours = max(1, _from_environment("LOCAL_WORLD_SIZE", 1))
+    own = f"cuda:{_from_environment('LOCAL_RANK', 0)}" if device == "cuda" else "cpu"
     usable_device(own)
     return Processes(rank, size, own, neighbours, _connected(device, neighbours, size))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from trajlm.util.processes import place
+from trajlm.util.words import visible_lines
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -17,7 +18,12 @@ Advance = Callable[[int], None]
 def say(text: str) -> None:
     """Print a line about the work (not a result) to standard error; of several processes, one."""
     if place()[0] == 0:
-        print(text, file=sys.stderr, flush=True)
+        print(visible_lines(text), file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    """Print a result to standard output."""
+    print(visible_lines(text), flush=True)
 
 
 @contextmanager

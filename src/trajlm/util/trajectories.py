@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.util.checked import LARGEST
-from trajlm.util.words import counted
+from trajlm.util.words import counted, visible
 
 AnyArray = npt.NDArray[Any]
 A = TypeVar("A", bound=AnyArray)
@@ -98,12 +98,14 @@ def check_time(dt: float, unit: str) -> None:
     Raises
     ------
     InputError
-        A time that is no positive number, or no unit.
+        A time that is no positive number, or a unit that is empty, no text, or steers terminals.
     """
     if not (np.isfinite(dt) and dt > 0):
         raise InputError(f"dt must be a positive number of {unit or 'time units'}, not {dt}")
-    if not unit:
-        raise InputError("the unit of dt is empty: give one, for example 'ps' or 'frame'")
+    if not isinstance(unit, str) or not unit:
+        raise InputError("the unit of dt is empty or no text: give one such as 'ps' or 'frame'")
+    if visible(unit) != unit:
+        raise InputError(f"the unit of dt, {unit!r:.60}, holds control characters: give its name")
 
 
 def as_names(names: Iterable[str], d: int) -> tuple[str, ...]:

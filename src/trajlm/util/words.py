@@ -102,6 +102,11 @@ def visible(text: str) -> str:
     return "".join(_shown(c) if unicodedata.category(c) in _UNSEEN else c for c in text)
 
 
+def visible_lines(text: str) -> str:
+    """Return several lines of text as `visible`, their ends left as they are."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
 def without_surrogates(text: str) -> str:
     """Return text that can be encoded: bytes of file names that are not UTF-8 are written out."""
     return "".join(_shown(c) if "\ud800" <= c <= "\udfff" else c for c in text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.data import IntArray, States, StatesLike, as_states, as_trajectory
+from trajlm.errors import InputError
 from trajlm.io.md.features import HEAVY_ATOMS, select_atoms
 from trajlm.io.md.superpose import rmsd, superposed
 from trajlm.io.md.trajectories import (
@@ -25,6 +24,7 @@ from trajlm.io.md.trajectories import (
 from trajlm.io.sources import PathLike, Paths, as_paths
 from trajlm.provenance import frames_after, origin_of_frames
 from trajlm.util.atomic import atomic_paths
+from trajlm.util.warn import warn
 from trajlm.util.words import counted
 
 Integers = npt.NDArray[np.int64]
@@ -60,8 +60,8 @@ class Backmap:
 
 
 def backmap(
-    generated: IntArray,
-    states: States,
+    generated: StatesLike,
+    states: StatesLike,
     trajectories: Paths,
     out: PathLike,
     top: PathLike | None = None,
@@ -81,7 +81,7 @@ def backmap(
     Parameters
     ----------
     generated
-        One lane of states, shape (T,).
+        One lane of states, shape (T,), or States of one trajectory.
     states
         The states of the original, one trajectory a file.
     trajectories, top
@@ -110,7 +110,7 @@ def backmap(
     out = Path(out)
     if out.suffix.lower() not in WRITTEN:
         raise InputError(f"{out} ends in none of {', '.join(WRITTEN)}: give one of these")
-    lane = np.asarray(generated)[::every]
+    states, lane = as_states(states), as_trajectory(generated)[::every]
     if len(lane) == 0 or int(lane.max()) >= states.n_states:
         raise InputError(
             f"{len(lane)} generated frames for {states.n_states} states of the original: both "
@@ -143,11 +143,9 @@ def backmap(
     trajectory, frame = index.files(np.concatenate(origins))
     n_unseen = int((~states.visited()[lane]).sum())
     if n_unseen:
-        warnings.warn(
+        warn(
             f"{n_unseen} of {len(lane)} generated frames are in states that the original never "
             "visits: they repeat the frame before",
-            TrajlmWarning,
-            stacklevel=2,
         )
     return Backmap(trajectory, frame, n_unseen, structure)
 

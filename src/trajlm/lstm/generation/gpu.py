@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,12 @@ import numpy.typing as npt
 import torch
 
 from trajlm.data import IntArray, smallest_unsigned
-from trajlm.errors import InputError, TrajlmWarning
+from trajlm.errors import InputError
 from trajlm.lstm.generation.blocks import CARRIED, Generator
 from trajlm.lstm.generation.gpu_steps import Lanes, Steps, device_tables, read_starts
 from trajlm.lstm.weights import LSTMWeights
 from trajlm.util.devices import usable_device
+from trajlm.util.warn import warn
 
 if TYPE_CHECKING:
     from trajlm.lstm.generation.gpu_fused import FusedFrames
@@ -56,11 +56,9 @@ def can_be_fused(weights: LSTMWeights, device: torch.device) -> bool:
     if L > FUSED_UNITS or n > FUSED_STATES or largest > LARGEST_HALF:
         return False
     if importlib.util.find_spec("triton") is None:
-        warnings.warn(
+        warn(
             "Triton is not installed, so the lanes go step by step, which is slower: "
             'pip install "trajlm[gpu]"',
-            TrajlmWarning,
-            stacklevel=2,
         )
         return False
     return True

@@ -14,7 +14,7 @@ from trajlm.data import IntArray, States, smallest_unsigned
 from trajlm.errors import InputError
 from trajlm.lstm.generation.blocks import CARRIED, Block, Generator, Progress, choose_starts
 from trajlm.lstm.loops import loops
-from trajlm.util.devices import usable_cores
+from trajlm.util.devices import threads_of, usable_cores
 from trajlm.util.trajectories import owned
 
 # Outside these, a temperature is a slip: 1/T or the logits over T leave single precision.
@@ -105,7 +105,7 @@ def lane_blocks(
 
         own = chosen[first:last], keys[first:last]
         return [DeviceBlock(model, starts, *own, 1.0 / temperature, first, gpu(device))]
-    threads = n_threads or usable_cores()
+    threads = threads_of(n_threads)
     tiles = loops().tile_rows(model.generating)
     size, team = share_out(n_own, threads, model.tables.hidden_dim, tiles, loops().HAS_TEAMS)
     cuts = [*range(first, last, size), last]
@@ -169,7 +169,7 @@ def run_blocks(
     after_round
         Called when every block has made its chunk and none is running.
     """
-    pool = ThreadPoolExecutor(n_threads or usable_cores())
+    pool = ThreadPoolExecutor(threads_of(n_threads))
 
     # As many frames in each block, however many lanes it has: none is ahead after a round.
     chunk = min((block.chunk for block in blocks), default=0)

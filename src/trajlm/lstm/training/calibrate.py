@@ -3,15 +3,9 @@
 Cross-entropy hardly feels a transition that happens a few times in a million frames, so its
 rate is learned within a factor of two or so. But it is known better: it was counted. Here the
 sets of states that are left more slowly than a gradient window sees are found by themselves, the
-model is run freely, and the odds of moving between the sets are shifted until its populations
-and rates are those of the data. This is in the spirit of the path reweighting with known
-averages of Tsai et al., Nat. Commun. 13:7231 (2022), but acts on the bigram skip alone: with
-X_g(s) the membership of state s in set g, a step from s to k gets
-
-    sum_g a_g (X_g(k) - X_g(s)) + sum_{g<h} b_gh f_gh(s, k)
-
-added to its logit. The tilt a acts as a free energy and moves populations; the mobility b, on
-the membership f_gh that the step moves between g and h in either direction, changes the rate.
+model is run freely, and its weights are shifted (`trajlm.lstm.training.shifts`) until its
+populations, its rates and the flicker between the sets are those of the data. This is in the
+spirit of the path reweighting with known averages of Tsai et al., Nat. Commun. 13:7231 (2022).
 """
 
 from __future__ import annotations
@@ -27,29 +21,35 @@ from trajlm.analysis.slow import SlowKinetics, SlowSets, find_slow_sets, slow_ki
 from trajlm.data import States
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.record import Calibration
+from trajlm.lstm.training.response import Search
+from trajlm.lstm.training.shifts import make_shifts
 
 F64 = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Booleans = npt.NDArray[np.bool_]
 
 # Populations are those of equilibrium in trajectories of this many slowest relaxation times.
 RELAXATIONS = 10.0
-# With fewer events the interval of a rate spans more than a factor of three: no target.
-MIN_EVENTS = 10
-# Share of the gradient window that a stay must last for its transition to be called slow.
+# Share of the gradient window that a stay must last for its transition to be called slow, and
+# after which the past of the settled mobility is forgotten.
 COMMIT_SHARE = 0.5
-# Stays shorter than this share of it are left out altogether.
-FLICKER_SHARE = 0.1
 # Free runs, and the frames of each in lengths of the data; fewer where they hold ENOUGH_EVENTS.
-ROUNDS = 5
-LENGTHS = 12.0
+ROUNDS = 6
+LENGTHS = 8.0
 ENOUGH_EVENTS = 1000
-N_LANES = 32
-# How far the response of a rate may be from proportional, and the least that is believed.
-RESPONSE_SPREAD = 0.3
-SMALLEST_RESPONSE = 0.3
+N_LANES = 8
+# Pieces of a lane, over which the noise of a run is estimated.
+PIECES = 4
+# Weight of flicker beside the slow transitions of the same sets.
+FLICKER_WEIGHT = 0.25
+# What is likely of shifts before any transition is seen: the network's word, and how far it goes.
+TILT_WIDTH, MOBILITY_WIDTH = 1.0, 2.0
+# A population answers to a tilt as that of a free energy, or more: a stay is made of many that
+# flicker ends, and the tilt acts on each. Mean and spread of how much more.
+AMPLIFIED, AMPLIFIED_SPREAD = 3.0, 3.0
+# And the rates by more or less than half of what populations do.
+ACROSS_SPREAD = 2.0
 # Largest change of a log-odds in one round, since the response is linear only nearby.
-LARGEST_STEP = 1.0
+LARGEST_STEP = 0.5
 
 
 @dataclass(frozen=True)
@@ -61,48 +61,56 @@ class Target:
     kinetics
         Counted in the data, over a ladder of commit times.
     commit_time
-        Index of the commit time by which transitions are called slow.
-    used
-        The commit times that count for each pair of sets, shape (m, n_sets, n_sets): beyond
-        flicker, as long as there are enough transitions.
-    tilted
-        The sets whose populations are matched, shape (n_sets,).
+        Index of the commit time from which on transitions are called slow; below they are flicker.
+    pairs
+        The pairs of sets g < h between which there are slow transitions.
     """
 
     kinetics: SlowKinetics
     commit_time: int
-    used: Booleans
-    tilted: Booleans
+    pairs: tuple[tuple[int, int], ...]
 
     @property
     def events(self) -> Integers:
-        """Slow transitions of the data, shape (n_sets, n_sets)."""
-        events: Integers = self.kinetics.transitions.counts[self.commit_time]
-        return events
+        """Slow transitions of each pair, both ways, shape (n_pairs,)."""
+        return np.asarray(self.kinetics.both_ways[self.commit_time][self._members])
 
     @property
-    def pairs(self) -> Booleans:
-        """The pairs of sets whose rates are matched, symmetric, shape (n_sets, n_sets)."""
-        return np.asarray(self.used.any(axis=0))
+    def visits(self) -> F64:
+        """Slow transitions to or from each set, halved: visits to it, shape (n_sets,)."""
+        both = self.kinetics.both_ways[self.commit_time]
+        return np.asarray(both.sum(axis=1) / 2)
 
-    def noise(self, n_steps: int) -> float:
-        """Return the counting error of ln(rate) in a run of that many frames a lane."""
-        rarest = (self.events + self.events.T)[self.pairs].min()
-        lengths = n_steps * N_LANES / self.kinetics.transitions.total_frames
-        # Two crossings, there and back, are one visit.
-        return float(np.sqrt(2 / (rarest * lengths)))
+    @property
+    def weights(self) -> F64:
+        """How much what `log_ratios` measures counts, shape (n_sets + 2 n_pairs,).
 
-    def log_ratios(self, generated: SlowKinetics) -> tuple[F64, F64]:
-        """Return ln(generated / data) of populations (n_sets,) and rates (n_sets, n_sets).
+        The precision with which the data knows the logarithm. A population is that of alternating
+        stays here and elsewhere, of two spreads; two crossings, there and back, are one event.
+        Flicker is known better, but gives way where one comes at the expense of the other.
+        """
+        return np.concatenate([self.visits / 2, self.events / 2, FLICKER_WEIGHT * self.events / 2])
 
-        Those of the rates are means over the commit times that count, as in the discrepancy D.
-        What is not matched is zero.
+    def log_ratios(self, generated: SlowKinetics) -> F64:
+        """Return ln(generated / data) of populations, slow rates and flicker, one after another.
+
+        Those of rates are means over commit times, weighted with the transitions of the data.
         """
         data = self.kinetics
         populations = np.log(np.maximum(generated.populations, 1e-9) / data.populations)
         logs = generated.log_fluxes() - data.log_fluxes()
-        rates = (logs * self.used).sum(axis=0) / np.maximum(self.used.sum(axis=0), 1)
-        return np.where(self.tilted, populations, 0.0), rates
+        rates = []
+        for times in (slice(self.commit_time, None), slice(0, self.commit_time)):
+            counts = data.both_ways[times]
+            means = (counts * logs[times]).sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
+            rates.append(means[self._members])
+        return np.concatenate([populations, *rates])
+
+    @property
+    def _members(self) -> tuple[Integers, Integers]:
+        """The pairs as an index of matrices of pairs of sets."""
+        first, second = np.array(self.pairs, dtype=np.int64).reshape(-1, 2).T
+        return first, second
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class CalibrationRound:
     number
         From 1.
     largest
-        The largest |ln(generated / data)| over populations and rates.
+        The largest |ln(generated / data)| over populations and slow rates.
     """
 
     number: int
@@ -129,55 +137,16 @@ class CalibrationRound:
 
 
 def choose_target(states: States, sets: SlowSets, lag: int) -> Target:
-    """Count the data, and choose what is matched: what was counted often enough."""
+    """Count the data over a ladder of commit times."""
     longest = max(len(s) for s in states)
     times = commit_times(max(1, longest // 10))
     kinetics = slow_kinetics(states, sets, times)
     commit_time = int(np.argmin(np.abs(np.log(times / max(1.0, COMMIT_SHARE * lag)))))
-    both = kinetics.both_ways
-    # As often as that both ways, since in equilibrium the two directions alternate.
-    often: Booleans = both >= 2 * MIN_EVENTS
-    used = often & often[commit_time]
-    # What holds for a shorter time is flicker, which the network has learned by itself.
-    used[times < FLICKER_SHARE * lag] = False
-    tilted = kinetics.transitions.counts[commit_time].sum(axis=0) >= MIN_EVENTS
-    return Target(kinetics, commit_time, used, tilted)
+    pairs = np.argwhere(np.triu(kinetics.both_ways[commit_time] > 0))
+    return Target(kinetics, commit_time, tuple((int(g), int(h)) for g, h in pairs))
 
 
 ReportRound = Callable[[CalibrationRound], None]
-
-
-class _Root:
-    """Finds where noisy measurements y = y0 + c slope x are zero, c close to one; elementwise.
-
-    Parameters
-    ----------
-    slope
-        What the response to x should be.
-    noise
-        Standard deviation of a measurement.
-    """
-
-    def __init__(self, slope: float, noise: float) -> None:
-        self.slope = slope
-        self.noise = noise
-        self.x: list[F64] = []
-        self.y: list[F64] = []
-
-    def next(self, x: F64, y: F64) -> F64:
-        """Take the measurement y at x and return the root as known by now.
-
-        The response c is that of a linear regression with the prior c = 1 +- RESPONSE_SPREAD.
-        """
-        self.x.append(x)
-        self.y.append(y)
-        mean_x, mean_y = np.mean(self.x, axis=0), np.mean(self.y, axis=0)
-        dx = self.slope * (np.array(self.x) - mean_x)
-        prior = (self.noise / RESPONSE_SPREAD) ** 2
-        response = ((dx * (self.y - mean_y)).sum(axis=0) + prior) / ((dx**2).sum(axis=0) + prior)
-        root = mean_x - mean_y / (self.slope * np.maximum(response, SMALLEST_RESPONSE))
-        step: F64 = np.clip(root - x, -LARGEST_STEP, LARGEST_STEP)
-        return x + step
 
 
 def calibrate(
@@ -190,17 +159,17 @@ def calibrate(
 ) -> tuple[LSTMModel, Calibration | None]:
     """Match the model's slow populations and rates to those counted in `states`.
 
-    Each round runs the model freely, measures how far its populations and rates are off, and
-    moves tilt and mobility to where a regression over all rounds expects them right. To begin
-    with, p_g is taken to answer as exp(2 a_g) and the transitions of a pair as
-    exp(a_g + a_h + b_gh): the first as a free energy, the second as a rate over a barrier.
+    Each round runs the model freely, measures how far its populations, rates and flicker are off,
+    and moves the shifts to where all runs together expect them right (`Search`). What few
+    transitions settle weighs little against the network's own word, a shift of zero. The result
+    is the best of the models that were run.
 
     Parameters
     ----------
     model
         As trained.
     states
-        The training stretch, taken to be in equilibrium.
+        The data, taken to be in equilibrium.
     lag
         Frames of the gradient window: what takes more than three is calibrated.
     seed
@@ -213,98 +182,135 @@ def calibrate(
     Returns
     -------
     tuple
-        The calibrated model and what was done. Where no transitions suffice this is `model`
-        itself; where there is no slow process, or trajectories are too short to tell
-        populations of equilibrium, it is `model` and None.
+        The calibrated model and what was done. Where there is no transition between the slow sets
+        this is `model` itself; where there is no slow process, or trajectories are too short to
+        tell populations of equilibrium, it is `model` and None.
     """
     sets = find_slow_sets(states, lag)
     if sets is None or states.n_frames / len(states) < RELAXATIONS * sets.slowest:
         return model, None
     target = choose_target(states, sets, lag)
-    if not target.pairs.any():
-        zeros = np.zeros(sets.n_sets)
-        nothing = np.zeros((sets.n_sets, sets.n_sets))
-        return model, _summary(lag, sets, target, zeros, nothing, (zeros, nothing), 0)
+    if not target.pairs:
+        nothing = np.zeros(sets.n_sets)
+        return model, _summary(lag, sets, target, nothing, nothing, nothing, 0)
     times = target.kinetics.transitions.commit_times
     n_steps = _frames_a_lane(target)
-    populations, rates = _Root(2.0, target.noise(n_steps)), _Root(1.0, target.noise(n_steps))
-    tilt, mobility = np.zeros(sets.n_sets), np.zeros((sets.n_sets, sets.n_sets))
-    errors: list[tuple[F64, F64]] = []
+    shifts = make_shifts(model, states, sets, target.pairs, COMMIT_SHARE * lag, lag)
+    search = _search(target)
+    x = np.zeros(len(shifts.skip))
+    errors: list[F64] = []
     for k in range(ROUNDS):
-        shifted = _shifted(model, logit_shift(sets, tilt, mobility))
+        shifted = shifts.apply(model, x)
         generated = shifted.generate(n_steps, N_LANES, seed=seed + k, n_threads=n_threads)
-        off = target.log_ratios(slow_kinetics(generated, sets, times))
-        errors.append(off)
+        errors.append(target.log_ratios(slow_kinetics(generated, sets, times)))
+        search.add(x, _independent(errors[-1], target), _noise(generated, sets, target))
         if report:
-            report(CalibrationRound(k + 1, float(max(np.abs(e).max() for e in off))))
-        # What the tilt does to a rate is taken out of it: that of the populations, halved.
-        halves = (off[0][:, None] + off[0][None, :]) / 2
-        tilt = populations.next(tilt, off[0])
-        mobility = rates.next(mobility, np.where(target.pairs, off[1] - halves, 0.0))
-    n_generated = ROUNDS * n_steps * N_LANES
-    done = _summary(lag, sets, target, tilt, mobility, errors[0], n_generated)
-    return _shifted(model, logit_shift(sets, tilt, mobility)), done
+            slow = errors[-1][: sets.n_sets + len(target.pairs)]
+            report(CalibrationRound(k + 1, float(np.abs(slow).max())))
+        x = search.next()
+    best = search.best()
+    x = search.x[best]
+    done = _summary(lag, sets, target, x, errors[best], errors[0], ROUNDS * n_steps * N_LANES)
+    return shifts.apply(model, x), done
+
+
+def _independent(errors: F64, target: Target) -> F64:
+    """Return the errors with what populations do to rates, half of theirs each, taken out."""
+    n_sets = len(target.visits)
+    populations = errors[:n_sets]
+    halves = np.array([(populations[g] + populations[h]) / 2 for g, h in target.pairs])
+    left: F64 = errors - np.concatenate([np.zeros(n_sets), halves, halves])
+    return left
+
+
+def _noise(generated: States, sets: SlowSets, target: Target) -> F64:
+    """Return the variances of what is measured, by leaving out each piece of each lane in turn."""
+    times = target.kinetics.transitions.commit_times
+    pieces = [
+        slow_kinetics(generated.with_trajectories([piece]), sets, times)
+        for lane in generated
+        for piece in np.array_split(lane, PIECES)
+    ]
+    frames = np.array([p.transitions.total_frames for p in pieces])
+    populations = np.array([p.populations for p in pieces]) * frames[:, None]
+    counts = np.array([p.transitions.counts for p in pieces])
+    left_out = []
+    for k, piece in enumerate(pieces):
+        n = int(frames.sum() - frames[k])
+        transitions = replace(
+            piece.transitions, counts=counts.sum(axis=0) - counts[k], total_frames=n
+        )
+        others = SlowKinetics((populations.sum(axis=0) - populations[k]) / n, transitions)
+        left_out.append(_independent(target.log_ratios(others), target))
+    variances: F64 = np.var(left_out, axis=0) * (len(pieces) - 1)
+    return variances
+
+
+def _search(target: Target) -> Search:
+    """Return the search with what is likely before the first run.
+
+    A population answers to the tilts as exp(2 a_g) over its mean; flicker to both mobilities, and
+    the slow rates to the settled one, but less surely to the other.
+    """
+    p = target.kinetics.populations
+    n_sets, n_pairs = len(p), len(target.pairs)
+    tilts = 2 * (np.eye(n_sets) - p)
+    own = np.eye(n_pairs)
+    none, across = np.zeros((n_sets, n_pairs)), np.zeros((n_pairs, n_sets))
+    response = np.block(
+        [
+            [AMPLIFIED * tilts, none, none],
+            [across, 0.5 * own, own],
+            [across, 1.5 * own, own],
+        ]
+    )
+    spread = np.block(
+        [
+            [AMPLIFIED_SPREAD * np.abs(tilts) + 0.1, none + 0.5, none + 0.5],
+            [across + ACROSS_SPREAD, 0.5 * own + 0.2, 0.5 * own + 0.2],
+            [across + ACROSS_SPREAD, own + 0.2, own + 0.2],
+        ]
+    )
+    widths = np.repeat([TILT_WIDTH, MOBILITY_WIDTH], [n_sets, 2 * n_pairs])
+    return Search(response, spread, target.weights, widths, LARGEST_STEP)
 
 
 def _summary(
     lag: int,
     sets: SlowSets,
     target: Target,
-    tilt: F64,
-    mobility: F64,
-    errors: tuple[F64, F64],
+    x: F64,
+    errors: F64,
+    errors_before: F64,
     n_generated: int,
 ) -> Calibration:
-    events = target.events + target.events.T
-    pairs = np.triu(events > 0)
-    populations, rates = errors
+    cuts = [sets.n_sets, sets.n_sets + len(target.pairs)]
+    tilt, mobility, settled = (tuple(part.tolist()) for part in np.split(x, cuts))
+    after = [tuple(part.tolist()) for part in np.split(errors, cuts)]
+    before = [tuple(part.tolist()) for part in np.split(errors_before, cuts)]
     return Calibration(
         lag=lag,
         slowest=sets.slowest,
         assignment=tuple(sets.assignment.tolist()),
         commit_time=int(target.kinetics.transitions.commit_times[target.commit_time]),
-        tilt=tuple(tilt.tolist()),
-        pairs=tuple((int(g), int(h)) for g, h in np.argwhere(pairs)),
-        events=tuple(events[pairs].tolist()),
-        matched=tuple(target.pairs[pairs].tolist()),
-        mobility=tuple(mobility[pairs].tolist()),
-        population_errors=tuple(populations.tolist()),
-        rate_errors=tuple(rates[pairs].tolist()),
+        populations=tuple(target.kinetics.populations.tolist()),
+        tilt=tilt,
+        pairs=target.pairs,
+        events=tuple(target.events.tolist()),
+        mobility=mobility,
+        settled_mobility=settled,
+        population_errors=after[0],
+        rate_errors=after[1],
+        flicker_errors=after[2],
+        population_errors_before=before[0],
+        rate_errors_before=before[1],
+        flicker_errors_before=before[2],
         n_generated=n_generated,
     )
 
 
-def logit_shift(sets: SlowSets, tilt: F64, mobility: F64) -> F64:
-    """Return what is added to the logit of each step, shape (n_states, n_states).
-
-    A step s -> k moves from set g to set h the membership that g loses,
-    max(0, X_g(s) - X_g(k)), shared among the sets that gain in proportion to their gain.
-
-    Parameters
-    ----------
-    tilt
-        a, shape (n_sets,).
-    mobility
-        b, symmetric, shape (n_sets, n_sets).
-    """
-    change = sets.memberships[None, :, :] - sets.memberships[:, None, :]
-    gain, loss = np.maximum(change, 0.0), np.maximum(-change, 0.0)
-    total = gain.sum(axis=2)
-    moved = np.einsum("skg,gh,skh->sk", loss, mobility, gain)
-    shift: F64 = change @ tilt + np.divide(moved, total, out=np.zeros_like(total), where=total > 0)
-    return shift
-
-
-def _shifted(model: LSTMModel, shift: F64) -> LSTMModel:
-    """Return the model with `shift` added to its bigram skip."""
-    skip = (model.weights.skip + shift).astype(np.float32)
-    weights = replace(model.weights, skip=skip)
-    return LSTMModel(weights, model.space, model.starts, model.record, model.rounded)
-
-
 def _frames_a_lane(target: Target) -> int:
     """Return the frames a lane of one round."""
-    rarest = int((target.events + target.events.T)[target.pairs].min())
-    lengths = min(LENGTHS, ENOUGH_EVENTS / rarest)
+    lengths = min(LENGTHS, ENOUGH_EVENTS / int(target.events.min()))
     n_frames = lengths * target.kinetics.transitions.total_frames
     return max(1000, round(n_frames / N_LANES))

@@ -32,7 +32,7 @@ from trajlm.lstm.quantization.weights import (
 )
 from trajlm.lstm.record import Rounding
 from trajlm.lstm.tables import StepTables
-from trajlm.util.devices import usable_cores
+from trajlm.util.devices import threads_of
 
 if TYPE_CHECKING:
     from trajlm.kernels.arguments import Recurrent
@@ -87,7 +87,7 @@ def round_for_generation(
         )
         for temperature in ALLOWED
     ]
-    with ThreadPoolExecutor(n_threads or usable_cores()) as pool:
+    with ThreadPoolExecutor(threads_of(n_threads)) as pool:
         grams = list(pool.map(partial(_gram, tables), paths))
         factor, order = _cholesky(sum(grams, np.zeros(()))[:L, :L])
         exact = list(pool.map(partial(_log_probs, tables, tables.recurrent), paths))

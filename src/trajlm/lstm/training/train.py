@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from trajlm.analysis.holdout import hold_out
 from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.record import Baselines, EpochRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
-from trajlm.lstm.training.holdout import hold_out
 from trajlm.lstm.training.quantize import round_for_generation
 from trajlm.lstm.training.trainer import Trainer
 from trajlm.models.files import CHECKPOINT, holds_model
@@ -106,7 +106,7 @@ def train(
             _run_epochs(trainer, path, data_sha256, report)
             model = trainer.model(data, data_sha256)
             if processes.is_first:
-                model = _completed(model, trainer, bool(path), report_calibration, n_threads)
+                model = _completed(model, data, trainer, bool(path), report_calibration, n_threads)
             return processes.tell(model)
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
@@ -194,29 +194,32 @@ def _run_epochs(
         where = "with nothing saved"
         if path and saved:
             where = f"all up to epoch {saved} saved: resume it to go on"
-        raise Interrupted(f"training stopped, {where}") from None
+        raise Interrupted(f"training stopped, {where}", bool(path and saved)) from None
 
 
 def _completed(
     model: LSTMModel,
+    data: States,
     trainer: Trainer,
     saved: bool,
     report: ReportRound | None,
     n_threads: int | None,
 ) -> LSTMModel:
-    """Round the weights for generation and match the slow rates to those of the training stretch.
+    """Round the weights for generation and match the slow rates to those of the data.
 
-    The checkpoint is whole by now.
+    Of all of it: how often the slow states are seen decides the rates, and nothing is chosen by
+    the held-out stretch any more. The checkpoint is whole by now.
     """
     settings, calibration = trainer.settings, None
     try:
         model, rounding = round_for_generation(model, settings.seed, n_threads)
         if settings.calibration and settings.bigram_skip:
             model, calibration = calibrate(
-                model, trainer.training, trainer.window, settings.seed, report, n_threads
+                model, data, trainer.window, settings.seed, report, n_threads
             )
     except KeyboardInterrupt:
         where = "resume it to go on" if saved else "nothing was saved"
-        raise Interrupted(f"the work after the last epoch was stopped; {where}") from None
+        stopped = f"the work after the last epoch was stopped; {where}"
+        raise Interrupted(stopped, resumable=saved) from None
     assert model.record is not None
     return model.with_record(replace(model.record, rounding=rounding, calibration=calibration))

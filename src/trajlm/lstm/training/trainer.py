@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import States
-from trajlm.errors import InputError, ModelFileError, TrajlmWarning
+from trajlm.errors import InputError, ModelFileError
 from trajlm.lstm.generation.blocks import choose_starts
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.record import Baselines, CheckpointRecord, EpochRecord, LSTMRecord
@@ -23,6 +22,7 @@ from trajlm.lstm.training.direction import find_direction
 from trajlm.models.markov import fit_msm, smoothed_transition_matrix
 from trajlm.util.devices import usable_device
 from trajlm.util.processes import Processes
+from trajlm.util.warn import warn
 from trajlm.util.words import counted
 
 if TYPE_CHECKING:
@@ -68,11 +68,9 @@ class Trainer:
             validation, min(VALIDATION_STREAMS, self.n_streams), self.window
         )
         if processes.is_first and self.n_streams < processes.size:
-            warnings.warn(
+            warn(
                 f"{processes.size} processes share {counted(self.n_streams, 'stream', 'streams')}, "
                 "as many as so little data is read in: the others have nothing to do",
-                TrajlmWarning,
-                stacklevel=3,
             )
         self.direction = find_direction(training, settings.reversible, settings.seed)
         self.baselines = _baselines(training, validation, self.direction.both_ways)

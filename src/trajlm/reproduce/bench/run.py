@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
@@ -27,6 +28,19 @@ MINUTES = 5.0
 Times = list[float]
 
 
+@contextmanager
+def _threads_restored() -> Iterator[None]:
+    """Give PyTorch back the threads that it had: each work sets its own."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_threads_restored()
 def run_bench(
     sizes: Sequence[Size] = SIZES,
     repeats: int = REPEATS,

@@ -20,7 +20,7 @@ from threading import Thread
 from trajlm.errors import InputError
 from trajlm.io import read_states
 from trajlm.lstm.settings import TrainingSettings
-from trajlm.models.files import holds_model
+from trajlm.models.files import holds_model, settle_model
 from trajlm.util.atomic import lone_writer
 from trajlm.util.signals import STOPPING
 
@@ -66,6 +66,7 @@ class Fit:
         from trajlm.models.markov import fit_msm
 
         with lone_writer(self.folder):
+            settle_model(self.folder)
             if not holds_model(self.folder):
                 data = read_states(self.states)
                 model = (

@@ -1,0 +1,56 @@
+"""The public names, each with the module it lives in; `__init__.py` imports them when used."""
+
+from . import analysis as analysis
+from . import plots as plots
+from .analysis import Grouping as Grouping
+from .analysis import group_by_edges as group_by_edges
+from .analysis import group_by_list as group_by_list
+from .analysis import group_by_pcca as group_by_pcca
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
+from .data import Features as Features
+from .data import States as States
+from .data import StateSpace as StateSpace
+from .discretize import Bins as Bins
+from .discretize import KMeans as KMeans
+from .discretize import NearestCenters as NearestCenters
+from .discretize import average as average
+from .discretize import decimate as decimate
+from .discretize import discretizer_of as discretizer_of
+from .discretize import remove_spikes as remove_spikes
+from .discretize import smooth as smooth
+from .errors import InputError as InputError
+from .errors import Interrupted as Interrupted
+from .errors import MissingDependencyError as MissingDependencyError
+from .errors import ModelFileError as ModelFileError
+from .errors import OutputError as OutputError
+from .errors import TrajlmError as TrajlmError
+from .errors import TrajlmWarning as TrajlmWarning
+from .errors import UnfinishedTrainingError as UnfinishedTrainingError
+from .evaluate.kinetics import kinetics as kinetics
+from .io import read_colvar as read_colvar
+from .io import read_features as read_features
+from .io import read_hdf5 as read_hdf5
+from .io import read_md as read_md
+from .io import read_states as read_states
+from .io import read_text as read_text
+from .io import write_features as write_features
+from .io import write_states as write_states
+from .io.datasets import fetch_dataset as fetch_dataset
+from .io.datasets import load_dataset as load_dataset
+from .io.md.backmap import backmap as backmap
+from .lstm.estimator import LSTMEstimator as LSTMEstimator
+from .lstm.model import LSTMModel as LSTMModel
+from .lstm.settings import TrainingSettings as TrainingSettings
+from .lstm.training.train import train as train
+from .models.base import SequenceModel as SequenceModel
+from .models.hidden_markov import HiddenMarkovModel as HiddenMarkovModel
+from .models.hidden_markov import fit_hmm as fit_hmm
+from .models.markov import MarkovModel as MarkovModel
+from .models.markov import fit_msm as fit_msm
+from .models.ngram import fit_ngram as fit_ngram
+from .models.registry import load_model as load_model
+from .systems import simulate as simulate
+from .util.progress import progress as progress
+
+__version__: str
