@@ -378,6 +378,18 @@ def test_the_first_column_of_a_table_of_numbers_may_be_a_time(tmp_path):
     assert read_features(tmp_path / "x.npy", time_column=0, unit="ns").dt == 0.1
 
 
+def test_times_in_tables_of_an_npz_are_no_coordinates(tmp_path):
+    """As of smFRET traces of different lengths, each a table with the time in front."""
+    tables = [np.column_stack([0.2 * np.arange(n), np.sin(np.arange(n))]) for n in (30, 12, 25)]
+    np.savez(tmp_path / "z.npz", *tables)
+    with pytest.warns(TrajlmWarning, match="like a time"):
+        features = read_features(tmp_path / "z.npz")
+    assert features.names == ("x1",)
+    assert [x[:, 0].tolist() for x in features] == [t[:, 1].tolist() for t in tables]
+    features = read_features(tmp_path / "z.npz", time_column=0, unit="s", columns=["x1"])
+    assert ([len(x) for x in features], features.dt) == ([30, 12, 25], 0.2)
+
+
 def test_open_ends_hold_what_lies_beyond():
     x = np.array([-5.0, 0.1, 0.9, 7.0])
     bins = Bins(2, range=(0, 1), open_ends=True).fit(x)

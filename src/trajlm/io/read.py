@@ -43,6 +43,7 @@ from trajlm.util.words import counted
 
 FEATURES_KIND = "trajlm.features"
 STATES_KIND = "trajlm.states"
+ARRAY = "number of the array"
 # Comments may stand above the first line that PLUMED wrote.
 FIRST_FIELDS = re.compile(rb"\s*(?:#[^\n\r]*[\n\r]\s*)*?#!\s+FIELDS\b")
 # Each takes some hundred bytes, however short it is.
@@ -278,6 +279,12 @@ def _foreign_features(arrays: dict[str, AnyArray], path: PathLike, wanted: Wante
         table = tables[0]
         if wanted.time_column is not None or wanted.split_by is not None or looks_odd(table):
             return features_of(table_record(table, names, path), wanted)
+    if len(tables) > 1 and (wanted.time_column is not None or all(map(looks_odd, tables))):
+        # One record, split into its arrays again.
+        which = np.repeat(np.arange(len(tables)), [len(x) for x in tables])
+        joined = np.column_stack([np.concatenate(tables), which])
+        record = table_record(joined, (*names, ARRAY), path)
+        return features_of(record, replace(wanted, split_by=ARRAY))
     _no_options(path, wanted, "it holds several arrays, each a trajectory")
     clock = time_of(wanted.dt, wanted.unit)
     if wanted.columns is None or not names:

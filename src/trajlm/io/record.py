@@ -338,7 +338,7 @@ def _coordinates(
         return [k for k in range(len(record.names)) if k not in record.texts], notes
     if len(rest) > 1 and rest[0] == 0 and rises_evenly(record.values[:, 0]):
         falls = np.flatnonzero(np.diff(record.values[:, 0]) < 0)
-        if len(falls):
+        if len(falls) and split is None:
             raise InputError(
                 f"{record.path}, {record.place(int(falls[0]) + 1)}: the first column, "
                 f"{record.names[0]!r}, rises evenly like a time and then goes back, as where "
