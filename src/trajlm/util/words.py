@@ -87,7 +87,7 @@ def extent(n_frames: int, n_trajectories: int, dt: float, unit: str, what: str) 
 
 def first_rows(names: Sequence[str], table: npt.NDArray[np.float64], n: int = 3) -> str:
     """Return the first rows of a table under the names of its columns."""
-    rows = [list(names), *([f"{x:.6g}" for x in row] for row in table[:n].tolist())]
+    rows = [list(map(visible, names)), *([f"{x:.6g}" for x in row] for row in table[:n].tolist())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True))
