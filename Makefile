@@ -9,8 +9,7 @@ demo: $(VENV)/ready
 	$(BIN)/trajlm demo
 
 test: $(VENV)/tested
-	# What fails beside other tests is tried once more by itself, where it must pass.
-	$(BIN)/pytest -n 2 || $(BIN)/pytest --last-failed --last-failed-no-failures none
+	$(BIN)/pytest -n 2
 
 test-slow: $(VENV)/ready
 	$(BIN)/pytest -m slow

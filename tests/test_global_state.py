@@ -3,6 +3,7 @@
 import inspect
 import random
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -126,6 +127,33 @@ def test_one_thread_in_pytorch_is_for_the_thread_that_asks_and_no_other():
         assert in_a_new_thread(torch.get_num_threads) == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_thread_that_asks_while_another_is_setting_gets_its_own_number_back(monkeypatch):
+    """The number of all threads is another for a moment: nobody may take it for the usual one."""
+    before, setting = torch.get_num_threads(), torch.set_num_threads
+    begun = threading.Event()
+
+    def slowly(n):
+        setting(n)
+        begun.set()
+        time.sleep(0.1)
+
+    def hold():
+        with one_thread_in_pytorch():
+            pass
+        return torch.get_num_threads()
+
+    try:
+        setting(2)
+        monkeypatch.setattr(torch, "set_num_threads", slowly)
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(hold)
+            begun.wait()
+            second = pool.submit(hold)
+            assert (first.result(), second.result()) == (2, 2)
+    finally:
+        setting(before)
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,15 @@ def test_lost_results_are_told(here):
     assert "no space left" in error
     status, _, error = shell("trajlm info states.npy >&-")
     assert (status, error) == (0, "")
-    status, _, error = shell("set -o pipefail; trajlm info states.npy | head -c 1 >/dev/null")
-    assert (status, error) == (0, "")
+
+
+def test_a_reader_that_has_gone_stops_no_work(here):
+    # It closes its end long before the first result is written.
+    gone = "(exec <&-; sleep 4)"
+    assert shell(f"set -o pipefail; trajlm info states.npy | {gone}")[::2] == (0, "")
+    command = "trajlm compare states.npy again=states.npy --runs 1 --out gone 2>/dev/null"
+    assert shell(f"set -o pipefail; {command} | {gone}")[::2] == (0, "")
+    assert Path("gone/index.html").exists()
 
 
 @pytest.mark.parametrize(

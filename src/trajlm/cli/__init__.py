@@ -91,8 +91,6 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error), BAD_INPUT)
     except typer.TyperException as error:
         return _fail(error.format_message(), BAD_INPUT)
-    except BrokenPipeError:
-        return 0
     except OSError as error:
         return _fail(system_error(error), BAD_INPUT)
     except MemoryError:

@@ -45,9 +45,8 @@ def finish(status: int) -> int:
     except OSError as error:
         # What cannot be written now cannot be at the end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):
-            print(f"trajlm: {system_error(error)}", file=sys.stderr)
-            return status or 2
+        print(f"trajlm: {system_error(error)}", file=sys.stderr)
+        return status or 2
     return status
 
 
@@ -151,12 +150,18 @@ class Messages(_Stream):
 
 
 class Results(_Stream):
-    """Standard output: control characters are shown, not sent, and errors have its name."""
+    """Standard output: control characters are shown, not sent, and errors have its name.
+
+    A reader that has gone, as ``head`` has after its lines, stops no work.
+    """
 
     def write(self, text: str) -> int:
         """Write what a terminal shows as it is."""
         try:
             return self._stream.write(visible_lines(text))
+        except BrokenPipeError:
+            self._write_to_nobody()
+            return len(text)
         except OSError as error:
             error.filename = STANDARD_OUTPUT
             raise
@@ -165,6 +170,13 @@ class Results(_Stream):
         """Flush."""
         try:
             self._stream.flush()
+        except BrokenPipeError:
+            self._write_to_nobody()
         except OSError as error:
             error.filename = STANDARD_OUTPUT
             raise
+
+    def _write_to_nobody(self) -> None:
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, self._stream.fileno())
+        os.close(nobody)

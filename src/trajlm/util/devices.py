@@ -57,29 +57,28 @@ def one_thread_in_pytorch() -> Iterator[None]:
     PyTorch's threads wait for each other at every small operation, endlessly when something else
     shares the cores (epochs of 1 s took more than 30 s); ours share the streams of a window.
     """
-    import torch
-
-    before = torch.get_num_threads()
-    use_in_pytorch(1)
+    before = use_in_pytorch(1)
     try:
         yield
     finally:
         use_in_pytorch(before)
 
 
-def use_in_pytorch(n: int) -> None:
-    """Let PyTorch use `n` threads for what this thread does, and no other thread.
+def use_in_pytorch(n: int) -> int:
+    """Let PyTorch use `n` threads for what this thread does; return how many it was before.
 
     ``torch.set_num_threads`` sets the number of the thread that calls it and, besides, that of
     all threads that use PyTorch for the first time afterwards. The latter is put back here, by a
-    thread that ends at once.
+    thread that ends at once; until then no other thread may ask for its number here.
     """
     import torch
 
     with _SETTING_THREADS, ThreadPoolExecutor(1) as passing:
+        before = torch.get_num_threads()
         others = passing.submit(torch.get_num_threads).result()
         torch.set_num_threads(n)
         passing.submit(torch.set_num_threads, others).result()
+    return before
 
 
 def is_out_of_memory(error: Exception) -> bool:
