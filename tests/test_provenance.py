@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -595,3 +596,23 @@ def test_out_of_memory_is_known_by_its_type():
     assert is_out_of_memory(raised.value)
     for other in ("an allocation table is wrong", "pinned memory is not contiguous"):
         assert not is_out_of_memory(RuntimeError(other))
+
+
+def test_models_with_the_calibration_of_the_first_version_load_and_save_again(tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(Path(__file__).parent / "data" / "version1" / "lstm", folder)
+    path = folder / "model.json"
+    description = json.loads(path.read_text())
+    n_states = description["sizes"]["n_states"]
+    description["record"]["calibration"] = {
+        "lag": 100, "slowest": 900.0, "assignment": [0] * (n_states - 1) + [1], "commit_time": 50,
+        "tilt": [0.1, -0.1], "pairs": [[0, 1]], "events": [34], "matched": [True],
+        "mobility": [-0.2], "population_errors": [0.0, 0.1], "rate_errors": [0.3],
+        "n_generated": 1000, "summary": "2 slow sets",
+    }  # fmt: skip
+    path.write_text(json.dumps(description))
+    old = load_model(folder)
+    assert isinstance(old.record.calibration, EarlierCalibration)
+    assert "34 transitions" in old.record.calibration.describe()
+    old.save(tmp_path / "again")
+    assert load_model(tmp_path / "again").record.calibration == old.record.calibration
