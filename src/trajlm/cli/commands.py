@@ -22,8 +22,8 @@ COMMANDS = {
     "compare": ("compare", "Compare generated trajectories with the data."),
     "paper": ("paper", "Go from nothing to the paper's figures and numbers for a system."),
     "bench": ("bench", "Measure speed beside plain PyTorch and the machine's matrix product."),
-    "info": ("model", "Say what a model or a data file is and how it was made."),
-    "cite": ("model", "Print BibTeX for what was used."),
+    "info": ("info", "Say what a model or a data file is and how it was made."),
+    "cite": ("info", "Print BibTeX for what was used."),
 }
 # Commands that go on with what was stopped when they are told to.
 RESUMED = ("train", "generate")

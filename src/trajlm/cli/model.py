@@ -1,4 +1,4 @@
-"""Commands about one model: train, generate and info."""
+"""Commands about one model: train and generate."""
 
 from __future__ import annotations
 
@@ -8,37 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from trajlm.cli.citing import citations
-from trajlm.cli.data import (
-    Clip,
-    Column,
-    Dt,
-    HeaderLines,
-    Key,
-    Periodic,
-    SplitBy,
-    TimeColumn,
-    Unit,
-)
 from trajlm.cli.output import Overwrite, check_output
 from trajlm.data import States
 from trajlm.errors import InputError
-from trajlm.io import read_features, read_states, write_states
-from trajlm.io.states import holds_states
-from trajlm.lstm.loops import choice
+from trajlm.io import read_states, write_states
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.record import still_improving
 from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished, is_saved, remove_orphans
 from trajlm.lstm.training.train import finished_model, train_in_folder
 from trajlm.models.files import CHECKPOINT, holds_model, settle_model
-from trajlm.models.registry import describe_model, load_model
+from trajlm.models.registry import load_model
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
-from trajlm.util.devices import usable_cores
 from trajlm.util.processes import Processes, join, place
 from trajlm.util.progress import progress, say, tell
-from trajlm.util.versions import package_versions
-from trajlm.util.words import counted, first_rows, lines
+from trajlm.util.words import counted
 
 DEFAULT = TrainingSettings()
 
@@ -320,59 +304,3 @@ def _language_model_writes(
         raise InputError(f"{out} is no .npy file: only these are gone on with")
     else:
         write_states(out, model.generate(*size, **options))
-
-
-def info(
-    path: Annotated[
-        Path | None,
-        typer.Argument(metavar="[PATH]", help="Model folder, or a file of states or features."),
-    ] = None,
-    column: Column = None,
-    dt: Dt = None,
-    unit: Unit = None,
-    key: Key = None,
-    period: Periodic = None,
-    time_column: TimeColumn = None,
-    split_by: SplitBy = None,
-    header_lines: HeaderLines = None,
-    clip: Clip = None,
-) -> None:
-    """Say what a model or a data file is and how it was made; without one, what runs here.
-
-    Of a file of others it shows what would be read; the options are those of discretize.
-    """
-    if path is None or path.is_dir():
-        tell(describe_model(path) if path else _installation())
-        tell(f"compiled loops here: {choice().describe()}")
-        return
-    options = (column, period, time_column, split_by, header_lines, clip)
-    if all(option is None for option in options) and holds_states(path, key):
-        tell(lines("states", read_states(path, key, dt, unit).facts()))
-        return
-    features = read_features(
-        path, columns=column, dt=dt, unit=unit, key=key, period=period, time_column=time_column,
-        split_by=split_by, header_lines=header_lines, clip=clip,
-    )  # fmt: skip
-    tell(lines("features", features.facts(features.n_columns)))
-    if features.unit == "frame":
-        tell("time: not said, so a frame is the unit")
-    tell("first rows\n" + first_rows(features.names, features.trajectories[0]))
-
-
-def _installation() -> str:
-    """Return the versions that decide a result, and the cores that may be used."""
-    versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
-    return f"versions: {versions}\ncores: {usable_cores()}"
-
-
-def cite(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PATH...", help="Model folders, reports or files of states."),
-    ] = None,
-    used: Annotated[
-        str, typer.Option("--with", help="What they cannot say: mdtraj,openmm,plumed ...")
-    ] = "",
-) -> None:
-    """Print BibTeX for the method, this software and what else was used."""
-    tell(citations(paths or [], used.split(",")))

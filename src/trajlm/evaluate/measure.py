@@ -22,6 +22,7 @@ from trajlm.analysis import (
     populations,
     survival,
 )
+from trajlm.analysis.uncertainty import jackknife_error
 from trajlm.data import States
 from trajlm.evaluate.reference import Reference, cut_alike
 from trajlm.evaluate.result import SourceResult, TrainingResult, UnseenResult
@@ -191,8 +192,7 @@ def _jackknife(
         return float("nan"), float("nan")
     found = [committed_transitions(grouped.with_trajectories(p), times, n_blocks=1) for p in parts]
     left_out = [discrepancy(reference, _others(found, k)).value for k in range(n)]
-    error = np.sqrt((n - 1) / n * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))
-    half = float(stdtrit(n - 1, 0.975) * error)
+    half = float(stdtrit(n - 1, 0.975) * jackknife_error(np.array(left_out)))
     return max(value - half, 0.0), value + half
 
 

@@ -26,7 +26,6 @@ STATE_NAME = re.compile(
     re.IGNORECASE,
 )
 LARGEST_STATE = 10**6 - 1  # beyond this a table with a row and a column a state fits no memory
-LARGEST_CENTER = 1e150  # whose square is a number
 
 
 def holds_states(path: PathLike, key: str | None = None) -> bool:

@@ -102,8 +102,8 @@ class Rounding:
 
 
 @dataclass(frozen=True, config=FROZEN)
-class Calibration:
-    """What was matched and how; shape (n_sets,) or (n_pairs,), pairs of sets g < h.
+class _Matched:
+    """What every calibration says; shape (n_sets,) or (n_pairs,), pairs of sets g < h.
 
     Parameters
     ----------
@@ -115,20 +115,16 @@ class Calibration:
         The slow set of each state, shape (n_states,).
     commit_time
         Frames that a stay must last for its transition to count as one of `events`.
-    populations
-        Of the sets, in the data.
     tilt
         a of each set.
     pairs
         The pairs of sets with such transitions in the data.
     events
         Transitions of each pair, both ways.
-    mobility, settled_mobility
-        b and c of each pair.
-    population_errors, rate_errors, flicker_errors
-        ln(generated / data) of the calibrated model, as measured.
-    population_errors_before, rate_errors_before, flicker_errors_before
-        The same of the model as trained.
+    mobility
+        b of each pair.
+    population_errors, rate_errors
+        ln(generated / data).
     n_generated
         Frames generated on the way.
     """
@@ -137,38 +133,67 @@ class Calibration:
     slowest: Measured
     assignment: tuple[Count, ...]
     commit_time: Count
-    populations: tuple[Measured, ...]
     tilt: tuple[Measured, ...]
     pairs: tuple[tuple[Count, Count], ...]
     events: tuple[Count, ...]
     mobility: tuple[Measured, ...]
-    settled_mobility: tuple[Measured, ...]
     population_errors: tuple[Measured, ...]
     rate_errors: tuple[Measured, ...]
+    n_generated: Count
+
+    def _of_each_pair(self) -> tuple[tuple[float, ...], ...]:
+        return self.events, self.mobility, self.rate_errors
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if any(len(values) != len(self.pairs) for values in self._of_each_pair()):
+            raise ValueError("the calibration has not one value for each pair of sets")
+        return self
+
+    @property
+    def _found(self) -> str:
+        return f"{len(self.tilt)} slow sets (slowest timescale {self.slowest:.0f} frames): "
+
+
+@dataclass(frozen=True, config=FROZEN)
+class Calibration(_Matched):
+    """What was matched and how, with the errors of the calibrated model as measured.
+
+    Parameters
+    ----------
+    populations
+        Of the sets, in the data.
+    settled_mobility
+        c of each pair.
+    flicker_errors
+        ln(generated / data) of the transitions that hold for less.
+    population_errors_before, rate_errors_before, flicker_errors_before
+        The errors of the model as trained.
+    """
+
+    populations: tuple[Measured, ...]
+    settled_mobility: tuple[Measured, ...]
     flicker_errors: tuple[Measured, ...]
     population_errors_before: tuple[Measured, ...]
     rate_errors_before: tuple[Measured, ...]
     flicker_errors_before: tuple[Measured, ...]
-    n_generated: Count
+
+    def _of_each_pair(self) -> tuple[tuple[float, ...], ...]:
+        return *super()._of_each_pair(), self.settled_mobility
 
     @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        a_pair = (self.events, self.mobility, self.settled_mobility, self.rate_errors)
-        a_set = (self.populations, self.population_errors)
-        if any(len(values) != len(self.pairs) for values in a_pair) or any(
-            len(values) != len(self.tilt) for values in a_set
-        ):
-            raise ValueError("the calibration has not one value for each set and pair of sets")
+    def _fitting_sets(self) -> Self:
+        if any(len(x) != len(self.tilt) for x in (self.populations, self.population_errors)):
+            raise ValueError("the calibration has not one value for each set")
         return self
 
     def describe(self) -> str:
         """Say what was matched to how many transitions, and by name what is still off."""
-        n_sets = len(self.tilt)
-        found = f"{n_sets} slow sets (slowest timescale {self.slowest:.0f} frames): "
         if not self.pairs:
-            return f"{found}no transition that holds for {self.commit_time} frames to match"
+            return f"{self._found}no transition that holds for {self.commit_time} frames to match"
+        pairs = counted(len(self.pairs), "pair", "pairs")
         said = (
-            f"{found}populations and the rates of {counted(len(self.pairs), 'pair', 'pairs')} "
+            f"{self._found}populations and the rates of {pairs} "
             f"matched to {_listed(list(self.events))} transitions held for {self.commit_time} "
             "frames"
         )
@@ -206,56 +231,21 @@ class Calibration:
 
 
 @dataclass(frozen=True, config=FROZEN)
-class EarlierCalibration:
+class EarlierCalibration(_Matched):
     """What the calibration of the first version matched, as its files have it.
 
-    Shape (n_sets,) or (n_pairs,), pairs of sets g < h.
+    Its errors are those before the calibration, zero where nothing was matched.
 
     Parameters
     ----------
-    lag
-        Frames of the gradient window: what takes more than three is calibrated.
-    slowest
-        The longest implied timescale of the data, in frames.
-    assignment
-        The slow set of each state, shape (n_states,).
-    commit_time
-        Frames that a stay must last for its transition to count as one of `events`.
-    tilt
-        a of each set.
-    pairs
-        The pairs of sets with such transitions in the data.
-    events
-        Transitions of each pair, both ways.
     matched
-        Whether they were enough to match the rate of the pair.
-    mobility
-        b of each pair; zero where it was not matched.
-    population_errors, rate_errors
-        ln(generated / data) before the calibration; zero where nothing was matched.
-    n_generated
-        Frames generated on the way.
+        Whether the transitions were enough to match the rate of the pair.
     """
 
-    lag: Count
-    slowest: Measured
-    assignment: tuple[Count, ...]
-    commit_time: Count
-    tilt: tuple[Measured, ...]
-    pairs: tuple[tuple[Count, Count], ...]
-    events: tuple[Count, ...]
     matched: tuple[Flag, ...]
-    mobility: tuple[Measured, ...]
-    population_errors: tuple[Measured, ...]
-    rate_errors: tuple[Measured, ...]
-    n_generated: Count
 
-    @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        a_pair = (self.events, self.matched, self.mobility, self.rate_errors)
-        if any(len(values) != len(self.pairs) for values in a_pair):
-            raise ValueError("the calibration has not one value for each pair of sets")
-        return self
+    def _of_each_pair(self) -> tuple[tuple[float, ...], ...]:
+        return *super()._of_each_pair(), self.matched
 
     def describe(self) -> str:
         """Say in a sentence or two what was matched, and what the data cannot tell."""
@@ -263,8 +253,6 @@ class EarlierCalibration:
         rare = [
             n for n, is_matched in zip(self.events, self.matched, strict=True) if not is_matched
         ]
-        n_sets = len(self.tilt)
-        found = f"{n_sets} slow sets (slowest timescale {self.slowest:.0f} frames): "
         said = []
         if matched:
             said.append(
@@ -277,7 +265,7 @@ class EarlierCalibration:
                 f"too few transitions, {_listed(rare)}, to trust the rates of "
                 f"{counted(max(len(rare), 1), 'pair', 'pairs')}"
             )
-        return found + "; ".join(said)
+        return self._found + "; ".join(said)
 
 
 def _listed(counts: list[int]) -> str:
