@@ -15,6 +15,7 @@ from trajlm.reproduce.paper.embedding import (
     state_pairs,
 )
 from trajlm.reproduce.paper.entropy import cross_nats, kullback_leibler
+from trajlm.reproduce.paper.results import note_of
 from trajlm.systems.hidden_markov import markov_chain, markov_entropy_rate
 
 
@@ -28,6 +29,13 @@ def test_a_chain_seen_at_its_own_lag_agrees_from_some_commit_time_on():
     (model,) = found.models
     assert model.discrepancy.value < 2 * found.data_at(10).floor.value
     assert agrees_from(found, model) is not None
+
+
+def test_an_msm_is_called_reversible_only_where_it_is():
+    data = chain(5_000)
+    fits = {name: fit_msm(data, reversible=name == "balanced") for name in ("balanced", "driven")}
+    notes = [note_of(model) for model in compare(data, fits, n_runs=2).models]
+    assert ["reversible" in note for note in notes] == [True, False]
 
 
 def test_the_data_itself_agrees_at_every_commit_time_and_a_wrong_rate_never():

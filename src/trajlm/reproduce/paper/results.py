@@ -9,7 +9,7 @@ import numpy as np
 from trajlm.evaluate.result import SourceResult
 from trajlm.evaluate.significance import agrees_from, rates_inside
 from trajlm.lstm.record import LSTMRecord
-from trajlm.models.record import HiddenMarkovRecord, ModelRecord
+from trajlm.models.record import HiddenMarkovRecord, MarkovRecord, ModelRecord
 from trajlm.reproduce.paper.embedding import EmbeddingResult, RankCorrelation
 from trajlm.reproduce.paper.entropy import SCORED, Nats, kullback_leibler, nats_of_data
 from trajlm.reproduce.paper.run import SystemResult, ViewResult
@@ -117,7 +117,9 @@ def note_of(source: SourceResult) -> str:
     if isinstance(record, HiddenMarkovRecord):
         most = max(m for m, _ in record.bic_tried)
         return f"{record.n_hidden} hidden states by BIC, out of 2 to {most} tried"
-    return f"maximum likelihood, reversible, lag {counted(source.lag, 'frame', 'frames')}"
+    lag = counted(source.lag, "frame", "frames")
+    balance = "reversible, " * (isinstance(record, MarkovRecord) and record.reversible)
+    return f"maximum likelihood, {balance}lag {lag}"
 
 
 def connectivity_time(view: ViewResult) -> int:
