@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.errors import InputError
-from trajlm.provenance import Discretization, Note, Step, as_notes
+from trajlm.provenance import Discretization, Note, Projection, Step, as_notes
 from trajlm.util.trajectories import (
     as_columns,
     as_integers,
@@ -48,6 +48,15 @@ def _check_discretization(how: object) -> None:
         )
 
 
+def _of_columns(projection: Projection | None, names: tuple[str, ...]) -> Projection | None:
+    if projection is not None and projection.names != names:
+        raise InputError(
+            f"the projection makes {', '.join(projection.names[:MOST_COLUMNS])} and the columns "
+            f"are {', '.join(names[:MOST_COLUMNS])}: leave the projection out"
+        )
+    return projection
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Features:
     """Continuous time series, one or many trajectories of the same columns.
@@ -72,6 +81,8 @@ class Features:
         becomes a `trajlm.provenance.Note`.
     steps
         Filters that were applied, in their order.
+    projection
+        How the columns came from others, where they are slow coordinates.
 
     Raises
     ------
@@ -86,6 +97,7 @@ class Features:
     periods: tuple[tuple[float, float] | None, ...]
     notes: tuple[Note, ...]
     steps: tuple[Step, ...]
+    projection: Projection | None
 
     def __init__(
         self,
@@ -96,6 +108,7 @@ class Features:
         periods: Sequence[tuple[float, float] | None] = (),
         notes: Iterable[str | Note] = (),
         steps: Iterable[Step] = (),
+        projection: Projection | None = None,
     ) -> None:
         given = as_list(trajectories, 2)
         arrays = [as_columns(x, i) for i, x in enumerate(given)]
@@ -115,6 +128,7 @@ class Features:
             "periods": as_periods(periods, names),
             "notes": as_notes(notes),
             "steps": tuple(steps),
+            "projection": _of_columns(projection, names),
         }
         vars(self).update(fields)
 
@@ -171,6 +185,8 @@ class Features:
             facts.append((name, f"{low:.4g} to {high:.4g}{domain}"))
         if self.n_columns > most_columns:
             facts.append(("more columns", str(self.n_columns - most_columns)))
+        if self.projection:
+            facts.append(("coordinates", self.projection.describe()))
         facts += [("filter", step.describe()) for step in self.steps]
         return facts + [("note", note.text) for note in self.notes]
 
@@ -196,6 +212,7 @@ class Features:
             trajectories=tuple(x[:, index] for x in self.trajectories),
             names=tuple(columns),
             periods=tuple(self.periods[k] for k in index),
+            projection=self.projection and self.projection.select(index),
         )
 
 

@@ -9,9 +9,11 @@ import typer
 
 from trajlm import discretize as cuts
 from trajlm.cli.output import Overwrite, output
+from trajlm.data import Features
 from trajlm.errors import InputError
-from trajlm.io import read_features, write_features, write_states
+from trajlm.io import read_features, read_states, write_features, write_states
 from trajlm.io.read import file_kind
+from trajlm.provenance import Scaling
 from trajlm.systems import simulate as run_simulation
 from trajlm.util.progress import progress, say, tell
 from trajlm.util.words import counted, duration
@@ -88,7 +90,10 @@ def discretize(
         list[Path], typer.Argument(metavar="INPUT...", help="COLVAR, text, CSV, HDF5, npy or npz.")
     ],
     out: Annotated[Path, typer.Option(help="States to write: .npz, or .npy without dt.")],
-    bins: Annotated[int | None, typer.Option(help="Cut one column into equal bins.")] = None,
+    bins: Annotated[
+        str | None,
+        typer.Option(metavar="N[,N...]", help="Cut into equal bins: one column, or each of a few."),
+    ] = None,
     range_: Annotated[
         tuple[float, float] | None,
         typer.Option(
@@ -106,6 +111,20 @@ def discretize(
         str | None, typer.Option(help="Nearest of these centres, such as -1.5,0,1.5.")
     ] = None,
     kmeans: Annotated[int | None, typer.Option(help="This many k-means centres.")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="States made elsewhere, frame by frame; they get centres and time."),
+    ] = None,
+    tica: Annotated[
+        int | None, typer.Option(metavar="LAG", help="Cut TICA's slow coordinates at this lag.")
+    ] = None,
+    vamp: Annotated[
+        int | None, typer.Option(metavar="LAG", help="Cut VAMP's slow coordinates at this lag.")
+    ] = None,
+    dim: Annotated[int, typer.Option(help="Number of slow coordinates.")] = 2,
+    scaling: Annotated[
+        str, typer.Option(help="Of slow coordinates: kinetic_map | commute_map | none.")
+    ] = "kinetic_map",
     column: Column = None,
     time_column: TimeColumn = None,
     split_by: SplitBy = None,
@@ -127,35 +146,33 @@ def discretize(
     seed: Annotated[int, typer.Option(min=0, help="Of k-means.")] = 0,
 ) -> None:
     """Cut continuous data into states. Several inputs are separate trajectories."""
-    if sum(x is not None for x in (bins, centers, kmeans)) != 1:
-        raise InputError("give one of --bins, --centers and --kmeans")
-    if open_ends and bins is None:
-        raise InputError("--open-ends is for --bins: give these")
-    discretizer: cuts.Discretizer
-    if bins is not None:
-        discretizer = cuts.Bins(bins, range=range_, open_ends=open_ends)
-    elif centers is not None:
-        discretizer = cuts.NearestCenters(numbers(centers, "--centers"))
-    else:
-        assert kmeans is not None
-        discretizer = cuts.KMeans(kmeans, seed=seed)
-    with output(out, inputs):
+    how = (bins, centers, kmeans, labels)
+    if sum(x is not None for x in how) != 1:
+        raise InputError("give one of --bins, --centers, --kmeans and --labels")
+    if bins is None and (open_ends or range_):
+        raise InputError("--open-ends and --range are for --bins: give these")
+    if tica is not None and vamp is not None:
+        raise InputError("give one of --tica and --vamp")
+    discretizer = None if labels else _discretizer(bins, range_, open_ends, centers, kmeans, seed)
+    slow = _slow_coordinates(tica, vamp, dim, scaling)
+    with output(out, [*inputs, *([labels] if labels else [])]):
         features = read_features(
             list(inputs), columns=column, dt=dt, unit=unit, key=key, period=period,
             time_column=time_column, split_by=split_by, header_lines=header_lines, clip=clip,
         )  # fmt: skip
-        if average != 1 and decimate != 1:
-            raise InputError("give one of --average and --decimate")
-        if average != 1:
-            features = cuts.average(features, average)
-        if decimate != 1:
-            features = cuts.decimate(features, decimate)
-        if smooth != 1:
-            features = cuts.smooth(features, smooth)
-        states = discretizer.fit(features).transform(features)
+        features = _filtered(features, average, decimate, smooth)
+        if slow:
+            features = slow.fit_transform(features)
+        states = (
+            discretizer.fit_transform(features)
+            if discretizer
+            else cuts.with_centers(read_states(labels or []), features)
+        )
         if remove_spikes:
             states = cuts.remove_spikes(states, remove_spikes)
         write_states(out, states)
+    if slow:
+        say(slow.describe(features.dt, features.unit))
     tell(
         f"{out}: {counted(len(states), 'trajectory', 'trajectories')}, {states.n_frames:,} frames, "
         f"one each {duration(states.dt, states.unit)}; {int(states.visited().sum())} of "
@@ -165,6 +182,54 @@ def discretize(
         say(f"{inputs[0]} does not say how long a frame is: --dt and --unit give rates a time")
     elif states.unit == "time unit" and dt is None and file_kind(inputs[0]) != "npy":
         say(f"the time in {inputs[0]} has no unit: --unit names it, such as --unit s")
+
+
+def _discretizer(
+    bins: str | None,
+    range_: tuple[float, float] | None,
+    open_ends: bool,
+    centers: str | None,
+    kmeans: int | None,
+    seed: int,
+) -> cuts.Discretizer:
+    if centers is not None:
+        return cuts.NearestCenters(numbers(centers, "--centers"))
+    if bins is None:
+        return cuts.KMeans(kmeans or 0, seed=seed)
+    try:
+        counts = [int(word) for word in bins.split(",")]
+    except ValueError:
+        raise InputError(f"--bins {bins} is no whole number, or several with commas") from None
+    if len(counts) == 1:
+        return cuts.Bins(counts[0], range=range_, open_ends=open_ends)
+    if range_:
+        raise InputError("--range is for the bins of one column: of several, it is that of each")
+    return cuts.ProductBins([cuts.Bins(n, open_ends=open_ends) for n in counts])
+
+
+def _slow_coordinates(
+    tica: int | None, vamp: int | None, dim: int, scaling: str
+) -> cuts.TICA | cuts.VAMP | None:
+    known: dict[str, Scaling | None] = {
+        "kinetic_map": "kinetic_map",
+        "commute_map": "commute_map",
+        "none": None,
+    }
+    if scaling not in known:
+        raise InputError(f"--scaling {scaling} is none of {', '.join(known)}")
+    if tica is not None:
+        return cuts.TICA(tica, dim, known[scaling])
+    return cuts.VAMP(vamp, dim, known[scaling]) if vamp is not None else None
+
+
+def _filtered(features: Features, average: int, decimate: int, smooth: int) -> Features:
+    if average != 1 and decimate != 1:
+        raise InputError("give one of --average and --decimate")
+    if average != 1:
+        features = cuts.average(features, average)
+    if decimate != 1:
+        features = cuts.decimate(features, decimate)
+    return cuts.smooth(features, smooth) if smooth != 1 else features
 
 
 def numbers(text: str, option: str) -> list[float]:

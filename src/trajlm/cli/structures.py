@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trajlm.cli.data import Column, Key, Periodic
 from trajlm.cli.output import check_output, output
-from trajlm.discretize import find_difference
+from trajlm.data import States
+from trajlm.discretize import backmap_features, find_difference
+from trajlm.discretize.values import Choice
 from trajlm.errors import InputError
-from trajlm.io import read_md, read_states, write_features
+from trajlm.io import read_features, read_md, read_states, write_features
 from trajlm.io.md.backmap import backmap as run_backmap
 from trajlm.util.progress import progress, tell
 from trajlm.util.words import counted, duration
@@ -82,27 +86,77 @@ def backmap(
     ],
     source: Annotated[
         list[Path],
-        typer.Option("--from", metavar="TRAJ...", help="Original files, in their order."),
+        typer.Option("--from", metavar="FILE...", help="Original files, in their order."),
     ],
     states: Annotated[Path, typer.Option(help="States of the original, one trajectory a file.")],
-    out: Annotated[Path, typer.Option(help=".xtc, .trr or .dcd file; a .pdb comes beside it.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Structures: .xtc, .trr or .dcd, a .pdb comes beside. Features: .npz."),
+    ],
     top: Annotated[Path | None, typer.Option(help=TOP_HELP)] = None,
-    lane: Annotated[int, typer.Option(min=0, help="Which generated trajectory.")] = 0,
+    lane: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which generated trajectory (default: 0; all for features)."),
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Only the first frames of it.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Write every so many frames.")] = 1,
     atoms: Annotated[str, typer.Option(help="Selection of atoms to write.")] = "all",
     smooth: Annotated[
-        bool, typer.Option("--smooth", help="Choose the structure nearest to the one before.")
+        bool,
+        typer.Option("--smooth", help="Go on as the original did, with jumps as short as it has."),
     ] = False,
+    mean: Annotated[
+        bool, typer.Option("--mean", help="Features: the mean of each state, not one frame of it.")
+    ] = False,
+    column: Column = None,
+    key: Key = None,
+    period: Periodic = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of frames.")] = 0,
 ) -> None:
-    """Turn generated states into structures that were in those states, to watch in VMD."""
+    """Turn generated states into structures that were in those states, or into values of features.
+
+    The original files are molecular trajectories for structures to watch, or features, such as a
+    COLVAR file, for coordinates to analyse: the end of the name to write says which.
+    """
     generated, source = _one_generated(paths, source)
     read = [generated, states, *source, *([top] if top else [])]
-    written_files = dict.fromkeys((out, out.with_suffix(".pdb")))
+    written_files = (out,) if out.suffix == ".npz" else (out, out.with_suffix(".pdb"))
     for path in written_files:
         check_output(path, read)
     original = read_states(states)
+    lanes = _lanes_of(generated, states, original, lane)
+    if out.suffix == ".npz":
+        wanted = replace(
+            lanes, trajectories=tuple(s[:frames:every] for s in lanes), dt=lanes.dt * every
+        )
+        with output(out, read):
+            features = read_features(list(source), columns=column, key=key, period=period)
+            choice: Choice = "mean" if mean else "smooth" if smooth else "random"
+            values = backmap_features(wanted, original, features, choice, seed)
+            write_features(out, values)
+        n_lanes = counted(len(lanes), "trajectory", "trajectories")
+        tell(f"{out}: {n_lanes}, {values.n_frames:,} frames of {', '.join(values.names[:8])}")
+        return
+    for option, given in (("mean", mean), ("column", column), ("key", key), ("period", period)):
+        if given:
+            raise InputError(f"--{option} is for features: give an --out that ends in .npz")
+    first = lanes[0][:frames]
+    with ExitStack() as held:
+        for path in dict.fromkeys(written_files):
+            held.enter_context(output(path, read))
+        with progress("writing", -(-len(first) // every)) as advance:
+            done = run_backmap(
+                lanes.with_trajectories([first]) if len(first) > 1 else first,
+                original, list(source), out, top,
+                atoms=atoms, smooth=smooth, every=every, seed=seed, progress=advance,
+            )  # fmt: skip
+    tell(f"{out}: {len(done.frame):,} frames; look with: vmd {done.structure} {out}")
+    if lane is None and len(lanes) > 1:
+        print(f"lane 0 of {len(lanes)}: --lane chooses another", file=sys.stderr)
+
+
+def _lanes_of(generated: Path, states: Path, original: States, lane: int | None) -> States:
+    """Return the generated lanes that are wanted, checked to be of the states of the original."""
     lanes = read_states(generated)
     if different := find_difference(lanes.space, original.space):
         raise InputError(
@@ -114,21 +168,14 @@ def backmap(
             f"{generated} holds state {lanes.n_states - 1}, but {states} has {original.n_states} "
             "states, counted from 0: give the states that the model learned"
         )
-    if lane >= len(lanes):
-        n_lanes = counted(len(lanes), "lane", "lanes")
-        raise InputError(f"{generated} has {n_lanes}, counted from 0: no lane {lane}")
-    wanted = lanes.trajectories[lane][:frames]
-    with ExitStack() as held:
-        for path in written_files:
-            held.enter_context(output(path, read))
-        with progress("writing", -(-len(wanted) // every)) as advance:
-            written = run_backmap(
-                wanted, original, list(source), out, top,
-                atoms=atoms, smooth=smooth, every=every, seed=seed, progress=advance,
-            )  # fmt: skip
-    tell(f"{out}: {len(written.frame):,} frames; look with: vmd {written.structure} {out}")
-    if len(lanes) > 1:
-        print(f"lane {lane} of {len(lanes)}: --lane chooses another", file=sys.stderr)
+    if lane is not None:
+        if lane >= len(lanes):
+            n_lanes = counted(len(lanes), "lane", "lanes")
+            raise InputError(f"{generated} has {n_lanes}, counted from 0: no lane {lane}")
+        lanes = lanes[lane : lane + 1]
+    if lanes.unit == "frame":  # an array of states does not say how long a frame is
+        lanes = replace(lanes, dt=original.dt, unit=original.unit)
+    return lanes
 
 
 def _one_generated(paths: list[Path], source: list[Path]) -> tuple[Path, list[Path]]:
@@ -144,7 +191,10 @@ def _one_generated(paths: list[Path], source: list[Path]) -> tuple[Path, list[Pa
     if len(paths) == 1:
         return paths[0], source
     if len(generated) != 1:
-        raise InputError(f"give one file of generated states (.npy or .npz), not {len(generated)}")
+        raise InputError(
+            f"give one file of generated states (.npy or .npz), not {len(generated)}, and each "
+            "original .npy or .npz file after a --from of its own"
+        )
     if others and len(source) > 1:
         raise InputError("give the original files after one --from, or each after its own")
     return generated[0], [*source, *others]

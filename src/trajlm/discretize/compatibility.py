@@ -10,7 +10,7 @@ import numpy as np
 
 from trajlm.data import StateSpace
 from trajlm.discretize.periodic import Array, Periods
-from trajlm.provenance import Binning, Centers, Clustering, Discretization
+from trajlm.provenance import Binning, Centers, Clustering, Discretization, ProductBinning
 
 # Rounding of a cut in units of the largest: numbers held in single precision.
 ROUNDING = 1e-6
@@ -28,12 +28,18 @@ def find_difference(one: StateSpace, other: StateSpace) -> tuple[str, str] | Non
         return _differing_cuts(one.centers, other.centers, "centre", ("states", "states"))
     hows = one.discretization, other.discretization
     words = (f"{cuts.what}{_of(hows[0])}", f"{others.what}{_of(hows[1])}")
-    if cuts.what != others.what or _differ(hows[0].columns, hows[1].columns):
+    if cuts.what != others.what or columns_differ(hows[0].columns, hows[1].columns):
         return words
     for period, other_period in zip(*(how.periods for how in hows), strict=False):
         if period and other_period and not np.allclose(period, other_period):
             ranges = [f"{low:g} to {high:g}" for low, high in (period, other_period)]
             return f"{words[0]} in {ranges[0]}", f"{words[1]} in {ranges[1]}"
+    if hows[0].projection != hows[1].projection:
+        made = [
+            f"{w} ({how.projection.describe()})" if how.projection else w
+            for w, how in zip(words, hows, strict=True)
+        ]
+        return made[0], made[1] if made[0] != made[1] else f"{made[1]} fitted to other data"
     return _differing_cuts(cuts.points, others.points, cuts.name, words)
 
 
@@ -50,6 +56,9 @@ def _cuts(space: StateSpace) -> _Cuts | None:
     method = space.discretization.method
     if isinstance(method, Binning):
         return _Cuts("bins", "edge", np.array(method.edges))
+    if isinstance(method, ProductBinning):
+        edges = np.concatenate([binning.edges for binning in method.bins])
+        return _Cuts(" x ".join(map(str, method.shape)) + " bins", "edge", edges)
     if isinstance(method, Centers | Clustering):
         points = np.array(method.centers)
         return _Cuts("nearest centres", "centre", points[:, 0] if points.shape[1] == 1 else points)
@@ -69,7 +78,7 @@ def _of(how: Discretization) -> str:
     return f" of {', '.join(how.columns)}" if how.columns else ""
 
 
-def _differ(columns: Sequence[str], other: Sequence[str]) -> bool:
+def columns_differ(columns: Sequence[str], other: Sequence[str]) -> bool:
     """Say whether two lists of columns differ; a name of its own and none may be the same."""
     if not columns or not other:
         return False

@@ -335,6 +335,7 @@ def _own_features(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathL
             periods=tuple(meta["periods"]),
             notes=history.notes,
             steps=history.steps,
+            projection=history.projection,
         )
 
 

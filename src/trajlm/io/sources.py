@@ -237,6 +237,11 @@ def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features
                     f"{files[0]} and {path} have different {what}, {_shown(one)} and "
                     f"{_shown(other)}: give files that agree"
                 )
+        if first.projection != part.projection:
+            raise InputError(
+                f"{files[0]} and {path} hold coordinates of different projections: project the "
+                "data of both together"
+            )
         if not math.isclose(first.dt, part.dt, rel_tol=1e-6):
             raise InputError(
                 f"{files[0]} and {path} have different dt, {first.dt:g} and {part.dt:g} "
@@ -250,6 +255,7 @@ def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features
         periods=first.periods,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         steps=first.steps,
+        projection=first.projection,
     )
 
 

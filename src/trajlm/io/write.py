@@ -34,7 +34,7 @@ def write_features(path: PathLike, features: FeaturesLike) -> None:
         "dt": features.dt,
         "unit": features.unit,
         "periods": features.periods,
-        **History(features.notes, features.steps).to_dict(),
+        **History(features.notes, features.steps, features.projection).to_dict(),
     }
     _write_npz(
         path,

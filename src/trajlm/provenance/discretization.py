@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, TypeAdapter, model_validator
+from pydantic import TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-from trajlm.provenance.methods import Given, Method
+from trajlm.provenance.methods import Given, Method, ProductBinning
 from trajlm.provenance.notes import Note
+from trajlm.provenance.projection import Period, Projection
 from trajlm.provenance.steps import Step
 from trajlm.provenance.version1 import upgraded
-from trajlm.util.checked import FROZEN, Name, Number, checked
+from trajlm.util.checked import FROZEN, Name, checked
 from trajlm.util.words import Fact
-
-
-def _forward(period: tuple[float, float]) -> tuple[float, float]:
-    if not period[0] < period[1]:
-        raise ValueError("a period does not go from a lower to a higher number")
-    return period
-
-
-Period = Annotated[tuple[Number, Number], AfterValidator(_forward)]
 
 
 @dataclass(frozen=True, config=FROZEN)
@@ -33,7 +25,7 @@ class Discretization:
     method
         The cut, with all that cuts other data alike.
     columns
-        Names of the columns that were cut.
+        Names of the columns that were cut; those of the centres of the states.
     periods
         For each column the periodic domain (low, high) along which the cut goes round, or None.
         Empty where that is not known.
@@ -41,6 +33,8 @@ class Discretization:
         Filters before and after the cut, in the order in which they were applied.
     notes
         What the reader had to say of the data.
+    projection
+        How the columns that were cut came from those of a file, where they are slow coordinates.
     """
 
     method: Method = Given()
@@ -48,12 +42,19 @@ class Discretization:
     periods: tuple[Period | None, ...] = ()
     steps: tuple[Step, ...] = ()
     notes: tuple[Note, ...] = ()
+    projection: Projection | None = None
     version: Literal[2] = 2
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
         if self.columns and self.periods and len(self.columns) != len(self.periods):
             raise ValueError("there are not as many periods as columns")
+        if isinstance(self.method, ProductBinning):
+            n_columns = {len(x) for x in (self.columns, self.periods) if x}
+            if n_columns - {len(self.method.bins)}:
+                raise ValueError("there are not as many product bins as columns")
+        if self.projection and self.columns != self.projection.names:
+            raise ValueError("the columns are not those of the projection")
         return self
 
     @property
@@ -63,14 +64,16 @@ class Discretization:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """The filters and all other notes, each in words."""
+        """The projection, the filters and all other notes, each in words."""
+        projected = (self.projection.describe(),) if self.projection else ()
         others = (note.text for note in self.notes if note.kind != "bias")
-        return (*(step.describe() for step in self.steps), *others)
+        return (*projected, *(step.describe() for step in self.steps), *others)
 
     def facts(self) -> list[Fact]:
-        """Return the filters and all notes, as names and values."""
-        filters = [("filter", step.describe()) for step in self.steps]
-        return filters + [("note", note.text) for note in self.notes]
+        """Return the projection, the filters and all notes, as names and values."""
+        made = [("coordinates", self.projection.describe())] if self.projection else []
+        made += [("filter", step.describe()) for step in self.steps]
+        return made + [("note", note.text) for note in self.notes]
 
     def describe(self) -> str:
         """Say in a few words what the states are, such as bins of phi; nothing if unknown."""

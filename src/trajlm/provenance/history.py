@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from trajlm.provenance.notes import Note
+from trajlm.provenance.projection import Projection
 from trajlm.provenance.steps import Step
 from trajlm.provenance.version1 import upgraded_notes
 from trajlm.util.checked import FROZEN, checked
@@ -13,10 +14,11 @@ from trajlm.util.checked import FROZEN, checked
 
 @dataclass(frozen=True, config=FROZEN)
 class History:
-    """The notes of the reader and the filters that were applied, as files of features hold them."""
+    """The notes of the reader, the filters and the projection, as files of features hold them."""
 
     notes: tuple[Note, ...] = ()
     steps: tuple[Step, ...] = ()
+    projection: Projection | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values that fit in JSON."""

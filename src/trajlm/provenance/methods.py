@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -49,6 +50,30 @@ class Binning:
     def n_states(self) -> int:
         """Number of bins."""
         return len(self.edges) - 1
+
+
+@dataclass(frozen=True, config=FROZEN)
+class ProductBinning:
+    """Bins of several columns at once: one state for each choice of a bin in every column.
+
+    The bins k_1 .. k_d of the columns make state (.. (k_1 n_2 + k_2) n_3 ..) + k_d: the last
+    column runs fastest, as in an array of shape `shape`.
+    """
+
+    bins: Annotated[tuple[Binning, ...], Field(min_length=1)]
+    kind: Literal["product bins"] = "product bins"
+
+    what: ClassVar[str] = "product bins"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of bins of each column."""
+        return tuple(binning.n_states for binning in self.bins)
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, visited or not."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, config=FROZEN)
@@ -101,7 +126,9 @@ class Given:
     what: ClassVar[str] = ""
 
 
-Cut = Annotated[Binning | Centers | Clustering | Given, Field(discriminator="kind")]
+Cut = Annotated[
+    Binning | ProductBinning | Centers | Clustering | Given, Field(discriminator="kind")
+]
 
 
 @dataclass(frozen=True, config=FROZEN)
@@ -135,4 +162,6 @@ class Grouped:
     what: ClassVar[str] = "groups"
 
 
-Method = Annotated[Binning | Centers | Clustering | Given | Grouped, Field(discriminator="kind")]
+Method = Annotated[
+    Binning | ProductBinning | Centers | Clustering | Given | Grouped, Field(discriminator="kind")
+]

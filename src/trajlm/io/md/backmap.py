@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, StatesLike, as_states, as_trajectory
+from trajlm.data import States, StatesLike, as_states, as_trajectory
 from trajlm.errors import InputError
 from trajlm.io.md.features import HEAVY_ATOMS, select_atoms
 from trajlm.io.md.superpose import rmsd, superposed
@@ -24,17 +24,21 @@ from trajlm.io.md.trajectories import (
 from trajlm.io.sources import PathLike, Paths, as_paths
 from trajlm.provenance import frames_after, origin_of_frames
 from trajlm.util.atomic import atomic_paths
+from trajlm.util.frames import (
+    Distance,
+    FramesByState,
+    Integers,
+    RandomFrames,
+    SmoothFrames,
+    frames_a_step,
+)
 from trajlm.util.warn import warn
 from trajlm.util.words import counted
-
-Integers = npt.NDArray[np.int64]
 
 # Frames written at once.
 CHUNK = 200
 # Atoms that a rotation can be found for.
 LEAST_FIT = 3
-# Frames of the wanted state among which the nearest structure is taken.
-N_CANDIDATES = 20
 PICOSECONDS = {"fs": 1e-3, "ps": 1.0, "ns": 1e3, "us": 1e6, "µs": 1e6, "ms": 1e9, "s": 1e12}
 
 
@@ -91,10 +95,12 @@ def backmap(
     atoms
         Selection in mdtraj's language of the atoms to write.
     smooth
-        False: a frame at random. True: while the state stays, the original goes on; where it
-        cannot, the nearest in RMSD to the frame before, among 20 frames of the state.
+        False: a frame at random. True: the original goes on while it visits the generated states;
+        where it does not, a jump leads to the frame of the present state nearest in RMSD from
+        which it did, among 50 at random.
     every
-        Write every so many generated frames.
+        Write every so many generated frames. Where these are further apart than those of the
+        data, as those of a model of a lag time, the original goes on in steps as long.
     seed
         Of the choice.
     progress
@@ -118,12 +124,21 @@ def backmap(
         )
     files = as_paths(trajectories)
     topology = load_topology(top, files[0])
-    chosen = select_atoms(topology, atoms)
-    fit = select_atoms(topology.subset(chosen), HEAVY_ATOMS)
-    frame_ps = states.dt * PICOSECONDS.get(states.unit, 1.0) * every
-    with FrameReader(files, topology, chosen) as reader:
-        index = _StateIndex(states, *_origins(states, reader, files, topology))
-        choose = _Smooth(index, reader, fit, every, seed) if smooth else _Random(index, seed)
+    written = select_atoms(topology, atoms)
+    fit = select_atoms(topology.subset(written), HEAVY_ATOMS)
+    step = every
+    if isinstance(generated, States):
+        step *= frames_a_step(generated.dt, generated.unit, states.dt, states.unit)
+    frame_ps = states.dt * PICOSECONDS.get(states.unit, 1.0) * step
+    with FrameReader(files, topology, written) as reader:
+        file_of, frame_of = _origins(states, reader, files, topology)
+        distance = _rmsd_between(reader, file_of, frame_of, fit)
+        frames_by_state = FramesByState(states.trajectories, states.n_states)
+        choose = (
+            SmoothFrames(frames_by_state, distance, step, seed)
+            if smooth
+            else RandomFrames(frames_by_state, seed)
+        )
         origins: list[Integers] = []
         first = None
         structure = out.with_suffix(".pdb")
@@ -131,7 +146,7 @@ def backmap(
             with FrameWriter(frames_file) as writer:
                 for begin in range(0, len(lane), CHUNK):
                     origins.append(choose(lane[begin : begin + CHUNK]))
-                    frames = reader.read(*index.files(origins[-1]))
+                    frames = reader.read(file_of[origins[-1]], frame_of[origins[-1]])
                     first = frames[0] if first is None else first
                     if len(fit) >= LEAST_FIT:
                         frames.xyz = superposed(frames.xyz, first.xyz[0], fit)
@@ -140,90 +155,29 @@ def backmap(
                         progress(len(frames))
             assert first is not None
             first.save_pdb(str(structure_file))
-    trajectory, frame = index.files(np.concatenate(origins))
+    chosen = np.concatenate(origins)
     n_unseen = int((~states.visited()[lane]).sum())
     if n_unseen:
         warn(
             f"{n_unseen} of {len(lane)} generated frames are in states that the original never "
             "visits: they repeat the frame before",
         )
-    return Backmap(trajectory, frame, n_unseen, structure)
+    return Backmap(file_of[chosen], frame_of[chosen], n_unseen, structure)
 
 
-class _StateIndex:
-    """The frames of the original by state, numbered over all trajectories."""
+def _rmsd_between(
+    reader: FrameReader, file_of: Integers, frame_of: Integers, fit: Integers
+) -> Distance:
+    """Return what measures the RMSD of some frames from another, over the atoms to fit."""
 
-    def __init__(self, states: States, files: Integers, frames: Integers) -> None:
-        self.labels = np.concatenate(states.trajectories).astype(np.int64)
-        lengths = np.array([len(s) for s in states])
-        self.borders = np.concatenate([[0], np.cumsum(lengths)])
-        self.by_state = np.argsort(self.labels, kind="stable")
-        counts = np.bincount(self.labels, minlength=states.n_states)
-        self.first = np.concatenate([[0], np.cumsum(counts)])
-        self.counts = counts
-        self.file_of, self.frame_of = files, frames
+    def distance(candidates: Integers, last: int) -> npt.NDArray[np.float64]:
+        if len(fit) < LEAST_FIT:
+            return np.zeros(len(candidates))
+        wanted = np.append(candidates, last)
+        fitted = reader.read(file_of[wanted], frame_of[wanted]).xyz[:, fit]
+        return rmsd(fitted[:-1], fitted[-1])
 
-    def draw(self, rng: np.random.Generator, state: int, n: int) -> Integers:
-        """Return up to `n` different frames of one state, none for a state never seen."""
-        members: Integers = self.by_state[self.first[state] : self.first[state + 1]]
-        if len(members) <= n:
-            return members
-        return rng.choice(members, n, replace=False)
-
-    def files(self, numbers: Integers) -> tuple[Integers, Integers]:
-        """Return the file and the frame in it of numbered frames."""
-        return self.file_of[numbers], self.frame_of[numbers]
-
-
-class _Random:
-    """A frame of each state at random."""
-
-    def __init__(self, index: _StateIndex, seed: int) -> None:
-        self.index, self.rng = index, np.random.default_rng(seed)
-        self.last = 0
-
-    def __call__(self, lane: IntArray) -> Integers:
-        counts = self.index.counts[lane]
-        picks = self.index.first[lane] + self.rng.integers(0, np.maximum(counts, 1))
-        seen = counts > 0
-        chosen = self.index.by_state[np.minimum(picks, len(self.index.by_state) - 1)]
-        # A state never seen repeats the last frame before it that was.
-        source = np.maximum.accumulate(np.where(seen, np.arange(len(lane)), -1))
-        chosen = np.where(source >= 0, chosen[source], self.last)
-        self.last = int(chosen[-1])
-        return chosen
-
-
-class _Smooth:
-    """The original goes on while the state allows; else the nearest of some frames."""
-
-    def __init__(
-        self, index: _StateIndex, reader: FrameReader, fit: Integers, every: int, seed: int
-    ) -> None:
-        self.index, self.reader, self.fit, self.every = index, reader, fit, every
-        self.rng = np.random.default_rng(seed)
-        self.last = -1
-
-    def __call__(self, lane: IntArray) -> Integers:
-        chosen = np.empty(len(lane), dtype=np.int64)
-        for k, state in enumerate(lane.tolist()):
-            self.last = chosen[k] = self._next(state)
-        return chosen
-
-    def _next(self, state: int) -> int:
-        if self.last >= 0:
-            following = self.last + self.every
-            border = self.index.borders[np.searchsorted(self.index.borders, self.last, "right")]
-            if following < border and self.index.labels[following] == state:
-                return following
-        candidates = self.index.draw(self.rng, state, 1 if self.last < 0 else N_CANDIDATES)
-        if len(candidates) == 0:
-            return max(self.last, 0)
-        if len(candidates) == 1 or len(self.fit) < LEAST_FIT:
-            return int(candidates[0])
-        frames = self.reader.read(*self.index.files(np.append(candidates, self.last)))
-        fitted = frames.xyz[:, self.fit]
-        return int(candidates[np.argmin(rmsd(fitted[:-1], fitted[-1]))])
+    return distance
 
 
 def _origins(
