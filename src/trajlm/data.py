@@ -12,6 +12,7 @@ import numpy.typing as npt
 from trajlm.errors import InputError
 from trajlm.provenance import Discretization, Note, Projection, Step, as_notes
 from trajlm.util.trajectories import (
+    as_column_units,
     as_columns,
     as_integers,
     as_list,
@@ -83,6 +84,9 @@ class Features:
         Filters that were applied, in their order.
     projection
         How the columns came from others, where they are slow coordinates.
+    column_units
+        Unit of each column, such as ``nm``, for the axes of figures; empty where it is not known.
+        Where none is given, a period of 2 pi says ``rad`` and one of 360 ``deg``.
 
     Raises
     ------
@@ -98,6 +102,7 @@ class Features:
     notes: tuple[Note, ...]
     steps: tuple[Step, ...]
     projection: Projection | None
+    column_units: tuple[str, ...]
 
     def __init__(
         self,
@@ -109,6 +114,7 @@ class Features:
         notes: Iterable[str | Note] = (),
         steps: Iterable[Step] = (),
         projection: Projection | None = None,
+        column_units: Sequence[str] = (),
     ) -> None:
         given = as_list(trajectories, 2)
         arrays = [as_columns(x, i) for i, x in enumerate(given)]
@@ -120,15 +126,17 @@ class Features:
         check_time(dt, unit)
         for i, x in enumerate(arrays):
             check_finite(x, i, names)
+        domains = as_periods(periods, names)
         fields = {
             "trajectories": tuple(kept(x, own) for x, own in zip(given, arrays, strict=True)),
             "names": names,
             "dt": dt,
             "unit": unit,
-            "periods": as_periods(periods, names),
+            "periods": domains,
             "notes": as_notes(notes),
             "steps": tuple(steps),
             "projection": _of_columns(projection, names),
+            "column_units": as_column_units(column_units, names, domains),
         }
         vars(self).update(fields)
 
@@ -182,7 +190,8 @@ class Features:
             high = max(float(x[:, k].max()) for x in self.trajectories)
             period = self.periods[k]
             domain = f", periodic on [{period[0]:.4g}, {period[1]:.4g})" if period else ""
-            facts.append((name, f"{low:.4g} to {high:.4g}{domain}"))
+            unit = f" {self.column_units[k]}" if self.column_units[k] else ""
+            facts.append((name, f"{low:.4g} to {high:.4g}{unit}{domain}"))
         if self.n_columns > most_columns:
             facts.append(("more columns", str(self.n_columns - most_columns)))
         if self.projection:
@@ -213,6 +222,7 @@ class Features:
             names=tuple(columns),
             periods=tuple(self.periods[k] for k in index),
             projection=self.projection and self.projection.select(index),
+            column_units=tuple(self.column_units[k] for k in index),
         )
 
 
@@ -392,16 +402,17 @@ class States:
                 counts += np.bincount(s[begin : begin + COUNTED_AT_ONCE], minlength=self.n_states)
         return counts
 
-    def transition_counts(self, lag: int = 1) -> npt.NDArray[np.int64]:
-        """Return sliding-window counts C_ij at `lag` frames, none across a border."""
-        n = self.n_states
-        counts = np.zeros(n * n, np.int64)
+    def transition_counts(self, lag: int = 1, stride: int = 1) -> npt.NDArray[np.int64]:
+        """Return the counts C_ij of pairs `lag` frames apart, none across a border.
+
+        A pair begins at every frame (sliding window), or every `stride` frames.
+        """
+        from trajlm.kernels.counting import count_pairs
+
+        counts = np.zeros(self.n_states**2, np.int64)
         for s in self.trajectories:
-            for begin in range(0, len(s) - lag, COUNTED_AT_ONCE):
-                end = min(begin + COUNTED_AT_ONCE, len(s) - lag)
-                pairs = s[begin:end].astype(np.int64) * n + s[begin + lag : end + lag]
-                counts += np.bincount(pairs, minlength=n * n)
-        return counts.reshape(n, n)
+            count_pairs(s, lag, stride, self.n_states, counts)
+        return counts.reshape(self.n_states, self.n_states)
 
     def with_trajectories(self, trajectories: Sequence[IntArray]) -> States:
         """Return the same states, time and meaning with other trajectories."""

@@ -5,8 +5,10 @@ from trajlm.analysis.discrepancy import Discrepancy, discrepancy, floor
 from trajlm.analysis.dwells import DwellTimes, Survival, dwell_times, survival
 from trajlm.analysis.embedding import euclidean_distances, principal_plane
 from trajlm.analysis.equilibrium import FreeEnergy, free_energy, population_intervals, populations
+from trajlm.analysis.excerpt import extreme_frames
 from trajlm.analysis.exponentials import ExponentialMixture, fit_exponentials
 from trajlm.analysis.grouping import Grouping, group_by_edges, group_by_list, group_by_pcca
+from trajlm.analysis.kinetic_map import KineticMap, kinetic_map
 from trajlm.analysis.kinetics import CommittedTransitions, commit_times, committed_transitions
 from trajlm.analysis.lag import LagChoice, choose_lag
 from trajlm.analysis.passages import (
@@ -15,6 +17,7 @@ from trajlm.analysis.passages import (
     mean_first_passage_time,
     transition_path_times,
 )
+from trajlm.analysis.relaxation import TransitionProbabilities, transition_probabilities
 from trajlm.analysis.stationary import stationary_first_passage_time
 from trajlm.analysis.timescales import Timescales, counted_timescales
 from trajlm.analysis.uncertainty import (
@@ -33,10 +36,12 @@ __all__ = [
     "FirstPassage",
     "FreeEnergy",
     "Grouping",
+    "KineticMap",
     "LagChoice",
     "Survival",
     "Timescales",
     "TransitionPaths",
+    "TransitionProbabilities",
     "autocorrelation",
     "blocks",
     "choose_lag",
@@ -47,6 +52,7 @@ __all__ = [
     "discrepancy",
     "dwell_times",
     "euclidean_distances",
+    "extreme_frames",
     "fit_exponentials",
     "floor",
     "fraction_interval",
@@ -54,6 +60,7 @@ __all__ = [
     "group_by_edges",
     "group_by_list",
     "group_by_pcca",
+    "kinetic_map",
     "mean_first_passage_time",
     "mean_interval",
     "population_intervals",
@@ -62,4 +69,5 @@ __all__ = [
     "stationary_first_passage_time",
     "survival",
     "transition_path_times",
+    "transition_probabilities",
 ]

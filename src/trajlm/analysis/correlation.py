@@ -51,6 +51,7 @@ def autocorrelation(
     values: npt.ArrayLike | None = None,
     n_blocks: int = 20,
     level: float = 0.95,
+    column: int | None = None,
 ) -> Autocorrelation:
     """Compute the autocorrelation of the state centres, pooled over the trajectories.
 
@@ -72,6 +73,8 @@ def autocorrelation(
         than the slowest process.
     level
         Probability that an interval holds the truth.
+    column
+        Of the centres, where they lie in several coordinates.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def autocorrelation(
     from scipy.special import stdtrit
 
     states = as_states(states)
-    heights = _values_of_states(states, values)
+    heights = _values_of_states(states, values, column)
     longest = max(len(s) for s in states)
     if not 1 <= max_lag < longest:
         raise InputError(
@@ -115,19 +118,23 @@ def autocorrelation(
     )
 
 
-def _values_of_states(states: States, values: npt.ArrayLike | None) -> Floats:
+def _values_of_states(states: States, values: npt.ArrayLike | None, column: int | None) -> Floats:
     """Return the value of each state, shape (n_states, 1), or its vector on a circle, (n, 2)."""
     given = states.centers if values is None else np.asarray(values, dtype=np.float64)
     if given is None:
         raise InputError("the states have no centres: give one value a state")
     if given.ndim == 1:
         given = given[:, None]
+    elif values is None and column is not None:
+        if not 0 <= column < given.shape[1]:
+            raise InputError(f"there is no column {column}: the centres have {given.shape[1]}")
+        given = given[:, [column]]
     if given.shape != (states.n_states, 1):
         raise InputError(
             f"the values have shape {given.shape}: one number for each of the "
             f"{states.n_states} states is needed"
         )
-    period = periods_of(states.space)[0] if values is None else None
+    period = periods_of(states.space)[column or 0] if values is None else None
     if period is None:
         return given
     turns = 2 * np.pi * (given[:, 0] - period[0]) / (period[1] - period[0])

@@ -56,7 +56,11 @@ class Timescales:
 
 
 def counted_timescales(
-    states: States, lag: int = 1, n: int | None = None, level: float = 0.95
+    states: States,
+    lag: int = 1,
+    n: int | None = None,
+    level: float = 0.95,
+    intervals: bool = True,
 ) -> Timescales:
     """Return the implied timescales ``-lag dt / ln |lambda|`` of the counts at `lag`.
 
@@ -76,6 +80,8 @@ def counted_timescales(
         How many of the slowest ones; all n_states - 1 when None.
     level
         Probability that an interval holds the truth.
+    intervals
+        Whether to look at the parts of the data, too, which takes as long again.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def counted_timescales(
         A lag that no trajectory spans.
     """
     check_lag(states, lag)
-    slow = slowest_eigenvalues(states, lag, n)
+    slow = slowest_eigenvalues(states, lag, n, N_PARTS if intervals else 0)
     low, high, events = _intervals(slow, lag, level)
     size = states.n_states - 1 if n is None else min(n, states.n_states - 1)
     values, low, high, events = (
@@ -129,7 +135,9 @@ class Eigenvalues:
     n_visited: int
 
 
-def slowest_eigenvalues(states: States, lag: int, n: int | None = None) -> Eigenvalues:
+def slowest_eigenvalues(
+    states: States, lag: int, n: int | None = None, n_parts: int = N_PARTS
+) -> Eigenvalues:
     """Return the n slowest eigenvalues of the counts at `lag`, and how far they are known."""
     visited = np.flatnonzero(states.visited())
     inside = np.ix_(visited, visited)
@@ -138,11 +146,11 @@ def slowest_eigenvalues(states: States, lag: int, n: int | None = None) -> Eigen
     closed = closed_sets(counts)
     overlap = np.minimum(lag, 1 + 2 * implied_timescales(slow.moduli, lag))
     variance = overlap * slow.variance(counts)
-    parts, moved = independent_parts(states, N_PARTS), None
-    if len(parts) == N_PARTS:
+    parts, moved = independent_parts(states, n_parts) if n_parts else [], None
+    if n_parts and len(parts) == n_parts:
         of_parts = (part.transition_counts(lag)[inside].astype(np.float64) for part in parts)
         moved = np.array([slow.moved_by(c) for c in of_parts])
-        variance = np.maximum(variance, N_PARTS / (N_PARTS - 1) * (moved**2).sum(axis=0))
+        variance = np.maximum(variance, n_parts / (n_parts - 1) * (moved**2).sum(axis=0))
     return Eigenvalues(
         slow.moduli,
         variance,

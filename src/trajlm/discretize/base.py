@@ -79,6 +79,7 @@ class Discretizer(Parameters, ABC):
                 steps=features.steps,
                 notes=features.notes,
                 projection=features.projection,
+                column_units=tuple(map(without_surrogates, features.column_units)),
             ),
         )
 

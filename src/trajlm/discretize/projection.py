@@ -265,6 +265,7 @@ def project(features: Features, projection: Projection) -> Features:
         ),
         names=projection.names,
         periods=(None,) * len(projection.names),
+        column_units=("",) * len(projection.names),
         projection=projection,
     )
 

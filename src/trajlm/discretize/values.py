@@ -80,6 +80,7 @@ def with_centers(states: StatesLike, features: FeaturesLike) -> States:
             steps=features.steps,
             notes=features.notes,
             projection=features.projection,
+            column_units=tuple(map(without_surrogates, features.column_units)),
         ),
     )
 

@@ -24,10 +24,12 @@ from trajlm.analysis import (
 )
 from trajlm.analysis.uncertainty import jackknife_error
 from trajlm.data import States
+from trajlm.evaluate import processes
 from trajlm.evaluate.reference import Reference, cut_alike
-from trajlm.evaluate.result import SourceResult, TrainingResult, UnseenResult
+from trajlm.evaluate.result import HiddenPath, SourceResult, TrainingResult, UnseenResult
 from trajlm.lstm.model import LSTMModel
 from trajlm.models.base import SequenceModel
+from trajlm.models.hidden_markov import HiddenMarkovModel
 
 # Parts into which generated data is cut, where it is not many lanes, for the interval of D.
 N_PARTS = 10
@@ -102,6 +104,7 @@ def measure_model(
         cross_entropy=_mean([result.cross_entropy for result in results]),
         trainings=tuple(results),
         embedding=first.embedding if isinstance(first, LSTMModel) else None,
+        hidden_path=_hidden_path(first, reference),
     )
 
 
@@ -212,7 +215,8 @@ def _source(
 ) -> SourceResult:
     """Measure what the data and the models have in common; of the data, D is the floor D0."""
     grouped = counts.grouped
-    longest = max(states, key=len)[: EXCERPT_FRAMES // reference.lag]
+    longest = max(states, key=len)
+    is_data = states is reference.states
     return SourceResult(
         name=name,
         lag=reference.lag,
@@ -222,24 +226,37 @@ def _source(
         group_free_energy=free_energy(grouped),
         transitions=counts.transitions,
         survivals=tuple(_survival(grouped, k) for k in range(grouped.n_states)),
-        autocorrelation=_autocorrelation(states),
+        autocorrelation=_autocorrelation(states, reference.column),
         discrepancy=reference.floor,
         discrepancy_interval=None,
         cross_entropy=None,
         trainings=(),
         unseen=unseen,
-        excerpt=np.repeat(longest, reference.lag),
+        excerpt=np.repeat(longest[: EXCERPT_FRAMES // reference.lag], reference.lag),
         embedding=None,
+        relaxation=processes.relaxation(grouped, intervals=is_data),
+        timescales=processes.timescales(states, grouped, intervals=is_data),
+        kinetic_map=processes.map_of_states(states),
+        overview=processes.overview(longest, reference),
     )
 
 
-def _autocorrelation(states: States) -> Autocorrelation | None:
+def _hidden_path(model: SequenceModel | States, reference: Reference) -> HiddenPath | None:
+    """Return the hidden path behind the excerpt of the data, where the model has one."""
+    if not isinstance(model, HiddenMarkovModel) or reference.lag > 1:
+        return None
+    excerpt = max(reference.states, key=len)[:EXCERPT_FRAMES]
+    return processes.hidden_path(model, reference.states, excerpt)
+
+
+def _autocorrelation(states: States, column: int | None) -> Autocorrelation | None:
     if states.visited().sum() < 2:
         return None
     longest = max(len(s) for s in states)
     centers = states.centers
-    values = None if centers is not None and centers.ndim == 1 else np.arange(states.n_states)
-    return autocorrelation(states, min(MAX_LAG, max(1, longest // 10)), values)
+    values = np.arange(states.n_states) if centers is None else None
+    longest_lag = min(MAX_LAG, max(1, longest // 10))
+    return autocorrelation(states, longest_lag, values, column=column)
 
 
 def _survival(grouped: States, state: int) -> Survival | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from trajlm.analysis import (
     Grouping,
     commit_times,
     committed_transitions,
+    dwell_times,
     floor,
 )
 from trajlm.analysis.runs import longest_run
 from trajlm.data import IntArray, States, StateSpace
 from trajlm.errors import InputError
+from trajlm.evaluate.coordinates import slow_columns
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,24 @@ class Reference:
     grouped: States
     transitions: CommittedTransitions
     floor: Discrepancy
+
+    @cached_property
+    def column(self) -> int | None:
+        """The coordinate that tells the groups apart best; None where there are not several."""
+        populations = self.states.counts() / self.states.n_frames
+        return next(iter(slow_columns(self.states.space, self.grouping, populations)), None)
+
+    @cached_property
+    def longest_stay(self) -> float:
+        """Frames of a typical stay in the slowest group: half of its time is in longer ones."""
+        typical = [1.0]
+        for k in range(self.grouped.n_states):
+            dwells = dwell_times(self.grouped, k)
+            stays = np.sort(dwells.durations)
+            if len(stays):
+                spent = np.cumsum(stays)
+                typical.append(float(stays[np.searchsorted(spent, spent[-1] / 2)]))
+        return max(typical)
 
 
 def make_reference(data: States, grouping: Grouping, lag: int = 1) -> Reference:

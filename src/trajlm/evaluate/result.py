@@ -15,7 +15,10 @@ from trajlm.analysis import (
     Discrepancy,
     FreeEnergy,
     Grouping,
+    KineticMap,
     Survival,
+    Timescales,
+    TransitionProbabilities,
     mean_interval,
 )
 from trajlm.data import IntArray, StateSpace
@@ -76,6 +79,43 @@ class UnseenResult:
     cross_entropy: float | None
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """The beginning of a trajectory in few of its frames, which look the same when drawn.
+
+    Parameters
+    ----------
+    frames
+        Numbers of the frames that were kept, increasing, shape (k,).
+    states
+        The state at each, shape (k,).
+    n_frames
+        Length of the stretch.
+    """
+
+    frames: IntArray
+    states: IntArray
+    n_frames: int
+
+
+@dataclass(frozen=True)
+class HiddenPath:
+    """The most likely hidden path behind the beginning of the data, by a hidden Markov model.
+
+    Parameters
+    ----------
+    hidden
+        The hidden state at each frame, shape (T,).
+    levels
+        Mean centre of the states that each hidden state shows, shape (m,), on a periodic
+        coordinate the direction of the mean on the circle; None where the states do not lie on
+        one coordinate.
+    """
+
+    hidden: IntArray
+    levels: Floats | None
+
+
 @dataclass(frozen=True, repr=False)
 class SourceResult:
     """What was measured on the data, or on what one kind of model generated.
@@ -97,8 +137,9 @@ class SourceResult:
     survivals
         For each group, the survival curve of its dwells; None where it is never entered.
     autocorrelation
-        Of the state centres (state numbers where there are none); None where one state is
-        never left.
+        Of the state centres, in several coordinates of the one that tells the groups apart best,
+        on a circle where it is periodic (of state numbers where there are no centres); None where
+        one state is never left.
     discrepancy
         D against the data, a mean over the terms of all trainings; for the data itself the
         floor D0.
@@ -117,6 +158,17 @@ class SourceResult:
         The beginning of the longest trajectory, for the eye, in frames of the data.
     embedding
         The state vectors of the first language model, shape (n_states, M), or None.
+    relaxation
+        Transition probabilities between the groups over time.
+    timescales
+        The slowest implied timescales of the states, or of the groups where the states are many,
+        at increasing lags. Of a model without intervals.
+    kinetic_map
+        Where the states lie on the two slowest processes.
+    overview
+        A stretch, of few frames, that is long enough for the slowest process to be seen.
+    hidden_path
+        Behind the excerpt of the data; None but for a hidden Markov model.
     """
 
     name: str
@@ -135,6 +187,11 @@ class SourceResult:
     unseen: UnseenResult | None
     excerpt: IntArray
     embedding: npt.NDArray[np.float32] | None
+    relaxation: TransitionProbabilities
+    timescales: tuple[Timescales, ...]
+    kinetic_map: KineticMap
+    overview: Stretch
+    hidden_path: HiddenPath | None = None
 
     @property
     def record(self) -> ModelRecord | None:

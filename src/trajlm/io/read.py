@@ -336,6 +336,7 @@ def _own_features(arrays: dict[str, AnyArray], meta: dict[str, Any], path: PathL
             notes=history.notes,
             steps=history.steps,
             projection=history.projection,
+            column_units=checked(NAMES, meta.get("column_units", ())),
         )
 
 

@@ -256,6 +256,7 @@ def read_all(paths: Paths, read_one: Callable[[PathLike], Features]) -> Features
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         steps=first.steps,
         projection=first.projection,
+        column_units=first.column_units,
     )
 
 

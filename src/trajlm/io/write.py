@@ -34,6 +34,7 @@ def write_features(path: PathLike, features: FeaturesLike) -> None:
         "dt": features.dt,
         "unit": features.unit,
         "periods": features.periods,
+        "column_units": features.column_units,
         **History(features.notes, features.steps, features.projection).to_dict(),
     }
     _write_npz(

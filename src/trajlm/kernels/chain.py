@@ -143,3 +143,45 @@ def expected_counts(
     for j in range(m):
         first[j] += alpha[0, j] * beta[j]
     return log_likelihood
+
+
+@compiled
+def most_likely_path(
+    log_transition: F64,
+    log_emission: F64,
+    log_initial: F64,
+    path: npt.NDArray[Any],
+    came_from: npt.NDArray[Any],
+    out: npt.NDArray[Any],
+) -> None:
+    """Write the hidden path of the highest probability (Viterbi's algorithm).
+
+    Parameters
+    ----------
+    log_transition, log_emission, log_initial
+        Shapes (m, m), (m, n) and (m,).
+    path
+        What was seen, shape (T,).
+    came_from
+        Room for T x m hidden states.
+    out
+        The hidden path, shape (T,).
+    """
+    m = log_initial.shape[0]
+    best = log_initial + log_emission[:, path[0]]
+    after = np.empty(m)
+    for t in range(1, path.shape[0]):
+        for j in range(m):
+            source, highest = 0, -np.inf
+            for i in range(m):
+                reached = best[i] + log_transition[i, j]
+                if reached > highest:
+                    source, highest = i, reached
+            after[j] = highest + log_emission[j, path[t]]
+            came_from[t, j] = source
+        best[:] = after
+    hidden = best.argmax()
+    for t in range(path.shape[0] - 1, 0, -1):
+        out[t] = hidden
+        hidden = came_from[t, hidden]
+    out[0] = hidden

@@ -26,6 +26,16 @@ def longest_run(path: Path) -> int:
 
 
 @compiled
+def count_pairs(path: Path, lag: int, stride: int, n_states: int, counts: I64) -> None:
+    """Add the pairs of states `lag` frames apart to `counts`, shape (n_states^2,).
+
+    A pair begins every `stride` frames.
+    """
+    for t in range(0, len(path) - lag, stride):
+        counts[np.int64(path[t]) * n_states + np.int64(path[t + lag])] += 1
+
+
+@compiled
 def count_runs(path: Path, state: int) -> int:
     """Return how many runs there are of a state."""
     n, inside = 0, False

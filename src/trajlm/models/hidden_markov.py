@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
-from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
+from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states, smallest_unsigned
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import connected_sets, stationary_distribution
 from trajlm.models.base import Progress, SequenceModel
@@ -117,6 +117,40 @@ class HiddenMarkovModel(SequenceModel):
             scale = seen.sum()
             hidden = (seen / scale if scale > 0 else seen) @ T
         return np.asarray(hidden @ E)
+
+    def most_likely_path(self, states: StatesLike) -> list[IntArray]:
+        """Return the hidden states of the most likely path behind each trajectory.
+
+        Parameters
+        ----------
+        states
+            What was seen.
+
+        Returns
+        -------
+        list of ndarray, shape (T,) each
+            Viterbi's path, see Rabiner, Proc. IEEE 77:257 (1989).
+
+        Raises
+        ------
+        InputError
+            States that the model does not know.
+        """
+        from trajlm.kernels.chain import most_likely_path
+
+        data = as_states(states)
+        self._check_known(data)
+        with np.errstate(divide="ignore"):
+            T, E = (np.log(matrix) for matrix in self._scored())
+            first = np.log(self.stationary_distribution)
+        found: list[IntArray] = []
+        small = smallest_unsigned(self.n_hidden)
+        for trajectory in data:
+            path: IntArray = np.empty(len(trajectory), dtype=small)
+            came_from = np.empty((len(trajectory), self.n_hidden), dtype=small)
+            most_likely_path(T, E, first, trajectory, came_from, path)
+            found.append(path)
+        return found
 
     def generate(
         self,

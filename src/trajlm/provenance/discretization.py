@@ -35,6 +35,8 @@ class Discretization:
         What the reader had to say of the data.
     projection
         How the columns that were cut came from those of a file, where they are slow coordinates.
+    column_units
+        Unit of each column, empty where it is not known; none where none is.
     """
 
     method: Method = Given()
@@ -44,6 +46,7 @@ class Discretization:
     notes: tuple[Note, ...] = ()
     projection: Projection | None = None
     version: Literal[2] = 2
+    column_units: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
@@ -55,6 +58,8 @@ class Discretization:
                 raise ValueError("there are not as many product bins as columns")
         if self.projection and self.columns != self.projection.names:
             raise ValueError("the columns are not those of the projection")
+        if self.column_units and len(self.columns) != len(self.column_units):
+            raise ValueError("there are not as many units as columns")
         return self
 
     @property

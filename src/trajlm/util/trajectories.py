@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
@@ -122,6 +123,36 @@ def as_names(names: Iterable[str], d: int) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in given):
         raise InputError("the names of columns are text: give each in quotes")
     return given
+
+
+def as_column_units(
+    units: Iterable[str], names: Sequence[str], periods: Sequence[tuple[float, float] | None]
+) -> tuple[str, ...]:
+    """Return the unit of each column, empty where it is not known.
+
+    A domain as long as the circle, in radians or in degrees, says it of a column without one.
+
+    Raises
+    ------
+    InputError
+        Not one for each column, or one that is no text.
+    """
+    given = tuple(units) or ("",) * len(names)
+    if len(given) != len(names):
+        raise InputError(
+            f"{len(given)} units were given for {len(names)} columns: give one for each, or ''"
+        )
+    if not all(isinstance(unit, str) for unit in given):
+        raise InputError("the units of columns are text: give each in quotes")
+    pairs = zip(given, periods, strict=True)
+    return tuple(unit or (_unit_of_circle(period) if period else "") for unit, period in pairs)
+
+
+def _unit_of_circle(period: tuple[float, float]) -> str:
+    length = period[1] - period[0]
+    if math.isclose(length, 2 * math.pi, rel_tol=1e-4):
+        return "rad"
+    return "deg" if math.isclose(length, 360, rel_tol=1e-6) else ""
 
 
 def as_periods(periods: Any, names: Sequence[str]) -> tuple[tuple[float, float] | None, ...]:

@@ -177,6 +177,7 @@ def _read_one(
         names=tuple(name for m in measures for name in m.names),
         periods=tuple(m.period for m in measures for _ in m.names),
         notes=notes,
+        column_units=tuple("rad" if m.period else "nm" for m in measures for _ in m.names),
         **time_of(dt, unit, line.dt, "ps"),
     )
 
