@@ -18,8 +18,8 @@ SOURCE = Path(trajlm.__file__).parent
 
 def test_signature_and_settings_agree():
     parameters = dict(inspect.signature(trajlm.LSTMEstimator).parameters)
-    device, threads = parameters.pop("device"), parameters.pop("n_threads")
-    assert (device.default, threads.default) == ("cpu", None)
+    apart = {name: parameters.pop(name).default for name in ("n_models", "device", "n_threads")}
+    assert apart == {"n_models": 1, "device": "cpu", "n_threads": None}
     fields = trajlm.TrainingSettings.model_fields
     assert {name: p.default for name, p in parameters.items()} == {
         name: field.default for name, field in fields.items()
@@ -27,7 +27,7 @@ def test_signature_and_settings_agree():
     hints = inspect.get_annotations(trajlm.LSTMEstimator.__init__, eval_str=True)
     assert {name: hints[name] for name in fields} == {n: f.annotation for n, f in fields.items()}
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters.values())
-    for name in (*fields, "device", "n_threads"):
+    for name in (*fields, *apart):
         assert re.search(rf"^    {name}$", trajlm.LSTMEstimator.__doc__, re.MULTILINE)
 
 

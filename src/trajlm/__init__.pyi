@@ -45,9 +45,11 @@ from .io import write_states as write_states
 from .io.datasets import fetch_dataset as fetch_dataset
 from .io.datasets import load_dataset as load_dataset
 from .io.md.backmap import backmap as backmap
+from .lstm.ensemble import EnsembleModel as EnsembleModel
 from .lstm.estimator import LSTMEstimator as LSTMEstimator
 from .lstm.model import LSTMModel as LSTMModel
 from .lstm.settings import TrainingSettings as TrainingSettings
+from .lstm.training.ensemble import train_ensemble as train_ensemble
 from .lstm.training.train import train as train
 from .models.base import SequenceModel as SequenceModel
 from .models.hidden_markov import HiddenMarkovModel as HiddenMarkovModel

@@ -17,6 +17,7 @@ from trajlm.provenance import Clustering, Discretization, Grouped
 # Entries of references.bib by what brings them in.
 CITED_FOR = {
     "lstm": ("paszke2019", "lam2015"),
+    "ensemble": ("paszke2019", "lam2015"),
     "msm": ("prinz2011", "hoffmann2022"),
     "hmm": ("rabiner1989", "hoffmann2022"),
     "kmeans": ("hoffmann2022",),
@@ -37,8 +38,8 @@ def citations(paths: Sequence[str | Path] = (), used: Iterable[str] = ()) -> str
     paths
         Model folders, reports and files of states, which say how they were made.
     used
-        What they cannot say: names among lstm, msm, hmm, kmeans, pcca, deeptime, mdtraj, openmm,
-        plumed and langevin.
+        What they cannot say: names among lstm, ensemble, msm, hmm, kmeans, pcca, deeptime, mdtraj,
+        openmm, plumed and langevin.
 
     Raises
     ------

@@ -12,12 +12,21 @@ from trajlm.cli.output import Overwrite, check_output
 from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.io import read_states, write_states
+from trajlm.lstm.ensemble import EnsembleModel, EnsembleRecord
 from trajlm.lstm.model import LSTMModel
-from trajlm.lstm.record import still_improving
+from trajlm.lstm.record import LSTMRecord, still_improving
 from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished, is_saved, remove_orphans
+from trajlm.lstm.training.ensemble import finished_ensemble, train_ensemble_in_folder
 from trajlm.lstm.training.train import finished_model, train_in_folder
-from trajlm.models.files import CHECKPOINT, holds_model, settle_model
+from trajlm.models.files import (
+    CHECKPOINT,
+    MEMBERS,
+    forget_training,
+    holds_model,
+    holds_training,
+    settle_model,
+)
 from trajlm.models.registry import load_model
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
 from trajlm.util.processes import Processes, join, place
@@ -60,6 +69,9 @@ def train(
         bool, typer.Option(help="Match slow rates to the data (needs the bigram skip).")
     ] = DEFAULT.calibration,
     seed: Annotated[int, typer.Option(help="Fixes the result.")] = DEFAULT.seed,
+    n_models: Annotated[
+        int, typer.Option(min=1, help="Trainings side by side, as one model: an ensemble.")
+    ] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of the processor (default: all cores).")
@@ -95,9 +107,59 @@ def train(
     check_writable(out / CHECKPOINT)
     # Of several processes the first holds the folder for all.
     with lone_writer(out) if place()[0] == 0 else nullcontext():
-        model = _train(data, out, settings, resume, overwrite, device, threads)
-    if model:
-        _tell_trained(model, out, data)
+        if not _is_to_be_trained(data, out, settings, n_models, resume, overwrite):
+            return
+        say(
+            f"training on {counted(len(data), 'trajectory', 'trajectories')}, "
+            f"{data.n_frames:,} frames, {data.n_states} states"
+        )
+        trained: LSTMModel | EnsembleModel
+        if n_models > 1:
+            trained = _train_ensemble(data, out, settings, n_models, resume, device, threads)
+        else:
+            trained = _train(data, out, settings, resume, device, threads)
+    _tell_trained(trained, out, data)
+
+
+def _is_to_be_trained(
+    data: States,
+    out: Path,
+    settings: TrainingSettings,
+    n_models: int,
+    resume: bool,
+    overwrite: bool,
+) -> bool:
+    """Return whether anything is to do in a folder that is held; refuse what would be lost."""
+    if place()[0] == 0:
+        settle_model(out)
+    begun = holds_training(out)
+    if begun and not (resume or overwrite):
+        raise InputError(
+            f"{out} holds an unfinished training: --resume goes on with it, --overwrite begins anew"
+        )
+    if resume and _is_finished(data, out, settings, n_models):
+        if place()[0] == 0:
+            forget_training(out)
+        tell(f"{out}: this training is finished already")
+        return False
+    other = CHECKPOINT if n_models > 1 else MEMBERS
+    if resume and (out / other).exists():
+        kind = "one model" if n_models > 1 else "several models"
+        raise InputError(
+            f"{out} holds an unfinished training of {kind}: give --n-models as then, or "
+            "--overwrite to begin anew"
+        )
+    if holds_model(out) and not overwrite and not (resume and begun):
+        raise InputError(f"{out} holds a trained model: --overwrite replaces it")
+    if resume and not begun:
+        say(f"{out} holds no unfinished training: beginning anew")
+    return True
+
+
+def _is_finished(data: States, out: Path, settings: TrainingSettings, n_models: int) -> bool:
+    if n_models > 1:
+        return finished_ensemble(out, data, settings, n_models) is not None
+    return finished_model(out, data, settings) is not None
 
 
 def _train(
@@ -105,31 +167,10 @@ def _train(
     out: Path,
     settings: TrainingSettings,
     resume: bool,
-    overwrite: bool,
     device: str,
     threads: int | None,
-) -> LSTMModel | None:
-    """Train into a folder that is held; None where the same training is finished already."""
-    if place()[0] == 0:
-        settle_model(out)
-    begun = (out / CHECKPOINT).exists()
-    if begun and not (resume or overwrite):
-        raise InputError(
-            f"{out} holds an unfinished training: --resume goes on with it, --overwrite begins anew"
-        )
-    if resume and finished_model(out, data, settings):
-        if place()[0] == 0:
-            (out / CHECKPOINT).unlink(missing_ok=True)
-        tell(f"{out}: this training is finished already")
-        return None
-    if holds_model(out) and not overwrite and not (resume and begun):
-        raise InputError(f"{out} holds a trained model: --overwrite replaces it")
-    if resume and not begun:
-        say(f"{out} holds no unfinished training: beginning anew")
-    say(
-        f"training on {counted(len(data), 'trajectory', 'trajectories')}, "
-        f"{data.n_frames:,} frames, {data.n_states} states"
-    )
+) -> LSTMModel:
+    """Train one model into a folder that is held."""
     # From here on files change: every process has seen by now what was there.
     processes = join(device)
     return train_in_folder(
@@ -145,23 +186,64 @@ def _train(
     )
 
 
-def _tell_trained(model: LSTMModel, out: Path, data: States) -> None:
-    """Say how a training went."""
-    record = model.record
-    assert record is not None
+def _train_ensemble(
+    data: States,
+    out: Path,
+    settings: TrainingSettings,
+    n_models: int,
+    resume: bool,
+    device: str,
+    threads: int | None,
+) -> EnsembleModel:
+    """Train several models, as one, into a folder that is held."""
+    if place()[1] > 1:
+        raise InputError("the members of an ensemble share one process: start it without torchrun")
+    return train_ensemble_in_folder(
+        data,
+        settings,
+        n_models,
+        out,
+        resume=resume,
+        device=device,
+        n_threads=threads,
+        report=lambda k, record, baselines: say(
+            f"member {k}, {record.describe(settings.epochs, baselines)}"
+        ),
+        report_calibration=lambda k, done: say(f"member {k}, {done.describe()}"),
+    )
+
+
+def _tell_trained(model: LSTMModel | EnsembleModel, out: Path, data: States) -> None:
+    """Say how a training went, or that of each member."""
+    assert model.record is not None
+    if isinstance(model.record, EnsembleRecord):
+        for k, record in enumerate(model.record.members):
+            say(f"member {k}: {_told(record)}")
+        held_out = [record.best.validation for record in model.record.members]
+        told = (
+            f"{len(held_out)} members, {min(held_out):.4f} to {max(held_out):.4f} nats a frame on "
+            "the held-out stretch"
+        )
+    else:
+        told = _told(model.record)
+    for note in data.discretization.bias_notes:
+        say(f"note: {note}")
+    tell(f"{out}: {told}")
+
+
+def _told(record: LSTMRecord) -> str:
+    """Say how a training went; return its held-out nats in words."""
     for done in (record.direction, record.rounding, record.calibration):
         if done:
             say(done.describe())
     if record.best.validation >= record.baselines.msm:
         say(
-            "the model foretells the held-out stretch no better than the MSM: there is no memory "
-            "to learn, or too little data to learn it from"
+            "the model foretells the held-out stretch no better than the MSM: there is no "
+            "memory to learn, or too little data to learn it from"
         )
-    for note in data.discretization.bias_notes:
-        say(f"note: {note}")
     unfinished = still_improving(record)
-    tell(
-        f"{out}: {record.best.validation:.4f} nats a frame on the held-out stretch "
+    return (
+        f"{record.best.validation:.4f} nats a frame on the held-out stretch "
         f"(epoch {record.best_epoch})" + (f"; {unfinished}" if unfinished else "")
     )
 
@@ -252,7 +334,21 @@ def _generate(
                 resume=resume,
             )
         elif processes.size > 1:
-            raise InputError(f"{model_dir} is no language model: start it without torchrun")
+            raise InputError(f"{model_dir} is not one language model: start it without torchrun")
+        elif isinstance(model, EnsembleModel):
+            if resume:
+                raise InputError(f"{model_dir} is an ensemble: what it generates is not resumed")
+            write_states(
+                out,
+                model.generate(
+                    *size,
+                    start=start,
+                    progress=advance,
+                    n_threads=threads,
+                    temperature=warmth,
+                    device=device,
+                ),
+            )
         elif temperature is not None or threads is not None or device != "cpu" or resume:
             raise InputError(
                 f"{model_dir} is no language model: it has no temperature, runs on one thread of "

@@ -30,6 +30,7 @@ from trajlm.kernels.stochastic import (
     passage_times,
     stationary_distribution,
 )
+from trajlm.lstm.ensemble import EnsembleRecord
 from trajlm.lstm.record import LSTMRecord
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import HiddenMarkovModel
@@ -192,7 +193,9 @@ def kinetics(
         )
     if isinstance(source, SequenceModel):
         record = source.record
-        known = record.n_frames if isinstance(record, LSTMRecord) else DEFAULT_FRAMES
+        known = (
+            record.n_frames if isinstance(record, LSTMRecord | EnsembleRecord) else DEFAULT_FRAMES
+        )
         frames = n_frames or known
         return CountedKinetics(source.generate(frames, n_runs, seed, n_threads=n_threads))
     return CountedKinetics(as_states(source))

@@ -7,9 +7,11 @@ from typing import Any, Self
 
 from trajlm.data import StatesLike
 from trajlm.errors import InputError
+from trajlm.lstm.ensemble import EnsembleModel
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.lstm.training.calibrate import ReportRound
+from trajlm.lstm.training.ensemble import train_ensemble
 from trajlm.lstm.training.train import Report, train
 from trajlm.util.parameters import Parameters
 
@@ -51,6 +53,8 @@ class LSTMEstimator(Parameters):
         Whether slow rates are matched to the data at last (with the skip).
     seed
         Fixes the result.
+    n_models
+        Trainings, side by side; several are one model, an ensemble.
     device
         A PyTorch device, such as "cpu" or "cuda".
     n_threads
@@ -85,6 +89,7 @@ class LSTMEstimator(Parameters):
         reversible: bool | None = None,
         calibration: bool = True,
         seed: int = 0,
+        n_models: int = 1,
         device: str = "cpu",
         n_threads: int | None = None,
     ) -> None:
@@ -104,9 +109,10 @@ class LSTMEstimator(Parameters):
         self.reversible = reversible
         self.calibration = calibration
         self.seed = seed
+        self.n_models = n_models
         self.device = device
         self.n_threads = n_threads
-        self._model: LSTMModel | None = None
+        self._model: LSTMModel | EnsembleModel | None = None
         _ = self.settings
 
     @property
@@ -129,7 +135,23 @@ class LSTMEstimator(Parameters):
         report: Report | None = None,
         report_calibration: ReportRound | None = None,
     ) -> Self:
-        """Train on `states` with the options of `trajlm.train`; return the estimator itself."""
+        """Train on `states` with the options of `trajlm.train`; return the estimator itself.
+
+        Of an ensemble `checkpoint` is a folder, and the reports are those of all members.
+        """
+        if self.n_models != 1:
+            self._model = train_ensemble(
+                states,
+                self.settings,
+                self.n_models,
+                device=self.device,
+                folder=checkpoint,
+                resume=resume,
+                report=report and (lambda _, *done: report(*done)),
+                report_calibration=report_calibration and (lambda _, d: report_calibration(d)),
+                n_threads=self.n_threads,
+            )
+            return self
         self._model = train(
             states,
             self.settings,
@@ -142,8 +164,8 @@ class LSTMEstimator(Parameters):
         )
         return self
 
-    def fetch_model(self) -> LSTMModel:
-        """Return the trained model.
+    def fetch_model(self) -> LSTMModel | EnsembleModel:
+        """Return the trained model; an ensemble where there are several.
 
         Raises
         ------
@@ -154,6 +176,6 @@ class LSTMEstimator(Parameters):
             raise InputError("there is no model yet: call fit first")
         return self._model
 
-    def fit_fetch(self, states: StatesLike, **options: Any) -> LSTMModel:
+    def fit_fetch(self, states: StatesLike, **options: Any) -> LSTMModel | EnsembleModel:
         """Train on `states` with the options of `fit`, and return the model."""
         return self.fit(states, **options).fetch_model()

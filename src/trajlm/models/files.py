@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 # What an unfinished training leaves where its model will be.
 CHECKPOINT = "checkpoint.safetensors"
+# The folder in which one of an ensemble leaves its members.
+MEMBERS = ".members"
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 # The description of weights that are about to take their place.
 NEXT = ".model.next.json"
@@ -130,6 +133,18 @@ def read_model(folder: Path) -> ModelContent:
 def holds_model(folder: Path) -> bool:
     """Return whether a model was written into `folder`, whole or not."""
     return any((folder / name).exists() for name in (DESCRIPTION, NEXT))
+
+
+def holds_training(folder: Path) -> bool:
+    """Return whether a training in `folder` was begun and is not finished."""
+    return any((folder / name).exists() for name in (CHECKPOINT, MEMBERS))
+
+
+def forget_training(folder: Path) -> None:
+    """Remove what an unfinished training left in `folder`; the caller holds it."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    if (folder / MEMBERS).exists():
+        shutil.rmtree(folder / MEMBERS)
 
 
 def settle_model(folder: Path) -> None:
@@ -248,7 +263,7 @@ def _read_file(path: Path, largest: int) -> bytes:
 
 def _no_model_there(path: Path) -> ModelFileError:
     folder = path.parent
-    if (folder / CHECKPOINT).exists():
+    if holds_training(folder):
         return UnfinishedTrainingError(folder)
     if (folder / "results.json").exists():
         return ModelFileError(f"{folder} holds a report and no model: open {folder / 'index.html'}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from trajlm.models.base import SequenceModel
-from trajlm.models.files import CHECKPOINT, no_model, read_model
+from trajlm.models.files import holds_training, no_model, read_model
 from trajlm.models.record import ModelRecord
 from trajlm.util.warn import warn
 from trajlm.util.words import lines
@@ -15,6 +15,7 @@ from trajlm.util.words import lines
 # Where each kind lives: a class is imported when a folder of its kind is loaded.
 KINDS = {
     "lstm": "trajlm.lstm.model:LSTMModel",
+    "ensemble": "trajlm.lstm.ensemble:EnsembleModel",
     "msm": "trajlm.models.markov:MarkovModel",
     "hmm": "trajlm.models.hidden_markov:HiddenMarkovModel",
     "ngram": "trajlm.models.ngram:NGramModel",
@@ -40,7 +41,7 @@ def load_model(folder: str | Path) -> SequenceModel:
     """
     folder = Path(folder)
     model = read_any_model(folder)
-    if (folder / CHECKPOINT).exists():
+    if holds_training(folder):
         warn(
             f"{folder} holds an unfinished training, too: the model is the one that was there "
             "before it",

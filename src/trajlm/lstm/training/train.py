@@ -19,7 +19,7 @@ from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
 from trajlm.lstm.training.quantize import round_for_generation
 from trajlm.lstm.training.trainer import Trainer
-from trajlm.models.files import CHECKPOINT, holds_model
+from trajlm.models.files import CHECKPOINT, forget_training, holds_model
 from trajlm.models.registry import read_any_model
 from trajlm.util.devices import is_out_of_memory, one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE, Processes
@@ -173,7 +173,7 @@ def train_in_folder(
     )
     if processes.is_first:
         model.save(folder)
-        checkpoint.unlink(missing_ok=True)
+        forget_training(folder)
     return model
 
 
