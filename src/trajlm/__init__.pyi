@@ -8,6 +8,13 @@ from .analysis import group_by_list as group_by_list
 from .analysis import group_by_pcca as group_by_pcca
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
+from .constraints.constrain import constrain as constrain
+from .constraints.result import Constrained as Constrained
+from .constraints.targets import Mean as Mean
+from .constraints.targets import Population as Population
+from .constraints.targets import Rate as Rate
+from .constraints.targets import Ratio as Ratio
+from .constraints.targets import StepMean as StepMean
 from .data import Features as Features
 from .data import States as States
 from .data import StateSpace as StateSpace

@@ -18,6 +18,7 @@ COMMANDS = {
     "discretize": ("data", "Cut continuous data into states."),
     "train": ("model", "Train the language model on states."),
     "generate": ("model", "Generate trajectories from a model."),
+    "constrain": ("constrain", "Change a model so that it meets measured populations and rates."),
     "backmap": ("structures", "Turn generated states into structures."),
     "compare": ("compare", "Compare generated trajectories with the data."),
     "paper": ("paper", "Go from nothing to the paper's figures and numbers for a system."),

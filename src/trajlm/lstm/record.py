@@ -9,7 +9,7 @@ from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from trajlm.lstm.settings import TrainingSettings
-from trajlm.models.record import ModelRecord
+from trajlm.models.record import ConstraintRecord, ModelRecord
 from trajlm.util.checked import FROZEN, Count, Flag, Measured, Name, Number, Positive
 from trajlm.util.words import Fact, counted
 
@@ -292,6 +292,8 @@ class LSTMRecord(ModelRecord):
         Whether the data was read both ways; None in files from before it was tested.
     rounding, calibration
         What was done after the last epoch, where it was.
+    constrained
+        What the model was constrained to after the training, one after another.
     """
 
     settings: TrainingSettings
@@ -304,6 +306,7 @@ class LSTMRecord(ModelRecord):
     direction: Direction | None = None
     rounding: Rounding | None = None
     calibration: Calibration | EarlierCalibration | None = None
+    constrained: tuple[ConstraintRecord, ...] = ()
     kind: Literal["lstm"] = "lstm"
     version: Literal[2] = 2
 
@@ -347,7 +350,7 @@ class LSTMRecord(ModelRecord):
             facts.append(("rounding", self.rounding.describe()))
         if self.calibration:
             facts.append(("calibration", self.calibration.describe()))
-        return facts
+        return facts + [fact for made in self.constrained for fact in made.facts()]
 
 
 @dataclass(frozen=True, config=FROZEN)

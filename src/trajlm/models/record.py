@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from trajlm.analysis.transitions import name_states
 from trajlm.util.checked import FROZEN, Count, Flag, Measured, Name, Number, Positive, checked
-from trajlm.util.words import Fact
+from trajlm.util.words import Fact, number
 
 
 class ModelRecord:
@@ -49,6 +49,53 @@ class ModelRecord:
 
 
 @dataclass(frozen=True, config=FROZEN)
+class MetTarget:
+    """A target that a model was constrained to.
+
+    Parameters
+    ----------
+    what
+        In words, with its value and error.
+    before, after
+        In the model before and in the constrained one.
+    """
+
+    what: Name
+    before: Measured
+    after: Measured
+
+
+@dataclass(frozen=True, config=FROZEN)
+class ConstraintRecord:
+    """What a model was constrained to.
+
+    Parameters
+    ----------
+    targets
+        All that were met at once.
+    kl_rate
+        From the model before, in nats a frame.
+    n_generated
+        Frames generated on the way; 0 where it was solved.
+    seed
+        Of these.
+    """
+
+    targets: tuple[MetTarget, ...]
+    kl_rate: Measured
+    n_generated: Count
+    seed: Count
+
+    def facts(self) -> list[Fact]:
+        """Return the targets and the price, as names and values."""
+        met = [
+            ("constrained to", f"{t.what} ({number(t.before)} before, {number(t.after)} now)")
+            for t in self.targets
+        ]
+        return [*met, ("KL rate of the constraints", f"{number(self.kl_rate)} nats a frame")]
+
+
+@dataclass(frozen=True, config=FROZEN)
 class MarkovRecord(ModelRecord):
     """How a Markov state model was fitted.
 
@@ -68,6 +115,8 @@ class MarkovRecord(ModelRecord):
         The visited states outside that set.
     never_left
         The sets of states that are never left, where not all states lead to each other.
+    constrained
+        What it was constrained to after the fit, one after another.
     """
 
     lag: Positive
@@ -77,6 +126,7 @@ class MarkovRecord(ModelRecord):
     direction_p_value: Number | None = None
     outside: tuple[Count, ...] = ()
     never_left: tuple[tuple[Count, ...], ...] = ()
+    constrained: tuple[ConstraintRecord, ...] = ()
     kind: Literal["msm"] = "msm"
     version: Literal[2] = 2
 
@@ -88,7 +138,7 @@ class MarkovRecord(ModelRecord):
         if self.never_left:
             sets = (name_states(np.array(states)) for states in self.never_left)
             facts.append(("never left", "; ".join(sets)))
-        return facts
+        return facts + [fact for made in self.constrained for fact in made.facts()]
 
 
 def _as_pairs(tried: object) -> object:

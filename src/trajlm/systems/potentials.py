@@ -24,7 +24,7 @@ _HALF_WIDTH = 6.0
 class GaussianWells:
     r"""Gaussian wells and hills of unit height in a flat box, with the dynamics that go with them.
 
-    .. math:: U = W (x^6 + y^6) - \sum_{wells} G_i + \sum_{hills} G_j, \qquad
+    .. math:: U = W (x^6 + y^6) - \sum_{wells} d_i G_i + \sum_{hills} G_j, \qquad
               G_i = \exp(-|r - r_i|^2 / 2 w^2)
 
     Parameters
@@ -47,6 +47,8 @@ class GaussianWells:
         Time step of the integrator.
     steps_per_frame
         Integration steps from one frame to the next.
+    depths
+        Depth d of each well; one when not given.
 
     Raises
     ------
@@ -68,10 +70,18 @@ class GaussianWells:
     mass: float = 1.0
     h: float = 0.01
     steps_per_frame: int = 100
+    depths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.wells:
             raise InputError(f"potential {self.name!r} has no well: give at least one centre")
+        if self.depths and not (
+            len(self.depths) == len(self.wells) and np.isfinite(self.depths).all()
+        ):
+            raise InputError(
+                f"potential {self.name!r} has {len(self.wells)} wells and {len(self.depths)} "
+                "depths: give one finite number each"
+            )
         for parameter in ("width", "weight", "beta", "friction", "mass", "h", "steps_per_frame"):
             value = getattr(self, parameter)
             if not (np.isfinite(value) and value > 0):
@@ -86,8 +96,9 @@ class GaussianWells:
 
     @property
     def heights(self) -> FloatArray:
-        """Height of each Gaussian, -1 for a well and +1 for a hill, shape (k + m,)."""
-        return np.array([-1.0] * len(self.wells) + [1.0] * len(self.hills))
+        """Height of each Gaussian, negative for a well and +1 for a hill, shape (k + m,)."""
+        depths = self.depths or (1.0,) * len(self.wells)
+        return np.array([-depth for depth in depths] + [1.0] * len(self.hills))
 
     def energy(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
         """Return the potential energy at the points (x, y), with the broadcast shape of both."""

@@ -1,0 +1,297 @@
+"""What the decisions of a free run of a language model are worth, and how logits change by it.
+
+The value of a past is the expected sum of what is still to come, above the mean,
+
+    V(t) = sum_{u >= 1} E[f(t+u) - mean | s(0..t)].
+
+It is looked for as v . phi(t), with the features phi = (hidden units, present state): with the sums
+over H frames as they were met, and beyond by the value itself (least-squares temporal differences:
+Bradtke and Barto, Mach. Learn. 22:33 (1996)),
+
+    sum_t phi(t) (phi(t) - phi(t+H)) . v = sum_t phi(t) sum_{u=1..H} (f(t+u) - mean).
+
+The decision for state k is worth f(t+1) + V(t+1). For each k its least squares on phi(t) are a
+row of the read-out and a column of the skip: what, added to D, B and b, changes the logits so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.data import States
+from trajlm.lstm.loops import loops
+from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.weights import LSTMWeights
+
+F64 = npt.NDArray[np.float64]
+F32 = npt.NDArray[np.float32]
+
+# Frames of a lane whose hidden units are kept at a time.
+PIECE = 2048
+# Of a lane, before its memory is that of a long past.
+WARM_UP = 200
+# Added to squares: a share of the samples, so that units that never move do no harm, and samples
+# at which nothing is known, so that what is rare is taken for what is common.
+RIDGE, UNKNOWN = 1e-5, 20.0
+# Frames on which rows are fitted and covariances taken.
+FITTED, COMPARED = 1 << 19, 1 << 17
+
+
+@dataclass(frozen=True)
+class LogitChange:
+    """What is added to the logits of a language model.
+
+    Parameters
+    ----------
+    readout, skip, bias
+        Added to D, B and b: shapes (n_states, L), (n_states, n_states) and (n_states,).
+    """
+
+    readout: F64
+    skip: F64
+    bias: F64
+
+    @classmethod
+    def none(cls, model: LSTMModel) -> LogitChange:
+        """Return no change of a model."""
+        n, L = model.weights.readout.shape
+        return cls(np.zeros((n, L)), np.zeros((n, n)), np.zeros(n))
+
+    def __add__(self, other: LogitChange) -> LogitChange:
+        return LogitChange(
+            self.readout + other.readout, self.skip + other.skip, self.bias + other.bias
+        )
+
+    def __mul__(self, factor: float) -> LogitChange:
+        return LogitChange(factor * self.readout, factor * self.skip, factor * self.bias)
+
+    def apply(self, model: LSTMModel) -> LSTMModel:
+        """Return the model with the change."""
+        w = model.weights
+        weights = replace(
+            w,
+            readout=(w.readout + self.readout).astype(np.float32),
+            skip=(w.skip + self.skip).astype(np.float32),
+            readout_bias=(w.readout_bias + self.bias).astype(np.float32),
+        )
+        return LSTMModel(weights, model.space, model.starts, model.record, model.rounded)
+
+    def of(self, hidden: F32, states: npt.NDArray[np.int64]) -> F32:
+        """Return what is added to the logits after each of some pasts, shape (frames, n_states)."""
+        found = hidden @ self.readout.T.astype(np.float32)
+        found += (self.skip + self.bias).astype(np.float32)[states]
+        return found
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a free run says of a model.
+
+    Parameters
+    ----------
+    means
+        Of each measure, shape (m,).
+    changes
+        By what the decisions are worth to each measure, m of them, and to the KL rate, the last.
+    kl_rate
+        From the model before all changes, in nats a frame.
+    """
+
+    means: F64
+    changes: tuple[LogitChange, ...]
+    kl_rate: float
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Some frames of all lanes at once, with what is known at each.
+
+    Parameters
+    ----------
+    hidden
+        Shape (frames, lanes, L).
+    states
+        Shape (frames, lanes).
+    gains
+        What each frame contributes to each measure, shape (m, frames, lanes).
+    """
+
+    hidden: F32
+    states: npt.NDArray[np.int64]
+    gains: F64
+
+
+def walk(model: LSTMModel, run: States, gains: F64, overlap: int) -> Iterator[Frames]:
+    """Read lanes of equal length in pieces, each with the first `overlap` frames of the next.
+
+    Parameters
+    ----------
+    gains
+        Shape (m, lanes, frames of a lane).
+    """
+    from trajlm.kernels.arrays import cache_aligned
+
+    t, L = model.tables, model.hidden_dim
+    paths = np.array(run.trajectories, dtype=np.int64).T
+    hidden, cell = cache_aligned((2, paths.shape[1], t.hidden_dim))
+    before = np.empty((0, paths.shape[1], L), np.float32)
+    for begin in range(0, len(paths), PIECE):
+        piece = np.ascontiguousarray(paths[begin : begin + PIECE])
+        after = cache_aligned((*piece.shape, t.hidden_dim))
+        loops().remember_lanes(t.inputs, t.recurrent, piece, hidden, cell, after)
+        kept = np.concatenate([before, after[:, :, :L]])
+        first, end = begin - len(before), begin + len(piece)
+        before = kept[max(len(kept) - overlap, 0) :].copy()
+        skipped = max(WARM_UP - first, 0)
+        if len(kept) - skipped > overlap:
+            own = slice(first + skipped, end)
+            yield Frames(kept[skipped:], paths[own], gains[:, :, own].swapaxes(1, 2))
+
+
+def judge_decisions(
+    model: LSTMModel, base: LSTMWeights, run: States, gains: F64, horizon: int
+) -> Decisions:
+    """Return what the decisions of a free run of `model` are worth.
+
+    Parameters
+    ----------
+    base
+        The weights before all changes; they differ in D, B and b alone.
+    run
+        What the model wrote, lanes of equal length.
+    gains
+        What each frame contributes to each measure, shape (m, lanes, frames of a lane).
+    horizon
+        H, in frames.
+    """
+    means = gains.mean(axis=(1, 2))
+    # The KL rate is what each past pays for its next decision.
+    paid = np.full(gains.shape[1:], np.nan)
+    paid[:, WARM_UP + 1 :] = paid_by(model, base, run)[:, :-1]
+    kl_rate = float(np.nanmean(paid))
+    # It is put to the frame that the decision leads to, where all else that it brings is.
+    paid[:, : WARM_UP + 1] = kl_rate
+    above = np.concatenate([gains - means[:, None, None], (paid - kl_rate)[None]])
+    values = _values(model, run, above, horizon)
+    # What is paid for the decision itself is no part of what follows from it.
+    above[-1] = 0.0
+    return Decisions(means, _fit_changes(model, run, above, values), kl_rate)
+
+
+def paid_by(model: LSTMModel, base: LSTMWeights, run: States) -> F64:
+    """Return the KL divergence of the next state's probabilities from those of `base`.
+
+    Parameters
+    ----------
+    model
+        Differs from `base` in D, B and b alone.
+    run
+        Lanes of equal length.
+
+    Returns
+    -------
+    ndarray, shape (lanes, frames - WARM_UP)
+        In nats, after each frame from `WARM_UP` on.
+    """
+    lanes, length = len(run), len(run[0])
+    found = []
+    for frames in walk(model, run, np.empty((0, lanes, length)), 0):
+        states = frames.states.ravel()
+        hidden = frames.hidden.reshape(len(states), -1)
+        logs = [_log_probabilities(w, hidden, states) for w in (model.weights, base)]
+        paid = (np.exp(logs[0]) * (logs[0] - logs[1])).sum(axis=1, dtype=np.float64)
+        found.append(paid.reshape(-1, lanes).T)
+    return np.concatenate(found, axis=1)
+
+
+def _log_probabilities(w: LSTMWeights, hidden: F32, states: npt.NDArray[np.int64]) -> F32:
+    logits = hidden @ w.readout.T + (w.skip + w.readout_bias)[states]
+    logits -= logits.max(axis=1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return logits
+
+
+def _features(hidden: F32, states: npt.NDArray[np.int64], n_states: int) -> F32:
+    """Return (hidden units, present state, 1) of some frames, shape (frames, L + n_states + 1)."""
+    L = hidden.shape[-1]
+    found = np.zeros((states.size, L + n_states + 1), np.float32)
+    found[:, :L] = hidden.reshape(-1, L)
+    found[:, -1] = 1.0
+    found[np.arange(states.size), L + states.ravel()] = 1.0
+    return found
+
+
+def _values(model: LSTMModel, run: States, above: F64, horizon: int) -> F64:
+    """Return v of each measure, shape (L + n_states + 1, m)."""
+    n, L = model.weights.readout.shape
+    m = len(above)
+    size = L + n + 1
+    squares, products = np.zeros((size, size)), np.zeros((size, m))
+    n_frames = 0
+    for frames in walk(model, run, above, horizon):
+        T = len(frames.states) - horizon
+        lanes = frames.states.shape[1]
+        phi = _features(frames.hidden, frames.states, n)
+        now, then = phi[: T * lanes], phi[horizon * lanes :]
+        squares += now.T @ (now - then)
+        sums = np.cumsum(frames.gains, axis=1)
+        met = (sums[:, horizon:] - sums[:, :-horizon]).reshape(m, -1)
+        products += now.T @ met.T.astype(np.float32)
+        n_frames += len(now)
+    ridge = RIDGE * n_frames + UNKNOWN
+    return np.asarray(np.linalg.solve(squares + ridge * np.eye(size), products))
+
+
+def _fit_changes(model: LSTMModel, run: States, above: F64, values: F64) -> tuple[LogitChange, ...]:
+    """Fit f(t+1) + V(t+1) of each next state to what is known before it."""
+    n, L = model.weights.readout.shape
+    m, lanes, _ = above.shape
+    size = L + n + 1
+    squares, products = np.zeros((n, size, size)), np.zeros((n, size, m))
+    n_frames = 0
+    for frames in walk(model, run, above, 1):
+        phi = _features(frames.hidden, frames.states, n)
+        worth = phi[lanes:] @ values + frames.gains[:, 1:].reshape(m, -1).T
+        follows = frames.states[1:].ravel()
+        order = np.argsort(follows, kind="stable")
+        known, worth = phi[order], worth[order].astype(np.float32)
+        cuts = np.searchsorted(follows[order], np.arange(n + 1))
+        for k, (begin, end) in enumerate(pairwise(cuts.tolist())):
+            squares[k] += known[begin:end].T @ known[begin:end]
+            products[k] += known[begin:end].T @ worth[begin:end]
+        n_frames += len(known)
+        if n_frames > FITTED:
+            break
+    rows = np.zeros((n, size, m))
+    for k in np.flatnonzero(squares[:, -1, -1]).tolist():
+        ridge = np.full(size, RIDGE * squares[k, -1, -1] + UNKNOWN)
+        ridge[-1] = 0.0
+        rows[k] = np.linalg.solve(squares[k] + np.diag(ridge), products[k])
+    return tuple(
+        LogitChange(rows[:, :L, j].copy(), rows[:, L:-1, j].T.copy(), rows[:, -1, j].copy())
+        for j in range(m)
+    )
+
+
+def covariances(model: LSTMModel, run: States, changes: list[LogitChange]) -> F64:
+    """Return the covariances of changes of the logits over the decisions of a free run."""
+    total = np.zeros((len(changes), len(changes)))
+    n_frames = 0
+    for frames in walk(model, run, np.empty((0, len(run), len(run[0]))), 0):
+        states = frames.states.ravel()
+        hidden = frames.hidden.reshape(len(states), -1)
+        p = np.exp(_log_probabilities(model.weights, hidden, states))
+        moved = np.array([change.of(hidden, states) for change in changes])
+        moved -= (p * moved).sum(axis=2, keepdims=True)
+        flat = (moved * np.sqrt(p)).reshape(len(changes), -1).astype(np.float64)
+        total += flat @ flat.T
+        n_frames += len(states)
+        if n_frames > COMPARED:
+            break
+    covariance: F64 = total / n_frames
+    return covariance

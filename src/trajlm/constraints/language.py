@@ -1,0 +1,237 @@
+"""The language model closest to a trained one whose free run meets the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.analysis.uncertainty import jackknife_error
+from trajlm.constraints.decisions import LogitChange, covariances, judge_decisions, paid_by
+from trajlm.constraints.measures import Measure, Quantity
+from trajlm.constraints.multipliers import find_multipliers, within_a_step
+from trajlm.data import States
+from trajlm.lstm.model import LSTMModel
+from trajlm.util.devices import one_thread_in_pytorch
+
+F64 = npt.NDArray[np.float64]
+
+N_LANES = 32
+# Frames over which sums are taken as met: up to twice the slowest timescale, since longer sums
+# only add noise, and no more, since what is remembered longer is in the hidden units.
+SHORTEST, LONGEST = 10, 100
+# Steps until all targets are near; those whose mean is a result, and how many results are tried.
+MOST_STEPS, AVERAGED, MOST_RESULTS = 20, 5, 3
+# Of a measure on its scale, from which on steps are averaged.
+NEAR = 0.15
+# Frames of a run: as many as leave this uncertainty of every target on its scale.
+UNCERTAINTY = 0.02
+LEAST_FRAMES, MOST_FRAMES = 1_000_000, 8_000_000
+# A target without an error is met within this share.
+TOLERANCE = 0.02
+# Standard errors of a measurement within which it says nothing against a target.
+ERRORS = 2.5
+
+
+@dataclass(frozen=True)
+class Step:
+    """One free run on the way.
+
+    Parameters
+    ----------
+    number
+        From 1.
+    targets
+        What is asked for, in words.
+    values
+        Of the targets, in their own units, shape (n_targets,).
+    kl_rate
+        Nats a frame.
+    """
+
+    number: int
+    targets: tuple[str, ...]
+    values: F64
+    kl_rate: float
+
+    def describe(self) -> str:
+        """Return the line that is shown after the step."""
+        reached = "; ".join(
+            f"{target}: {value:.4g}"
+            for target, value in zip(self.targets, self.values, strict=True)
+        )
+        return f"step {self.number}: {reached}; KL rate {self.kl_rate:.2e} nats a frame"
+
+
+Report = Callable[[Step], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Quantities in a free run.
+
+    Parameters
+    ----------
+    values, errors
+        In their own units, with their standard errors over lanes, shape (n,) each.
+    kl_rate
+        From the model before all changes, in nats a frame.
+    n_frames
+        Of the run.
+    """
+
+    values: F64
+    errors: F64
+    kl_rate: float
+    n_frames: int
+
+
+def choose_frames(model: LSTMModel, quantities: Sequence[Quantity], seed: int) -> int:
+    """Return how many frames a run needs so that the targets are known well enough."""
+    pilot = measure_run(model, model, quantities, LEAST_FRAMES // 2, seed)
+    slopes = [q.slope(x * q.per_frame) for q, x in zip(quantities, pilot.values, strict=True)]
+    errors = pilot.errors * [q.per_frame for q in quantities] * np.array(slopes)
+    needed = pilot.n_frames * float(np.max(errors) / UNCERTAINTY) ** 2
+    return int(np.clip(needed, LEAST_FRAMES, MOST_FRAMES))
+
+
+def measure_run(
+    model: LSTMModel,
+    base: LSTMModel,
+    quantities: Sequence[Quantity],
+    n_frames: int,
+    seed: int,
+    n_threads: int | None = None,
+) -> Measured:
+    """Run a model freely and measure quantities, and the KL rate from `base`."""
+    run = model.generate(n_frames // N_LANES, N_LANES, seed, n_threads=n_threads)
+    measures = _measures(quantities)
+    by_lane = np.array([[m.contributions(s).mean() for s in run] for m in measures])
+    values = _values(quantities, measures, by_lane.mean(axis=1))
+    others = (by_lane.sum(axis=1, keepdims=True) - by_lane) / (N_LANES - 1)
+    left_out = np.array([_values(quantities, measures, means) for means in others.T])
+    with one_thread_in_pytorch():
+        kl_rate = 0.0 if model is base else float(paid_by(model, base.weights, run).mean())
+    return Measured(values, jackknife_error(left_out), kl_rate, run.n_frames)
+
+
+def is_met(quantities: Sequence[Quantity], measured: Measured) -> npt.NDArray[np.bool_]:
+    """Return which targets a measurement leaves possible, shape (n_targets,)."""
+    met = []
+    for q, value, noise in zip(quantities, measured.values, measured.errors, strict=True):
+        scale = q.spread if q.target.value == 0 else abs(q.target.value)
+        allowed = max(q.target.error, TOLERANCE * scale) + ERRORS * noise
+        met.append(abs(value - q.target.value) <= allowed)
+    return np.array(met)
+
+
+def constrain_language_model(
+    model: LSTMModel,
+    quantities: Sequence[Quantity],
+    n_frames: int,
+    seed: int,
+    n_threads: int | None = None,
+    report: Report | None = None,
+) -> tuple[LSTMModel, int]:
+    """Return the constrained model and the frames generated on the way.
+
+    Each step runs the model as it is by now, judges its decisions (`judge_decisions`), and takes
+    the change anew. The result is the mean of the last steps. Where the targets stay out of reach
+    it is the last model that was run.
+    """
+    change, n_generated = LogitChange.none(model), 0
+    for _ in range(MOST_RESULTS):
+        change, n_steps = _approach(
+            model, change, quantities, n_frames, seed, n_threads, report, n_generated // n_frames
+        )
+        n_generated += n_steps * n_frames
+        result = change.apply(model)
+        seed += MOST_STEPS + AVERAGED
+        found = measure_run(result, model, quantities, n_frames, seed, n_threads)
+        n_generated += n_frames
+        if is_met(quantities, found).all():
+            break
+    return result, n_generated
+
+
+def _approach(
+    model: LSTMModel,
+    change: LogitChange,
+    quantities: Sequence[Quantity],
+    n_frames: int,
+    seed: int,
+    n_threads: int | None,
+    report: Report | None,
+    n_before: int,
+) -> tuple[LogitChange, int]:
+    """Return the mean change of the steps that begin near the targets, and how many there were."""
+    measures = _measures(quantities)
+    low, high = np.array([[q.scaled(x) for x in q.bounds] for q in quantities]).T
+    summed, n_near, horizon = LogitChange.none(model), 0, 0
+    for k in range(MOST_STEPS):
+        changed = change.apply(model)
+        run = changed.generate(n_frames // N_LANES, N_LANES, seed + k, n_threads=n_threads)
+        horizon = horizon or max(_horizon(run), *(m.memory for m in measures))
+        gains = np.array([[m.contributions(s) for s in run] for m in measures])
+        with one_thread_in_pytorch():
+            found = judge_decisions(changed, model.weights, run, gains, horizon)
+            now, wanted = _of_targets(quantities, measures, found.means, found.changes[:-1])
+            rest = found.changes[-1] * -1.0
+            fisher = covariances(changed, run, [*wanted, rest + change * -1.0])
+        if report:
+            values = _values(quantities, measures, found.means)
+            targets = tuple(str(q.target) for q in quantities)
+            report(Step(n_before + k + 1, targets, values, found.kl_rate))
+        bounds = within_a_step(now, low, high)
+        mu = find_multipliers(fisher[:-1, :-1], now + fisher[:-1, -1], *bounds)
+        change = rest
+        for factor, own in zip(mu, wanted, strict=True):
+            change = change + own * float(factor)
+        if n_near or (np.maximum(low - now, now - high) < NEAR).all():
+            n_near += 1
+            summed = summed + change
+        if n_near == AVERAGED:
+            break
+    return (summed * (1 / n_near) if n_near else change), k + 1
+
+
+def _measures(quantities: Sequence[Quantity]) -> list[Measure]:
+    return list({id(m): m for q in quantities for m in q.measures}.values())
+
+
+def _horizon(run: States) -> int:
+    """Return twice the slowest timescale of a run, within limits, in frames."""
+    lag = LONGEST // 2
+    counts = run.transition_counts(lag).astype(np.float64)
+    counts = counts + counts.T
+    rows = np.sqrt(np.maximum(counts.sum(axis=1), 1.0))
+    second = np.linalg.eigvalsh(counts / np.outer(rows, rows))[-2]
+    timescale = -lag / np.log(np.clip(second, 1e-9, 1 - 1e-9))
+    return int(np.clip(2 * timescale, SHORTEST, LONGEST))
+
+
+def _of_targets(
+    quantities: Sequence[Quantity],
+    measures: Sequence[Measure],
+    means: F64,
+    changes: Sequence[LogitChange],
+) -> tuple[F64, list[LogitChange]]:
+    """Return the scaled values of the targets, and what changes the logits as each is worth."""
+    index = {id(m): k for k, m in enumerate(measures)}
+    now, wanted = [], []
+    for quantity in quantities:
+        at = [index[id(m)] for m in quantity.measures]
+        own = np.eye(len(at))
+        value, factors = quantity.combined([(float(means[k]), own[j]) for j, k in enumerate(at)])
+        now.append(value)
+        parts = [changes[k] * float(factor) for k, factor in zip(at, factors, strict=True)]
+        wanted.append(parts[0] if len(parts) == 1 else parts[0] + parts[1])
+    return np.array(now), wanted
+
+
+def _values(quantities: Sequence[Quantity], measures: Sequence[Measure], means: F64) -> F64:
+    """Return the values of the targets in their own units."""
+    index = {id(m): k for k, m in enumerate(measures)}
+    return np.array([q.value([float(means[index[id(m)]]) for m in q.measures]) for q in quantities])
