@@ -18,6 +18,7 @@ from trajlm.analysis.passages import (
     transition_path_times,
 )
 from trajlm.analysis.relaxation import TransitionProbabilities, transition_probabilities
+from trajlm.analysis.score import StateScore, score_states
 from trajlm.analysis.stationary import stationary_first_passage_time
 from trajlm.analysis.timescales import Timescales, counted_timescales
 from trajlm.analysis.uncertainty import (
@@ -38,6 +39,7 @@ __all__ = [
     "Grouping",
     "KineticMap",
     "LagChoice",
+    "StateScore",
     "Survival",
     "Timescales",
     "TransitionPaths",
@@ -66,6 +68,7 @@ __all__ = [
     "population_intervals",
     "populations",
     "principal_plane",
+    "score_states",
     "stationary_first_passage_time",
     "survival",
     "transition_path_times",

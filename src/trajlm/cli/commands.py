@@ -16,6 +16,7 @@ COMMANDS = {
     "simulate": ("data", "Simulate a system whose truth is known."),
     "features": ("structures", "Compute dihedrals, distances or RMSD from molecular dynamics."),
     "discretize": ("data", "Cut continuous data into states."),
+    "score": ("data", "Say how much of the dynamics states hold, to choose among them."),
     "train": ("model", "Train the language model on states."),
     "generate": ("model", "Generate trajectories from a model."),
     "constrain": ("constrain", "Change a model so that it meets measured populations and rates."),

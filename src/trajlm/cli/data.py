@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trajlm import discretize as cuts
+from trajlm.analysis import score_states
 from trajlm.cli.output import Overwrite, output
 from trajlm.data import Features
 from trajlm.errors import InputError
@@ -182,6 +183,22 @@ def discretize(
         say(f"{inputs[0]} does not say how long a frame is: --dt and --unit give rates a time")
     elif states.unit == "time unit" and dt is None and file_kind(inputs[0]) != "npy":
         say(f"the time in {inputs[0]} has no unit: --unit names it, such as --unit s")
+
+
+def score(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="STATES...", help="States of the same data.")
+    ],
+    lag: Annotated[int, typer.Option(min=1, help="In frames, the same for all.")],
+    processes: Annotated[int, typer.Option(min=1, help="Slow processes that VAMP-2 counts.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Parts of the data.")] = 5,
+) -> None:
+    """Say how much of the dynamics states hold, on data that was not counted.
+
+    Of states of the same data at the same lag, those of a higher score are better.
+    """
+    for path in paths:
+        tell(f"{path}: {score_states(read_states(path), lag, processes, folds).describe()}")
 
 
 def _discretizer(
