@@ -10,7 +10,7 @@ import pytest
 
 from trajlm.cli import run
 from trajlm.data import Features, States
-from trajlm.discretize import NearestCenters, average, decimate
+from trajlm.discretize import KMeans, NearestCenters, average, decimate
 from trajlm.discretize import smooth as running_mean
 from trajlm.errors import InputError, TrajlmWarning
 from trajlm.io import read_features, read_md, write_states
@@ -30,13 +30,10 @@ FRAME_PS = 0.04
 PHI, PSI = (4, 6, 8, 10), (6, 8, 10, 16)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Write one short simulation with every reporter, and keep its exact coordinates."""
-    from mdtraj.reporters import HDF5Reporter, NetCDFReporter
-    from openmm import app, unit
+def alanine_simulation():
+    """Return alanine dipeptide in vacuum at 450 K, always the same."""
+    from openmm import app
 
-    folder = tmp_path_factory.mktemp("md")
     pdb = app.PDBFile(PDB)
     system = app.ForceField("amber96.xml").createSystem(pdb.topology, constraints=app.HBonds)
     integrator = openmm.LangevinMiddleIntegrator(450, 1, 0.002)
@@ -45,6 +42,17 @@ def folder(tmp_path_factory):
     simulation = app.Simulation(pdb.topology, system, integrator, platform)
     simulation.context.setPositions(pdb.positions)
     simulation.context.setVelocitiesToTemperature(450, 1)
+    return simulation
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Write one short simulation with every reporter, and keep its exact coordinates."""
+    from mdtraj.reporters import HDF5Reporter, NetCDFReporter
+    from openmm import app, unit
+
+    folder = tmp_path_factory.mktemp("md")
+    simulation = alanine_simulation()
     every = round(FRAME_PS / 0.002)
     closing = [HDF5Reporter(f"{folder}/t.h5", every), NetCDFReporter(f"{folder}/t.nc", every)]
     simulation.reporters += [
@@ -62,6 +70,19 @@ def folder(tmp_path_factory):
     mdtraj.load(f"{folder}/t.h5").save_trr(f"{folder}/t.trr")
     np.save(folder / "xyz.npy", np.array(xyz))
     return folder
+
+
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory):
+    """Write 2300 frames 0.04 ps apart."""
+    from openmm import app
+
+    simulation = alanine_simulation()
+    path = tmp_path_factory.mktemp("run") / "long.xtc"
+    simulation.reporters.append(app.XTCReporter(str(path), round(FRAME_PS / 0.002)))
+    simulation.step(2300 * round(FRAME_PS / 0.002))
+    simulation.reporters.clear()
+    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -315,6 +336,32 @@ def test_smooth_structures_jump_less(folder, xyz, states, tmp_path):
         return np.mean([mdtraj.rmsd(frames[k], frames[k - 1])[0] for k in range(1, 100)])
 
     assert jump(True) < 0.8 * jump(False)
+
+
+@pytest.mark.parametrize("n", [20, 100])
+def test_smooth_structures_move_as_those_of_the_data_do(long_run, n, tmp_path):
+    """Of states that another part of the run visits, so that the path is new to the data."""
+    features = read_md(long_run, PDB, ["phi", "psi"])
+    data, other = (replace(features, trajectories=(x,)) for x in np.split(features[0], [2000]))
+    cut = KMeans(n).fit(data)
+    mdtraj.load(long_run, top=PDB)[:2000].save_xtc(str(tmp_path / "data.xtc"))
+    lane = cut.transform(other)[0][:300]
+
+    def step(file, frames):
+        run_of = mdtraj.load(file, top=PDB)[frames]
+        heavy = run_of.topology.select("element != H")
+        squares = [mdtraj.rmsd(run_of[k], run_of[k - 1], atom_indices=heavy)[0] ** 2
+                   for k in range(1, len(run_of))]  # fmt: skip
+        return np.sqrt(np.mean(squares))
+
+    def of_generated(smooth):
+        out = str(tmp_path / "g.xtc")
+        backmap(lane, cut.transform(data), tmp_path / "data.xtc", out, PDB, smooth=smooth)
+        return step(out, slice(None))
+
+    own = step(long_run, slice(2000, 2300))
+    assert 0.9 * own < of_generated(smooth=True) < 1.25 * own
+    assert of_generated(smooth=False) > 1.35 * own
 
 
 def test_only_some_atoms_and_frames(folder, states, tmp_path):

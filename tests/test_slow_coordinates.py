@@ -327,6 +327,20 @@ def test_as_many_product_bins_as_columns():
     assert isinstance(Discretization.from_dict(values).method, ProductBinning)
 
 
+# ---------------------------------------------------------------- k-means on a part
+
+
+def test_k_means_on_one_of_several_frames_cuts_all():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=4000) * 0.1 + rng.integers(3, size=4000)
+    some, every = (KMeans(3, stride=k).fit(Features((x[:1999], x[1999:]))) for k in (10, 1))
+    np.testing.assert_allclose(some.centers_, [0, 1, 2], atol=0.05)
+    assert not np.array_equal(some.centers_, every.centers_)
+    assert some.transform(x).n_frames == 4000
+    with pytest.raises(InputError, match="stride"):
+        KMeans(3, stride=0)
+
+
 # ---------------------------------------------------------------- states made elsewhere
 
 

@@ -112,6 +112,9 @@ def discretize(
         str | None, typer.Option(help="Nearest of these centres, such as -1.5,0,1.5.")
     ] = None,
     kmeans: Annotated[int | None, typer.Option(help="This many k-means centres.")] = None,
+    stride: Annotated[
+        int, typer.Option(min=1, help="Find k-means centres on one of this many frames.")
+    ] = 1,
     labels: Annotated[
         Path | None,
         typer.Option(help="States made elsewhere, frame by frame; they get centres and time."),
@@ -154,7 +157,9 @@ def discretize(
         raise InputError("--open-ends and --range are for --bins: give these")
     if tica is not None and vamp is not None:
         raise InputError("give one of --tica and --vamp")
-    discretizer = None if labels else _discretizer(bins, range_, open_ends, centers, kmeans, seed)
+    discretizer = (
+        None if labels else _discretizer(bins, range_, open_ends, centers, kmeans, (seed, stride))
+    )
     slow = _slow_coordinates(tica, vamp, dim, scaling)
     with output(out, [*inputs, *([labels] if labels else [])]):
         features = read_features(
@@ -207,12 +212,12 @@ def _discretizer(
     open_ends: bool,
     centers: str | None,
     kmeans: int | None,
-    seed: int,
+    how: tuple[int, int],
 ) -> cuts.Discretizer:
     if centers is not None:
         return cuts.NearestCenters(numbers(centers, "--centers"))
     if bins is None:
-        return cuts.KMeans(kmeans or 0, seed=seed)
+        return cuts.KMeans(kmeans or 0, *how)
     try:
         counts = [int(word) for word in bins.split(",")]
     except ValueError:

@@ -73,6 +73,9 @@ class KMeans(Discretizer):
         Number of centres.
     seed
         For the choice of the first centres (k-means++).
+    stride
+        Centres are found on one of this many frames: a thousand frames a cluster are plenty, and
+        the time grows with frames times clusters. All frames are given to centres.
 
     Attributes
     ----------
@@ -84,26 +87,28 @@ class KMeans(Discretizer):
     Raises
     ------
     InputError
-        Fewer than one cluster or a seed out of range; from ``fit``, fewer distinct points than
-        clusters.
+        Fewer than one cluster, a stride below 1 or a seed out of range; from ``fit``, fewer
+        distinct points than clusters.
     """
 
-    def __init__(self, n_clusters: int, seed: int = 0) -> None:
+    def __init__(self, n_clusters: int, seed: int = 0, stride: int = 1) -> None:
         self.n_clusters = n_clusters
         self.seed = seed
+        self.stride = stride
         self._checked()
         self.centers_: Array | None = None
         self.periods_: Periods | None = None
 
     def _checked(self) -> tuple[int, int]:
         k = count(self.n_clusters, "number of clusters")
+        count(self.stride, "stride of k-means")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"the seed must lie in 0 to {2**32 - 1}, not {self.seed}")
         return k, int(self.seed)
 
     def _fit(self, features: Features) -> None:
         k, seed = self._checked()
-        points = np.concatenate(features.trajectories)
+        points = np.concatenate([x[:: self.stride] for x in features])
         n_distinct = len(np.unique(points, axis=0))
         if n_distinct < k:
             raise InputError(

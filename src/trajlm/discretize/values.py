@@ -19,6 +19,8 @@ from trajlm.util.words import counted, without_surrogates
 
 Choice = Literal["random", "smooth", "mean"]
 CHOICES = ("random", "smooth", "mean")
+# Frames of each state among which a smooth path is sought.
+N_CANDIDATES = 50
 
 
 def state_means(states: StatesLike, features: FeaturesLike) -> Array:
@@ -163,11 +165,13 @@ def _chooser(
     deviation = on_circles.std(axis=0)
     scaled = on_circles / np.where(deviation > 0, deviation, 1.0)
 
-    def distance(candidates: Integers, last: int) -> Array:
-        squares: Array = ((scaled[candidates] - scaled[last]) ** 2).sum(axis=1)
+    def distances(some: Integers, others: Integers) -> Array:
+        from scipy.spatial.distance import cdist
+
+        squares: Array = cdist(scaled[some], scaled[others], "sqeuclidean")
         return squares
 
-    return SmoothFrames(frames, distance, step, seed)
+    return SmoothFrames(frames, distances, step, N_CANDIDATES, seed)
 
 
 def _warn_unseen(lanes: States, states: States, choice: Choice) -> None:

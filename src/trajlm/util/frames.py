@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
 AnyIntegers = npt.NDArray[np.integer[Any]]
-# The distance of some frames from one other.
-Distance = Callable[[Integers, int], npt.NDArray[np.floating[Any]]]
+Costs = npt.NDArray[np.float64]
+# The squared distances (n, m) of n frames from m others.
+Distances = Callable[[Integers, Integers], Costs]
 
-# Frames among which the nearest is taken.
-N_CANDIDATES = 50
+# Frames of a lane over which a path is sought at once.
+STRETCH = 500
 
 
 def frames_a_step(step: float, step_unit: str, dt: float, unit: str) -> int:
@@ -76,77 +77,111 @@ class RandomFrames:
 class SmoothFrames:
     """Frames that go on as the data went on, with jumps as short as the data allows.
 
-    The data goes on as long as it visits the generated states. Where it does not, a jump leads to
-    that frame b of the present state, nearest to the present frame a, from which the data went to
-    the wanted state: the step taken is a real one, from b to the frame after it, and all that is
-    added is the distance from a to b. Where the data never made this step, the nearest frame of the
-    wanted state follows. The nearest is sought among `N_CANDIDATES` at random.
+    Each step of the path is one of the data: frame f of the wanted state is reached by a jump from
+    the frame before, a, to the frame b from which the data went to f, and the jump is nothing where
+    a is b. Of the states after one another it takes the path whose jumps have the least sum of
+    squares, among `n_candidates` frames of each state (Viterbi's recursion): those that go on from
+    the candidates before, and others at random from which the data made this very step or, where
+    it never did, in which it entered the wanted state.
 
     Parameters
     ----------
     frames
         The data.
-    distance
-        How far frames are from another.
+    distances
+        Squared distances of some frames, shape (n,), from others, (m,), as an array (n, m).
     every
         Frames of the data that a step of the lane takes.
+    n_candidates
+        Frames of each state.
     seed
-        Of the first frame and of the candidates.
+        Of the candidates.
     """
 
     def __init__(
-        self, frames: FramesByState, distance: Distance, every: int = 1, seed: int = 0
+        self,
+        frames: FramesByState,
+        distances: Distances,
+        every: int = 1,
+        n_candidates: int = 20,
+        seed: int = 0,
     ) -> None:
-        self.frames, self.distance, self.every = frames, distance, every
+        self.frames, self.distances, self.every = frames, distances, every
+        self.n_candidates = n_candidates
         self.rng = np.random.default_rng(seed)
-        self.last = -1
+        self.last: int | None = None
         ends = frames.borders[1:] - every
         stretches = [np.arange(b, e) for b, e in zip(frames.borders, ends, strict=False) if b < e]
         before = np.concatenate([np.zeros(0, np.int64), *stretches])
-        pairs = frames.labels[before] * frames.n_states + frames.labels[before + every]
-        order = np.argsort(pairs, kind="stable")
-        self.pairs, self.before = pairs[order], before[order]
+        # Sorted by the state after the step, then by the state before it, then by time.
+        steps = frames.labels[before + every] * frames.n_states + frames.labels[before]
+        order = np.argsort(steps, kind="stable")
+        self.steps, self.before = steps[order], before[order]
 
     def __call__(self, lane: AnyIntegers) -> Integers:
         """Return a frame for each state of the next stretch of a lane."""
+        wanted = lane.tolist()
+        if self.last is None:
+            candidates = self._some(self.frames.of(wanted[0]), self.n_candidates)
+            candidates = candidates if len(candidates) else np.zeros(1, np.int64)
+            paths, states = [(candidates, np.zeros(len(candidates), np.int64))], wanted[1:]
+        else:
+            candidates = np.array([self.last])
+            paths, states = [], wanted
+        costs = np.zeros(len(candidates))
+        for state in states:
+            candidates, origins, costs = self._next(candidates, costs, state)
+            paths.append((candidates, origins))
+        best = int(np.argmin(costs))
         chosen = np.empty(len(lane), dtype=np.int64)
-        for k, state in enumerate(lane.tolist()):
-            self.last = chosen[k] = self._next(state)
+        for k in range(len(lane) - 1, -1, -1):
+            candidates, origins = paths[k]
+            chosen[k], best = candidates[best], int(origins[best])
+        self.last = int(chosen[-1])
         return chosen
 
     def lane(self, lane: AnyIntegers) -> Integers:
         """Return a frame for each state of a whole lane, the first at random."""
-        self.last = -1
-        return self(lane)
+        self.last = None
+        stretches = range(0, len(lane), STRETCH)
+        return np.concatenate([self(lane[begin : begin + STRETCH]) for begin in stretches])
 
-    def _next(self, state: int) -> int:
-        if self.last < 0:
-            drawn = self._some(self.frames.of(state), 1)
-            return int(drawn[0]) if len(drawn) else 0
-        before = self._went_to(state)
-        if len(before):
-            return self._nearest(before) + self.every
-        frames = self.frames.of(state)
-        return self._nearest(frames) if len(frames) else self.last
+    def _next(
+        self, candidates: Integers, costs: Costs, state: int
+    ) -> tuple[Integers, Integers, Costs]:
+        """Return candidates of a state, the candidate that each comes from, and their costs."""
+        before = self._before(candidates, state)
+        after = before + self.every
+        if len(before) == 0:  # the data begins in it, or never was there
+            after = before = self._some(self.frames.of(state), self.n_candidates)
+        if len(after) == 0:
+            return candidates, np.arange(len(candidates)), costs
+        jumps = self.distances(candidates, before)
+        jumps[candidates[:, None] == before] = 0
+        total = costs[:, None] + jumps
+        origins = np.argmin(total, axis=0)
+        return after, origins, total[origins, np.arange(len(after))]
 
-    def _went_to(self, state: int) -> Integers:
-        """Return frames of the present state after which the data was in the wanted one.
+    def _before(self, candidates: Integers, state: int) -> Integers:
+        """Return frames after which the data was in a state, candidates among them at first."""
+        n = self.frames.n_states
+        own = np.unique(self.frames.labels[candidates])
+        found = [self._in_steps(state * n + present, candidates) for present in own]
+        going_on = np.concatenate([on for on, _ in found])
+        others = np.concatenate([other for _, other in found])
+        if len(others) == 0:
+            begin, end = np.searchsorted(self.steps, [state * n, (state + 1) * n])
+            others = self.before[begin:end]
+        fresh = self._some(others, max(self.n_candidates - len(going_on), self.n_candidates // 4))
+        return np.union1d(going_on, fresh)
 
-        The present frame alone where it is among them: nothing is nearer.
-        """
-        pair = int(self.frames.labels[self.last]) * self.frames.n_states + state
-        begin, end = np.searchsorted(self.pairs, [pair, pair + 1])
-        # Frames of one pair are in their order: the sort was stable.
-        place = begin + np.searchsorted(self.before[begin:end], self.last)
-        if place < end and self.before[place] == self.last:
-            return self.before[place : place + 1]
-        return self.before[begin:end]
-
-    def _nearest(self, frames: Integers) -> int:
-        candidates = self._some(frames, N_CANDIDATES)
-        if len(candidates) == 1:
-            return int(candidates[0])
-        return int(candidates[np.argmin(self.distance(candidates, self.last))])
+    def _in_steps(self, step: int, candidates: Integers) -> tuple[Integers, Integers]:
+        """Return which candidates the data made a step from, and all frames it made it from."""
+        begin, end = np.searchsorted(self.steps, [step, step + 1])
+        frames = self.before[begin:end]
+        place = np.minimum(np.searchsorted(frames, candidates), max(len(frames) - 1, 0))
+        going_on = candidates[frames[place] == candidates] if len(frames) else frames
+        return going_on, frames
 
     def _some(self, frames: Integers, n: int) -> Integers:
         if len(frames) <= n:

@@ -25,7 +25,7 @@ from trajlm.io.sources import PathLike, Paths, as_paths
 from trajlm.provenance import frames_after, origin_of_frames
 from trajlm.util.atomic import atomic_paths
 from trajlm.util.frames import (
-    Distance,
+    Distances,
     FramesByState,
     Integers,
     RandomFrames,
@@ -37,6 +37,8 @@ from trajlm.util.words import counted
 
 # Frames written at once.
 CHUNK = 200
+# Frames of each state among which a smooth path is sought.
+N_CANDIDATES = 20
 # Atoms that a rotation can be found for.
 LEAST_FIT = 3
 PICOSECONDS = {"fs": 1e-3, "ps": 1.0, "ns": 1e3, "us": 1e6, "µs": 1e6, "ms": 1e9, "s": 1e12}
@@ -96,8 +98,8 @@ def backmap(
         Selection in mdtraj's language of the atoms to write.
     smooth
         False: a frame at random. True: the original goes on while it visits the generated states;
-        where it does not, a jump leads to the frame of the present state nearest in RMSD from
-        which it did, among 50 at random.
+        where it does not, it is joined where the jumps in RMSD are shortest, among 20 frames of
+        each state (`trajlm.util.frames.SmoothFrames`).
     every
         Write every so many generated frames. Where these are further apart than those of the
         data, as those of a model of a lag time, the original goes on in steps as long.
@@ -132,10 +134,10 @@ def backmap(
     frame_ps = states.dt * PICOSECONDS.get(states.unit, 1.0) * step
     with FrameReader(files, topology, written) as reader:
         file_of, frame_of = _origins(states, reader, files, topology)
-        distance = _rmsd_between(reader, file_of, frame_of, fit)
+        distances = _rmsd_between(reader, file_of, frame_of, fit)
         frames_by_state = FramesByState(states.trajectories, states.n_states)
         choose = (
-            SmoothFrames(frames_by_state, distance, step, seed)
+            SmoothFrames(frames_by_state, distances, step, N_CANDIDATES, seed)
             if smooth
             else RandomFrames(frames_by_state, seed)
         )
@@ -167,17 +169,18 @@ def backmap(
 
 def _rmsd_between(
     reader: FrameReader, file_of: Integers, frame_of: Integers, fit: Integers
-) -> Distance:
-    """Return what measures the RMSD of some frames from another, over the atoms to fit."""
+) -> Distances:
+    """Return what measures the squared RMSD of some frames from others, over the atoms to fit."""
 
-    def distance(candidates: Integers, last: int) -> npt.NDArray[np.float64]:
+    def distances(some: Integers, others: Integers) -> npt.NDArray[np.float64]:
         if len(fit) < LEAST_FIT:
-            return np.zeros(len(candidates))
-        wanted = np.append(candidates, last)
+            return np.zeros((len(some), len(others)))
+        wanted, places = np.unique(np.concatenate([some, others]), return_inverse=True)
         fitted = reader.read(file_of[wanted], frame_of[wanted]).xyz[:, fit]
-        return rmsd(fitted[:-1], fitted[-1])
+        x, y = fitted[places[: len(some)]], fitted[places[len(some) :]]
+        return np.array([rmsd(y, one) ** 2 for one in x])
 
-    return distance
+    return distances
 
 
 def _origins(
