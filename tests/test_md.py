@@ -457,6 +457,27 @@ def test_backmap_command(folder, states, tmp_path, monkeypatch, capsys):
     assert "after one --from" in capsys.readouterr().err
 
 
+def test_structures_of_each_group_are_frames_of_it(folder, xyz, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    labels = np.arange(N_FRAMES) // 10
+    write_states("s.npz", States((labels,), 5, FRAME_PS, "ps"))
+    given = ["s.npz", "--from", str(folder / "t.h5"), "--group", "list:0,0,1,2,3", "--out", "g"]
+    assert run(["structures", *given, "--frames", "7"]) == 0
+    assert sorted(p.name for p in (tmp_path / "g").glob("[0-9]*")) == [
+        f"{k}.{end}" for k in range(3) for end in ("pdb", "xtc")
+    ]  # group 3 was never visited
+    out = capsys.readouterr().out
+    assert "7 frames of 0, 50.00% of the data" in out
+    run_of = mdtraj.load(str(folder / "t.h5"))
+    for k, frames in enumerate([range(20), range(20, 30), range(30, 40)]):
+        found = mdtraj.load(f"g/{k}.xtc", top=f"g/{k}.pdb")
+        assert len(found) == 7
+        for frame in found:
+            nearest = np.argmin(mdtraj.rmsd(run_of, frame))
+            assert nearest in frames
+    assert run(["structures", *given, "--group", "pcca:99"]) == 2
+
+
 def test_backmap_finds_the_frames_of_a_trajectory_with_a_gap(folder, tmp_path):
     times = np.arange(N_FRAMES) + 10.0 * (np.arange(N_FRAMES) >= 15)
     path = with_times(folder, tmp_path, times)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import trajlm
-from trajlm.analysis import score_states
+from trajlm.analysis import best_by, score_states
 from trajlm.analysis.uncertainty import independent_parts
 from trajlm.cli import run
 from trajlm.data import Features, States
@@ -100,6 +100,12 @@ def test_information_orders_models_of_features_as_their_likelihood_does():
     assert nats[0] == pytest.approx(nats[1], abs=0.01)  # their sum is one constant, -<ln p(x)>
 
 
+def test_differences_are_taken_fold_by_fold():
+    folds = np.array([1.0, 2.0, 3.0])
+    assert best_by([folds, folds - 0.1, folds + 0.1 * np.array([1, -1, 0.1])]) == (2, [0, 1])
+    assert best_by([folds, folds - 0.1]) == (0, [])
+
+
 def test_many_states_take_the_few_vectors_that_are_needed(monkeypatch):
     from trajlm.analysis import score as module
 
@@ -126,4 +132,7 @@ def test_score_command(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("a.npz: 3 states at a lag of 2 ps: VAMP-2 ")
     assert out[1].startswith("b.npz: 2 states at a lag of 2 ps: VAMP-2 ")
+    assert out[2:] == ["best by VAMP-2: a.npz", "best by information: a.npz"]
+    assert run(["score", "a.npz", "a.npz", "--lag", "4"]) == 0
+    assert "best by VAMP-2: a.npz; not told from it: a.npz" in capsys.readouterr().out
     assert run(["score", "a.npz", "--lag", "0"]) == 2

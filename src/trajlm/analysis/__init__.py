@@ -18,7 +18,7 @@ from trajlm.analysis.passages import (
     transition_path_times,
 )
 from trajlm.analysis.relaxation import TransitionProbabilities, transition_probabilities
-from trajlm.analysis.score import StateScore, score_states
+from trajlm.analysis.score import StateScore, best_by, score_states
 from trajlm.analysis.stationary import stationary_first_passage_time
 from trajlm.analysis.timescales import Timescales, counted_timescales
 from trajlm.analysis.uncertainty import (
@@ -45,6 +45,7 @@ __all__ = [
     "TransitionPaths",
     "TransitionProbabilities",
     "autocorrelation",
+    "best_by",
     "blocks",
     "choose_lag",
     "commit_times",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,22 @@ class StateScore:
             words.append(f"{name} {mean:.3f} ({low:.3f} to {high:.3f})")
         states = counted(self.n_states, "state", "states")
         return f"{states} at a lag of {duration(self.lag * self.dt, self.unit)}: {', '.join(words)}"
+
+
+def best_by(scores: Sequence[Floats]) -> tuple[int, list[int]]:
+    """Return which of several scores is best, and which others the data does not tell from it.
+
+    Differences are taken fold by fold, since all scores rise and fall with the same stretches of
+    data: they are far surer than the scores themselves.
+
+    Parameters
+    ----------
+    scores
+        The same score of the same data, by fold, such as `StateScore.vamp2` of each.
+    """
+    best = int(np.argmax([score.mean() for score in scores]))
+    others = [k for k in range(len(scores)) if k != best]
+    return best, [k for k in others if mean_interval(scores[best] - scores[k])[1] <= 0]
 
 
 def score_states(

@@ -21,6 +21,7 @@ COMMANDS = {
     "generate": ("model", "Generate trajectories from a model."),
     "constrain": ("constrain", "Change a model so that it meets measured populations and rates."),
     "backmap": ("structures", "Turn generated states into structures."),
+    "structures": ("structures", "Write structures of each metastable state."),
     "compare": ("compare", "Compare generated trajectories with the data."),
     "paper": ("paper", "Go from nothing to the paper's figures and numbers for a system."),
     "bench": ("bench", "Measure speed beside plain PyTorch and the machine's matrix product."),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from trajlm import discretize as cuts
-from trajlm.analysis import score_states
+from trajlm.analysis import best_by, score_states
 from trajlm.cli.output import Overwrite, output
 from trajlm.data import Features
 from trajlm.errors import InputError
@@ -202,8 +202,19 @@ def score(
 
     Of states of the same data at the same lag, those of a higher score are better.
     """
+    scores = []
     for path in paths:
-        tell(f"{path}: {score_states(read_states(path), lag, processes, folds).describe()}")
+        scores.append(score_states(read_states(path), lag, processes, folds))
+        tell(f"{path}: {scores[-1].describe()}")
+    if len(paths) == 1:
+        return
+    for name, values in (
+        ("VAMP-2", [score.vamp2 for score in scores]),
+        ("information", [score.information for score in scores]),
+    ):
+        best, alike = best_by(values)
+        others = ", ".join(str(paths[k]) for k in alike)
+        tell(f"best by {name}: {paths[best]}" + (f"; not told from it: {others}" if alike else ""))
 
 
 def _discretizer(

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
+from trajlm.analysis.metastable import default_grouping
 from trajlm.cli.data import Column, Key, Periodic
 from trajlm.cli.output import check_output, output
 from trajlm.data import States
@@ -153,6 +155,44 @@ def backmap(
     tell(f"{out}: {len(done.frame):,} frames; look with: vmd {done.structure} {out}")
     if lane is None and len(lanes) > 1:
         print(f"lane 0 of {len(lanes)}: --lane chooses another", file=sys.stderr)
+
+
+def structures(
+    states: Annotated[Path, typer.Argument(help="States, one trajectory a file.")],
+    source: Annotated[
+        list[Path],
+        typer.Option("--from", metavar="TRAJ...", help="Their trajectories, in their order."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for GROUP.xtc and GROUP.pdb.")],
+    top: Annotated[Path | None, typer.Option(help=TOP_HELP)] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="As for compare: pcca:N, edges:X,Y,... or list:G,G,..."),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Structures of each.")] = 10,
+    atoms: Annotated[str, typer.Option(help="Selection of atoms to write.")] = "all",
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of frames.")] = 0,
+) -> None:
+    """Write structures of each metastable state: frames of the data at random, superposed."""
+    from trajlm.cli.compare import parse_grouping
+
+    original = read_states(states)
+    grouping = parse_grouping(group, original, 1) or default_grouping(original)
+    labels = np.concatenate(original.trajectories)
+    groups = grouping.assignment[labels]
+    rng = np.random.default_rng(seed)
+    for k, name in enumerate(grouping.names):
+        members = labels[groups == k]
+        if len(members) == 0:
+            continue
+        file = out / f"{k}.xtc"
+        with output(file, [states, *source]), output(file.with_suffix(".pdb")):
+            run_backmap(
+                rng.choice(members, frames), original, list(source), file, top,
+                atoms=atoms, seed=seed,
+            )  # fmt: skip
+        share = len(members) / len(labels)
+        tell(f"{file}: {counted(frames, 'frame', 'frames')} of {name}, {share:.2%} of the data")
 
 
 def _lanes_of(generated: Path, states: Path, original: States, lane: int | None) -> States:
