@@ -196,7 +196,10 @@ def test_tables_come_as_flat_records(data):
     rates = found.records("rates")
     assert {r["of"] for r in rates} == {"data", "MSM"}
     assert len(rates) == 2 * 6
-    assert all(r["low"] <= r["rate"] <= r["high"] for r in rates if r["of"] == "data")
+    assert all(r["low"] <= r["rate_constant"] <= r["high"] for r in rates)
+    dwells = found.records("dwells")
+    assert len(dwells) == 2 * 3
+    assert all(r["low"] <= r["mean"] <= r["high"] for r in dwells)
     populations = found.records("populations")
     assert sum(r["population"] for r in populations if r["of"] == "MSM") == pytest.approx(1)
 

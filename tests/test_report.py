@@ -12,18 +12,13 @@ import matplotlib
 import numpy as np
 import pytest
 
-from trajlm.analysis import group_by_edges, group_by_list
+from trajlm.analysis import group_by_edges, group_by_list, rate_constants
 from trajlm.comparison import Comparison, compare
 from trajlm.data import States
 from trajlm.errors import OutputError
 from trajlm.evaluate.groups import data_facts, grouping_warning, groups_line, state_table
-from trajlm.evaluate.significance import (
-    FEW_EVENTS,
-    population_rows,
-    rate_rows,
-    settled_commit_index,
-    typical_dwells,
-)
+from trajlm.evaluate.rates import FEW_EVENTS, commit_index, rate_tables
+from trajlm.evaluate.significance import population_rows, typical_dwells
 from trajlm.lstm.record import Baselines, Direction, EpochRecord, LSTMRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.markov import fit_msm
@@ -254,7 +249,6 @@ def test_groups_that_are_never_entered_or_never_seen_are_no_obstacle(tmp_path):
 
 def test_rates_are_placed_against_the_interval_of_the_data(comparison):
     data = comparison.reference.transitions
-    low, high = data.rate_intervals()
     slow = replace(
         comparison.models[1].transitions,
         counts=np.zeros_like(comparison.models[1].transitions.counts),
@@ -263,15 +257,26 @@ def test_rates_are_placed_against_the_interval_of_the_data(comparison):
         replace(comparison.models[0], transitions=data),
         replace(comparison.models[1], transitions=slow),
     )
-    rows = rate_rows(replace(comparison, models=models), 2)
-    assert len(rows) == 6
-    for row in rows:
+    # At a commit time of five frames.
+    made = replace(comparison, models=models, commit_time=5 * data.dt)
+    tables, expected = rate_tables(made), rate_constants(data, 5)
+    assert tables.commit_time == 5 * data.dt
+    assert len(tables.rates) == 6
+    for row in tables.rates:
         i, j = int(row.source), int(row.target)
         assert row.count == data.counts[2, i, j]
-        assert (row.low, row.high) == (low[2, i, j], high[2, i, j])
-        assert row.low < row.rate < row.high
+        assert row.rate_constant == expected.values[i, j]
+        assert (row.low, row.high) == (expected.low[i, j], expected.high[i, j])
+        assert row.low < row.rate_constant < row.high
         assert [m.place for m in row.models] == ["inside", "below"]
         assert row.reliable == (row.count >= FEW_EVENTS)
+        time_in_source = data.time_in_state[i] * data.dt
+        assert row.at_one_frame == pytest.approx(row.flicker / time_in_source)
+    settled = sum(row.reliable for row in tables.rates)
+    for name, inside in zip((m.name for m in models), (settled, 0), strict=True):
+        found = tables.settled(name)
+        assert (found.inside, found.outside) == (inside, settled - inside)
+        assert found.unsettled == 6 - settled
 
 
 def test_populations_come_back_from_the_free_energies(comparison):
@@ -289,8 +294,8 @@ def test_typical_dwell_weighs_dwells_by_their_time():
     data = States(np.array(cycle * 10), 2, 0.5, "ns")
     made = compare(data, {"again": data})
     assert typical_dwells(made.reference) == [pytest.approx(50), pytest.approx(50, abs=1)]
-    index = settled_commit_index(made.reference)
-    # A third of 100 frames: of 1, 2, 5, 10, 20, 50 ... nearest on the logarithmic scale is 20.
+    index = commit_index(made)
+    # A seventh of 100 frames: of 1, 2, 5, 10, 20, 50 ... nearest on the logarithmic scale is 20.
     assert made.reference.transitions.commit_times[index] == 20
 
 
@@ -352,15 +357,8 @@ def test_words_for_intervals_times_and_lists():
 
 def test_wide_tables_scroll_in_their_own_box(report):
     html = report[0].html
-    assert len(re.findall("<table", html)) == len(re.findall('class="scroll"><table', html)) == 3
+    assert len(re.findall("<table", html)) == len(re.findall('class="scroll"><table', html)) == 5
     assert '<meta name="viewport" content="width=device-width' in html
-
-
-def test_a_rate_constant_is_over_the_time_in_the_group_that_is_left(comparison):
-    data = comparison.reference.transitions
-    for row in rate_rows(comparison, 0):
-        time_in_source = data.time_in_state[int(row.source)] * data.dt
-        assert row.rate_constant == pytest.approx(row.count / time_in_source)
 
 
 def test_the_page_says_what_the_groups_are():

@@ -9,6 +9,8 @@ from trajlm.analysis import Autocorrelation, Survival
 from trajlm.comparison import compare
 from trajlm.data import States
 from trajlm.evaluate.curves import far_curves, shares_outside
+from trajlm.evaluate.rates import Settled, SlowestProcess
+from trajlm.evaluate.significance import placed
 from trajlm.evaluate.summary import ModelSummary, Summary, UnseenSummary, summary
 from trajlm.evaluate.verdict import floor_sentence, headline, unseen_sentence, verdicts
 from trajlm.models.markov import fit_msm
@@ -18,7 +20,9 @@ CHAIN = markov_chain(np.array([[0.95, 0.05], [0.08, 0.92]]), 1.0, "frame")
 NAN = float("nan")
 
 
-def numbers(models, floor=0.04, judged=6, curves=None, inside=20, unseen=None):
+def numbers(
+    models, floor=0.04, judged=6, curves=None, inside=20, unseen=None, settled=(4, 0), slowest=None
+):
     """Return the summary of models by name with D, low and high."""
     scale = 1 / floor if floor else NAN
     rows = {
@@ -32,6 +36,7 @@ def numbers(models, floor=0.04, judged=6, curves=None, inside=20, unseen=None):
             cross_entropy=None,
             rates_inside=inside,
             rates_judged=20,
+            settled=Settled(*settled, 2),
             curves_outside=(curves or {}).get(name, {}),
             unseen=(unseen or {}).get(name),
         )
@@ -45,8 +50,11 @@ def numbers(models, floor=0.04, judged=6, curves=None, inside=20, unseen=None):
         models=rows,
         own_unseen=(unseen or {}).get("data"),
         commit_time=1.0,
+        corrected=True,
         rates=(),
+        dwells=(),
         populations=(),
+        slowest=slowest,
     )
 
 
@@ -75,6 +83,25 @@ def test_a_small_d_is_not_praised_where_the_rates_lie_outside():
     (bad,) = verdicts(numbers({"x": (0.03, 0.01, 0.05)}, inside=12))
     assert "outside" not in good.reading
     assert "8 of the 20 rates" in bad.reading
+
+
+def test_no_model_is_praised_whose_settled_rates_lie_outside():
+    close = {"x": (0.03, 0.01, 0.05)}
+    refuted = numbers(close, settled=(1, 3))
+    (found,) = verdicts(refuted)
+    assert "as close" not in found.reading
+    assert "3 of its 4 settled rate constants" in found.reading
+    assert "3 of its 4 settled rate constants" in headline(refuted)
+    assert "But" not in headline(numbers(close, settled=(4, 0)))
+
+
+@pytest.mark.parametrize(("time", "word"), [(5.0, "longer"), (1.0, "faster"), (2.2, None)])
+def test_no_model_is_praised_whose_slowest_process_lies_outside(time, word):
+    models = (placed("x", (time, NAN, NAN), 1.8, 2.5),)
+    slowest = SlowestProcess((("a",), ("b", "c")), 2.0, 1.8, 2.5, 100, models)
+    (found,) = verdicts(numbers({"x": (0.03, 0.01, 0.05)}, slowest=slowest))
+    assert ("as close" in found.reading) == (word is None)
+    assert word is None or word in found.reading
 
 
 @pytest.mark.parametrize(

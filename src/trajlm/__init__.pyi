@@ -40,6 +40,7 @@ from .errors import OutputError as OutputError
 from .errors import TrajlmError as TrajlmError
 from .errors import TrajlmWarning as TrajlmWarning
 from .errors import UnfinishedTrainingError as UnfinishedTrainingError
+from .evaluate.grouping import group_by_hmm as group_by_hmm
 from .evaluate.kinetics import kinetics as kinetics
 from .io import read_colvar as read_colvar
 from .io import read_features as read_features

@@ -10,14 +10,19 @@ from typing import Any, Literal
 from trajlm.analysis import Grouping
 from trajlm.data import StatesLike
 from trajlm.evaluate.evaluation import Kind, Stage, evaluate
-from trajlm.evaluate.records import model_record, population_records, rate_records
+from trajlm.evaluate.records import (
+    dwell_records,
+    model_record,
+    population_records,
+    rate_records,
+)
 from trajlm.evaluate.result import Evaluation
 from trajlm.evaluate.summary import summary
 from trajlm.evaluate.verdict import floor_sentence, unseen_sentence, verdicts
 from trajlm.report import load_results, save_report
 from trajlm.util.words import html
 
-Table = Literal["models", "rates", "populations"]
+Table = Literal["models", "rates", "dwells", "populations"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,12 +64,15 @@ class Comparison(Evaluation):
         Parameters
         ----------
         table
-            ``models``: D and its like, one record a model; ``rates`` and ``populations``: one
-            record for each pair or group and source, with intervals.
+            ``models``: D and its like, one record a model; ``rates`` (rate constants), ``dwells``
+            (mean dwell times) and ``populations``: one record for each pair or group and source,
+            with intervals.
         """
         found = summary(self)
         if table == "rates":
             return [record for row in found.rates for record in rate_records(row)]
+        if table == "dwells":
+            return [record for row in found.dwells for record in dwell_records(row)]
         if table == "populations":
             return [record for row in found.populations for record in population_records(row)]
         return [model_record(name, row) for name, row in found.models.items()]
@@ -80,6 +88,7 @@ def compare(
     n_frames: int | None = None,
     seed: int = 0,
     n_threads: int | None = None,
+    commit_time: float | None = None,
     stage: Stage | None = None,
 ) -> Comparison:
     """Measure the data and what each model generates, and how far they are apart.
@@ -94,7 +103,7 @@ def compare(
         is held against the data seen as often.
     grouping
         How fine states are grouped for the kinetics; None: as they are up to five, else by
-        PCCA+ (`default_grouping`).
+        PCCA+, or by hidden states where noise hides the groups (`group_by_hmm`).
     unseen
         Data that no model was trained on, against which the models and the training data itself
         are judged side by side.
@@ -107,6 +116,10 @@ def compare(
         Of the generations.
     n_threads
         That generate; all cores when None. The result is the same for any number.
+    commit_time
+        Shortest stay that counts for the rate constants of the tables, in the unit of time of the
+        data: the nearest of 1, 2, 5, 10 ... frames is taken. None: two frames where the groups are
+        hidden states, else the one near a seventh of the typical dwell in the shortest-lived group.
     stage
         Called with what is being done, before each step.
 
@@ -124,6 +137,7 @@ def compare(
         n_frames=n_frames,
         seed=seed,
         n_threads=n_threads,
+        commit_time=commit_time,
         stage=stage,
     )
     return Comparison(**vars(found))

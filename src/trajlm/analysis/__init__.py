@@ -7,7 +7,13 @@ from trajlm.analysis.embedding import euclidean_distances, principal_plane
 from trajlm.analysis.equilibrium import FreeEnergy, free_energy, population_intervals, populations
 from trajlm.analysis.excerpt import extreme_frames
 from trajlm.analysis.exponentials import ExponentialMixture, fit_exponentials
-from trajlm.analysis.grouping import Grouping, group_by_edges, group_by_list, group_by_pcca
+from trajlm.analysis.group_by import (
+    group_by_edges,
+    group_by_hidden_states,
+    group_by_list,
+    group_by_pcca,
+)
+from trajlm.analysis.grouping import Grouping
 from trajlm.analysis.kinetic_map import KineticMap, kinetic_map
 from trajlm.analysis.kinetics import CommittedTransitions, commit_times, committed_transitions
 from trajlm.analysis.lag import LagChoice, choose_lag
@@ -17,6 +23,7 @@ from trajlm.analysis.passages import (
     mean_first_passage_time,
     transition_path_times,
 )
+from trajlm.analysis.rates import RateConstants, rate_constants
 from trajlm.analysis.relaxation import TransitionProbabilities, transition_probabilities
 from trajlm.analysis.score import StateScore, best_by, score_states
 from trajlm.analysis.stationary import stationary_first_passage_time
@@ -39,6 +46,7 @@ __all__ = [
     "Grouping",
     "KineticMap",
     "LagChoice",
+    "RateConstants",
     "StateScore",
     "Survival",
     "Timescales",
@@ -61,6 +69,7 @@ __all__ = [
     "fraction_interval",
     "free_energy",
     "group_by_edges",
+    "group_by_hidden_states",
     "group_by_list",
     "group_by_pcca",
     "kinetic_map",
@@ -69,6 +78,7 @@ __all__ = [
     "population_intervals",
     "populations",
     "principal_plane",
+    "rate_constants",
     "score_states",
     "stationary_first_passage_time",
     "survival",

@@ -12,6 +12,11 @@ from trajlm.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 
+# Of the logarithms over which the curvature of the likelihood is taken.
+CURVATURE_STEP = 1e-4
+# Half of an interval of a logarithm that says nothing any more.
+LARGEST_HALF = 100.0
+
 
 @dataclass(frozen=True)
 class ExponentialMixture:
@@ -24,7 +29,7 @@ class ExponentialMixture:
     weights
         Fractions of the dwells, sum 1.
     time_constants_low, time_constants_high, weights_low, weights_high
-        Bootstrap intervals over the dwells.
+        Intervals, over bootstrap samples of the dwells or from the curvature of the likelihood.
     log_likelihood
         Of all dwells, in nats, to compare numbers of components.
     level
@@ -85,7 +90,8 @@ def fit_exponentials(
     seed
         Of the start values and the bootstrap.
     n_bootstrap
-        Number of bootstrap fits.
+        Number of bootstrap fits; with 0 the intervals are those of the curvature of the likelihood,
+        on the logarithm of the time constants and the logit of the weights.
     level
         Probability that an interval holds the truth.
 
@@ -108,12 +114,15 @@ def fit_exponentials(
     start[1:] += rng.normal(size=(4, 2, n_components))
     best, log_likelihood = max((_maximise(sample, x) for x in start), key=lambda fit: fit[1])
 
-    total = int(sample.weights.sum())
-    draws = rng.multinomial(total, sample.weights / total, size=n_bootstrap)
-    fits = [_maximise(replace(sample, weights=w.astype(np.float64)), best)[0] for w in draws]
     constants, weights = _sorted_components(best)
-    spread = np.array([_sorted_components(x) for x in fits])
-    low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    if n_bootstrap:
+        total = int(sample.weights.sum())
+        draws = rng.multinomial(total, sample.weights / total, size=n_bootstrap)
+        fits = [_maximise(replace(sample, weights=w.astype(np.float64)), best)[0] for w in draws]
+        spread = np.array([_sorted_components(x) for x in fits])
+        low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    else:
+        low, high = _curvature_intervals(best, sample, level)
     return ExponentialMixture(
         time_constants=constants * dwells.dt,
         weights=weights,
@@ -168,6 +177,41 @@ def _loss(x: Floats, sample: _Sample) -> tuple[float, Floats]:
     weight_slope = share.sum(axis=0) - np.exp(log_weights)
     loss = -float(sample.weights @ log_p) / float(sample.weights.sum())
     return loss, -np.concatenate([slope, weight_slope])
+
+
+def _curvature_intervals(x: Floats, sample: _Sample, level: float) -> tuple[Floats, Floats]:
+    """Return low and high of what `_sorted_components` gives, from the curvature at the top."""
+    from scipy.special import expit, logit, ndtri
+
+    n, flat = x.shape[1], x.ravel()
+    steps = CURVATURE_STEP * np.eye(len(flat))
+    slopes = [_loss(flat + step, sample)[1] - _loss(flat - step, sample)[1] for step in steps]
+    information = np.array(slopes) / (2 * CURVATURE_STEP) * sample.weights.sum()
+    # The logits of the weights have no common zero: the pseudo-inverse leaves that direction out.
+    covariance = np.linalg.pinv((information + information.T) / 2, rcond=1e-9, hermitian=True)
+    constants, weights = _sorted_components(x)
+    order = np.argsort(-x[0])
+    # Of ln(w_c / (1 - w_c)), with derivative 1 by its own logit and -w_k / (1 - w_c) by others.
+    others = weights[None, :] / np.maximum(1 - weights[:, None], 1e-12)
+    jacobian = np.where(np.eye(n, dtype=np.bool_), 1.0, -others)
+    of_weights = covariance[n:, n:][np.ix_(order, order)]
+    half = ndtri((1 + level) / 2) * np.sqrt(
+        np.maximum(
+            [
+                np.diag(covariance)[:n][order],
+                np.einsum("ij,jk,ik->i", jacobian, of_weights, jacobian),
+            ],
+            0.0,
+        )
+    )
+    half = np.minimum(half, LARGEST_HALF)
+    centre = logit(np.clip(weights, 1e-12, 1 - 1e-12))
+    bounds = [
+        np.stack([constants * np.exp(s * half[0]), expit(centre + s * half[1])]) for s in (-1, 1)
+    ]
+    if n == 1:
+        bounds[0][1] = bounds[1][1] = 1.0
+    return bounds[0], bounds[1]
 
 
 def _sorted_components(x: Floats) -> Floats:

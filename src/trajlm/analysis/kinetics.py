@@ -29,6 +29,9 @@ class CommittedTransitions:
         Variance over mean of each count over blocks of time, at least 1, shape (m, n, n).
     time_in_state
         Frames in each state, committed or not, shape (n,).
+    exposure
+        Frames in each state after which a transition would have been counted, shape (m, n): all
+        but the first c - 1 and the last c frames of each trajectory, for a commit time of c.
     total_frames
         Frames over all trajectories.
     dt, unit
@@ -39,6 +42,7 @@ class CommittedTransitions:
     counts: Integers
     dispersion: Floats
     time_in_state: Integers
+    exposure: Integers
     total_frames: int
     dt: float
     unit: str
@@ -116,7 +120,7 @@ def committed_transitions(
     InputError
         Commit times that are not increasing whole numbers of at least 1.
     """
-    from trajlm.kernels.counting import close_blocks, count_committed
+    from trajlm.kernels.counting import close_blocks, count_committed, count_exposed
 
     states = as_states(states)
     times = _as_commit_times(commit_times)
@@ -124,10 +128,12 @@ def committed_transitions(
     edges = block_edges(states, n_blocks)
     counts, in_block, touched = np.zeros((3, len(times) * n * n), dtype=np.int64)
     squares = np.zeros(len(times) * n * n)
+    exposure = np.zeros((len(times), n), dtype=np.int64)
     block = np.zeros(2, np.int64)
     first = 0
     for s in states:
         count_committed(s, first, times, n, edges, block, in_block, touched, counts, squares)
+        count_exposed(s, times, exposure)
         first += len(s)
     close_blocks(edges, block, in_block, touched, counts, squares)
     dispersion = _dispersion(counts, squares, edges)
@@ -136,6 +142,7 @@ def committed_transitions(
         counts=counts.reshape(-1, n, n),
         dispersion=dispersion.reshape(-1, n, n),
         time_in_state=states.counts(),
+        exposure=exposure,
         total_frames=states.n_frames,
         dt=states.dt,
         unit=states.unit,

@@ -17,9 +17,16 @@ from trajlm.comparison import compare as run_comparison
 from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.evaluate.evaluation import Kind
+from trajlm.evaluate.grouping import group_by_hmm
 from trajlm.evaluate.groups import grouping_warning, groups_line
 from trajlm.evaluate.summary import summary
-from trajlm.evaluate.verdict import floor_sentence, unseen_sentence, verdicts
+from trajlm.evaluate.verdict import (
+    floor_sentence,
+    settled_sentence,
+    slowest_sentence,
+    unseen_sentence,
+    verdicts,
+)
 from trajlm.io import read_states
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import fit_hmm
@@ -37,7 +44,9 @@ MODELS_HELP = (
 GROUP_HELP = (
     "How fine states become metastable ones: edges:X,Y,... on their centres (edges:X,Y,...,wrap: "
     "the first and the last interval are one group, over a periodic border), pcca:N, or "
-    "list:G,G,... with the group of each state (default: as they are up to five, else pcca)."
+    "list:G,G,... with the group of each state, or hmm:N, the hidden states of a hidden Markov "
+    "model, for noisy records (default: as they are up to five, else pcca, or hmm where noise "
+    "crosses the borders)."
 )
 
 
@@ -60,6 +69,13 @@ def compare(
         int,
         typer.Option(min=1, help="Group after a running mean of the centres over these frames."),
     ] = 1,
+    commit_time: Annotated[
+        float | None,
+        typer.Option(
+            help="Shortest stay that counts for the rate constants, in units of time; the nearest "
+            "of 1, 2, 5, 10 ... frames (default: from the dwells)."
+        ),
+    ] = None,
     models: Annotated[str, typer.Option(help=MODELS_HELP)] = "",
     unseen: Annotated[
         Path | None,
@@ -107,6 +123,7 @@ def compare(
         n_runs=runs,
         seed=seed,
         n_threads=threads,
+        commit_time=commit_time,
         stage=say,
     )
     how = {
@@ -124,7 +141,13 @@ def compare(
         say(f"note: {warning}")
     tell(groups_line(comparison))
     found = summary(comparison)
-    sentences = [floor_sentence(found), unseen_sentence(found), *map(str, verdicts(found))]
+    sentences = [
+        slowest_sentence(found, comparison.space.unit),
+        settled_sentence(found),
+        floor_sentence(found),
+        unseen_sentence(found),
+        *map(str, verdicts(found)),
+    ]
     tell("\n".join(sentence for sentence in sentences if sentence))
     tell(str(out / "index.html"))
 
@@ -142,8 +165,8 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
             raise InputError("--running-mean needs --group, such as --group edges:0.5")
         return None
     method, colon, rest = text.partition(":")
-    if not colon or method not in ("edges", "pcca", "list"):
-        raise InputError(f"--group {text} is not edges:X,Y,..., pcca:N or list:G,G,...")
+    if not colon or method not in ("edges", "pcca", "list", "hmm"):
+        raise InputError(f"--group {text} is not edges:X,Y,..., pcca:N, list:G,G,... or hmm:N")
     wrap = method == "edges" and rest.endswith(",wrap")
     values = numbers(rest.removesuffix(",wrap") if wrap else rest, "--group")
     if method == "edges":
@@ -154,7 +177,11 @@ def parse_grouping(text: str | None, data: States, running_mean: int) -> Groupin
     if method == "list":
         return analysis.group_by_list(data, whole, running_mean)
     if len(whole) != 1:
-        raise InputError(f"--group {text}: pcca takes one number of groups")
+        raise InputError(f"--group {text}: {method} takes one number of groups")
+    if method == "hmm":
+        if running_mean != 1:
+            raise InputError("--running-mean is for thresholds: hidden states need none")
+        return group_by_hmm(data, whole[0])
     return analysis.group_by_pcca(data, whole[0], running_mean=running_mean)
 
 

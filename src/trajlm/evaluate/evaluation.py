@@ -8,10 +8,10 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from trajlm.analysis import Grouping, free_energy
-from trajlm.analysis.metastable import default_grouping
 from trajlm.data import States, StatesLike, as_states
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
+from trajlm.evaluate.grouping import choose_grouping
 from trajlm.evaluate.measure import measure_data, measure_model
 from trajlm.evaluate.reference import Reference, lag_of, make_reference
 from trajlm.evaluate.result import DataAtLag, Evaluation, UnseenData
@@ -32,17 +32,20 @@ def evaluate(
     n_frames: int | None = None,
     seed: int = 0,
     n_threads: int | None = None,
+    commit_time: float | None = None,
     stage: Stage | None = None,
 ) -> Evaluation:
     """Measure the data and what each model generates; see `trajlm.compare`."""
     data = as_states(reference)
     if not models:
         raise InputError("there is nothing to compare the data with: give a model or states")
+    if commit_time is not None and not commit_time > 0:
+        raise InputError(f"the commit time is {commit_time}: give a time above zero")
     kinds = {name: _trainings(name, kind) for name, kind in models.items()}
     lags = {name: _common_lag(data, name, kind) for name, kind in kinds.items()}
-    grouping = grouping or default_grouping(data)
     say = stage or (lambda _: None)
     say("measuring the data")
+    grouping = grouping or choose_grouping(data)
     at_lag = {lag: make_reference(data, grouping, lag) for lag in sorted({1, *lags.values()})}
     future = {} if unseen is None else _unseen(data, as_states(unseen), at_lag)
     measured = measure_data(at_lag[1], future.get(1))
@@ -71,6 +74,7 @@ def evaluate(
         space=data.space,
         lags=tuple(DataAtLag(lag, r.transitions, r.floor) for lag, r in at_lag.items() if lag > 1),
         unseen=_describe_unseen(future[1]) if future else None,
+        commit_time=commit_time,
         settings={"n_runs": n_runs, "n_frames": n_frames or data.n_frames, "seed": seed},
     )
 

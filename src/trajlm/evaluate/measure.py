@@ -11,18 +11,20 @@ from trajlm.analysis import (
     Autocorrelation,
     CommittedTransitions,
     Discrepancy,
-    Survival,
+    DwellTimes,
+    ExponentialMixture,
     autocorrelation,
     blocks,
     committed_transitions,
     discrepancy,
     dwell_times,
+    fit_exponentials,
     free_energy,
     mean_interval,
     populations,
     survival,
 )
-from trajlm.analysis.uncertainty import jackknife_error
+from trajlm.analysis.uncertainty import FEW_EVENTS, jackknife_error
 from trajlm.data import States
 from trajlm.evaluate import processes
 from trajlm.evaluate.reference import Reference, cut_alike
@@ -35,6 +37,8 @@ from trajlm.models.hidden_markov import HiddenMarkovModel
 N_PARTS = 10
 # Frames of each source that a report shows.
 EXCERPT_FRAMES = 20_000
+# Groups up to this number have exponentials fitted to their dwells, up to so many.
+FITTED_GROUPS, MOST_EXPONENTIALS = 8, 3
 # Longest lag of the autocorrelation in frames.
 MAX_LAG = 10_000
 
@@ -206,6 +210,7 @@ def _others(parts: Sequence[CommittedTransitions], left_out: int) -> CommittedTr
         parts[0],
         counts=np.sum([part.counts for part in rest], axis=0),
         time_in_state=np.sum([part.time_in_state for part in rest], axis=0),
+        exposure=np.sum([part.exposure for part in rest], axis=0),
         total_frames=sum(part.total_frames for part in rest),
     )
 
@@ -217,6 +222,7 @@ def _source(
     grouped = counts.grouped
     longest = max(states, key=len)
     is_data = states is reference.states
+    dwells = [dwell_times(grouped, k) for k in range(grouped.n_states)]
     return SourceResult(
         name=name,
         lag=reference.lag,
@@ -225,7 +231,8 @@ def _source(
         free_energy=free_energy(states),
         group_free_energy=free_energy(grouped),
         transitions=counts.transitions,
-        survivals=tuple(_survival(grouped, k) for k in range(grouped.n_states)),
+        survivals=tuple(survival(d) if len(d.complete) else None for d in dwells),
+        dwell_fits=tuple(_exponentials(d) for d in dwells) if len(dwells) <= FITTED_GROUPS else (),
         autocorrelation=_autocorrelation(states, reference.column),
         discrepancy=reference.floor,
         discrepancy_interval=None,
@@ -259,6 +266,15 @@ def _autocorrelation(states: States, column: int | None) -> Autocorrelation | No
     return autocorrelation(states, longest_lag, values, column=column)
 
 
-def _survival(grouped: States, state: int) -> Survival | None:
-    dwells = dwell_times(grouped, state)
-    return survival(dwells) if len(dwells.complete) else None
+def _exponentials(dwells: DwellTimes) -> ExponentialMixture | None:
+    """Return the mixture of least BIC, up from one exponential; None where dwells are few."""
+    n, best, least = len(dwells.complete), None, np.inf
+    for n_components in range(1, MOST_EXPONENTIALS + 1):
+        if n < FEW_EVENTS * n_components:
+            break
+        fit = fit_exponentials(dwells, n_components, n_bootstrap=0)
+        bic = (2 * n_components - 1) * np.log(n) - 2 * fit.log_likelihood
+        if bic >= least:
+            break
+        best, least = fit, bic
+    return best

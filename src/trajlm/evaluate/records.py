@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trajlm.evaluate.significance import PopulationRow, RateRow
+from trajlm.evaluate.rates import DwellRow, RateRow
+from trajlm.evaluate.significance import ModelValue, PopulationRow
 from trajlm.evaluate.summary import ModelSummary
 
 
@@ -18,6 +19,9 @@ def model_record(name: str, row: ModelSummary) -> dict[str, Any]:
         "D_over_D0": row.D_over_D0,
         "rates_inside": row.rates_inside,
         "rates_judged": row.rates_judged,
+        "settled_inside": row.settled.inside,
+        "settled_outside": row.settled.outside,
+        "unsettled": row.settled.unsettled,
         "cross_entropy": row.cross_entropy,
         "n_trainings": row.n_trainings,
     }
@@ -33,22 +37,34 @@ def model_record(name: str, row: ModelSummary) -> dict[str, Any]:
 
 
 def rate_records(row: RateRow) -> list[dict[str, Any]]:
-    """Return the rate of one ordered pair, in the data and in each model."""
+    """Return the rate constant of one ordered pair, in the data and in each model."""
     pair = {"source": row.source, "target": row.target}
     data = {
         **pair,
         "of": "data",
-        "rate": row.rate,
+        "rate_constant": row.rate_constant,
         "low": row.low,
         "high": row.high,
         "n_transitions": row.count,
+        "at_one_frame": row.at_one_frame,
         "place": None,
     }
-    models = [
-        {**pair, "of": m.name, "rate": m.value, "low": None, "high": None, "place": m.place}
-        for m in row.models
-    ]
-    return [data, *models]
+    return [data, *(_model_record(pair, "rate_constant", m) for m in row.models)]
+
+
+def dwell_records(row: DwellRow) -> list[dict[str, Any]]:
+    """Return the mean dwell time in one group, and what was fitted, in the data and models."""
+    group = {"group": row.group}
+    data = {**group, "of": "data", "mean": row.value, "low": row.low, "high": row.high}
+    records = [{**data, "place": None}, *(_model_record(group, "mean", m) for m in row.models)]
+    for record, (_, fit) in zip(records, row.fits, strict=True):
+        record["time_constants"] = [] if fit is None else fit.time_constants.tolist()
+        record["weights"] = [] if fit is None else fit.weights.tolist()
+    return records
+
+
+def _model_record(of: dict[str, str], what: str, m: ModelValue) -> dict[str, Any]:
+    return {**of, "of": m.name, what: m.value, "low": m.low, "high": m.high, "place": m.place}
 
 
 def population_records(row: PopulationRow) -> list[dict[str, Any]]:

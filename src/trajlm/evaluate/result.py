@@ -13,6 +13,7 @@ from trajlm.analysis import (
     Autocorrelation,
     CommittedTransitions,
     Discrepancy,
+    ExponentialMixture,
     FreeEnergy,
     Grouping,
     KineticMap,
@@ -136,6 +137,9 @@ class SourceResult:
         Committed transitions between the groups.
     survivals
         For each group, the survival curve of its dwells; None where it is never entered.
+    dwell_fits
+        For each group, the exponentials fitted to its dwells, as many as the Bayesian information
+        criterion asks for; None where there are too few. Empty for many groups.
     autocorrelation
         Of the state centres, in several coordinates of the one that tells the groups apart best,
         on a circle where it is periodic (of state numbers where there are no centres); None where
@@ -179,6 +183,7 @@ class SourceResult:
     group_free_energy: FreeEnergy
     transitions: CommittedTransitions
     survivals: tuple[Survival | None, ...]
+    dwell_fits: tuple[ExponentialMixture | None, ...]
     autocorrelation: Autocorrelation | None
     discrepancy: Discrepancy
     discrepancy_interval: tuple[float, float] | None
@@ -287,6 +292,8 @@ class Evaluation:
         The data at the lag of each model that makes one frame in several.
     unseen
         Data that no model was trained on, where it was given.
+    commit_time
+        Of the table of rate constants, in units of time; None for one that follows from the data.
     settings
         Seeds and sizes of the comparison.
     """
@@ -297,6 +304,7 @@ class Evaluation:
     space: StateSpace
     lags: tuple[DataAtLag, ...] = ()
     unseen: UnseenData | None = None
+    commit_time: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def data_at(self, lag: int) -> DataAtLag:

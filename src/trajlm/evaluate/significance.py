@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,11 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.discrepancy import MIN_COUNT
-from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate.result import Evaluation, SourceResult
-
-# Share of the typical dwell in the shortest-lived group that a stay must last to count.
-COMMIT_SHARE = 0.3
 
 # Quantiles of the normal distribution: half of a 68 % interval over half of a 95 % one.
 NARROWER = 0.994 / 1.960
@@ -26,53 +23,15 @@ Place = Literal["inside", "edge", "above", "below", "unknown"]
 class ModelValue:
     """What a model gives, and where that lies against the 95 % interval of the data.
 
-    A population at the edge lies inside it, but outside the 68 % interval.
+    A population at the edge lies inside it, but outside the 68 % interval. The model's own
+    interval, from what it generated, is NaN where it is not known.
     """
 
     name: str
     value: float
     place: Place
-
-
-@dataclass(frozen=True)
-class RateRow:
-    """One ordered pair of groups.
-
-    Parameters
-    ----------
-    source, target
-        Names of the groups.
-    flicker
-        Transitions in the data at the shortest commit time.
-    count
-        Transitions at the commit time of the table.
-    rate, low, high
-        Rate at that commit time and its interval, per unit of time of the whole data.
-    rate_constant
-        The same transitions per unit of time spent in the source.
-    models
-        Rates of the models.
-    """
-
-    source: str
-    target: str
-    flicker: int
-    count: int
-    rate: float
-    low: float
-    high: float
-    rate_constant: float
-    models: tuple[ModelValue, ...]
-
-    @property
-    def reliable(self) -> bool:
-        """Whether there are enough transitions to judge a model by."""
-        return bool(self.count >= FEW_EVENTS)
-
-    @property
-    def factor(self) -> float:
-        """High over low, infinite where nothing was counted."""
-        return self.high / self.low if self.low > 0 else float("inf")
+    low: float = math.nan
+    high: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -99,47 +58,6 @@ def typical_dwells(reference: SourceResult) -> list[float]:
         middle = np.searchsorted(time_spent, time_spent[-1] / 2)
         typical.append(float(curve.times[1:][middle]))
     return typical
-
-
-def settled_commit_index(reference: SourceResult) -> int:
-    """Return the index of the commit time at which most flicker no longer counts.
-
-    It is the one nearest to a third of the typical dwell of the shortest-lived group.
-    """
-    typical = typical_dwells(reference)
-    if not typical:
-        return 0
-    transitions = reference.transitions
-    wanted = COMMIT_SHARE * min(typical) / transitions.dt
-    return int(np.argmin(np.abs(np.log(transitions.commit_times / max(wanted, 1.0)))))
-
-
-def rate_rows(comparison: Evaluation, index: int) -> tuple[RateRow, ...]:
-    """Return a row for each ordered pair that the data or a model ever shows."""
-    data = comparison.reference.transitions
-    names = comparison.grouping.names
-    low, high = data.rate_intervals()
-    rates, waits = data.rates(), data.mean_waiting_times()
-    time = int(data.commit_times[index])
-    generated = [(model.name, _rates_at(model, time)) for model in comparison.models]
-    rows = []
-    for i, j in seen_pairs(comparison):
-        bounds = float(low[index, i, j]), float(high[index, i, j])
-        models = [(name, float(found[i, j])) for name, found in generated]
-        rows.append(
-            RateRow(
-                source=names[i],
-                target=names[j],
-                flicker=int(data.counts[0, i, j]),
-                count=int(data.counts[index, i, j]),
-                rate=float(rates[index, i, j]),
-                low=bounds[0],
-                high=bounds[1],
-                rate_constant=float(1 / waits[index, i, j]),
-                models=_placed(models, bounds),
-            )
-        )
-    return tuple(rows)
 
 
 def population_rows(comparison: Evaluation) -> tuple[PopulationRow, ...]:
@@ -211,14 +129,6 @@ def agrees_from(comparison: Evaluation, model: SourceResult) -> float | None:
     return float(data.commit_times[first] * data.dt)
 
 
-def _rates_at(model: SourceResult, commit_time: int) -> npt.NDArray[np.float64]:
-    """Return the rates at a commit time in frames of the data; NaN where the model has none."""
-    times = model.transitions.commit_times * model.lag
-    rates = model.transitions.rates()
-    found = np.flatnonzero(times == commit_time)
-    return rates[found[0]] if len(found) else np.full(rates.shape[1:], np.nan)
-
-
 def _with_edge(model: ModelValue, value: float, low: float, high: float) -> ModelValue:
     """Tell a population at the edge of the interval, on the logarithmic scale of populations."""
     if model.place != "inside" or not (model.value > 0 and low > 0 and value > 0):
@@ -241,8 +151,14 @@ def _placed(
     return tuple(ModelValue(name, value, _place(value, *bounds)) for name, value in values)
 
 
+def placed(name: str, value: tuple[float, float, float], low: float, high: float) -> ModelValue:
+    """Return the value of a model, with its own interval, beside the interval of the data."""
+    own, own_low, own_high = (float(x) for x in value)
+    return ModelValue(name, own, _place(own, low, high), own_low, own_high)
+
+
 def _place(value: float, low: float, high: float) -> Place:
-    if not np.isfinite([value, low, high]).all():
+    if math.isnan(value) or math.isnan(low) or math.isnan(high):
         return "unknown"
     if value < low:
         return "below"

@@ -1,4 +1,4 @@
-"""The numbers that a report begins with, and its two tables."""
+"""The numbers that a report begins with, and its tables."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trajlm.evaluate.curves import shares_outside
-from trajlm.evaluate.result import Evaluation, SourceResult
-from trajlm.evaluate.significance import (
-    PopulationRow,
+from trajlm.evaluate.rates import (
+    DwellRow,
     RateRow,
-    population_rows,
-    rate_rows,
-    rates_inside,
-    settled_commit_index,
+    RateTables,
+    Settled,
+    SlowestProcess,
+    rate_tables,
 )
+from trajlm.evaluate.result import Evaluation, SourceResult
+from trajlm.evaluate.significance import PopulationRow, population_rows, rates_inside
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class ModelSummary:
     rates_inside, rates_judged
         Rates, over all pairs and commit times, in the 95 % interval of the data, out of those
         that D is a mean over.
+    settled
+        How many rate constants of the table lie inside and outside the interval of the data, and
+        how many the data does not settle.
     curves_outside
         For each curve, the share of its points far outside the data's band.
     unseen
@@ -52,6 +56,7 @@ class ModelSummary:
     cross_entropy: float | None
     rates_inside: int
     rates_judged: int
+    settled: Settled
     curves_outside: Mapping[str, float]
     unseen: UnseenSummary | None
 
@@ -90,10 +95,13 @@ class Summary:
         By name.
     own_unseen
         How close the training data itself is to the unseen data; None without such data.
-    commit_time
-        Of the table of rates, in units of time.
-    rates, populations
-        The rows of the two tables.
+    commit_time, corrected
+        Of the table of rate constants, in units of time, and whether the stays that it misses are
+        corrected for.
+    rates, dwells, populations
+        The rows of the tables.
+    slowest
+        The slowest process between the groups; None where they do not all lead to each other.
     """
 
     D0: float
@@ -103,26 +111,31 @@ class Summary:
     models: Mapping[str, ModelSummary]
     own_unseen: UnseenSummary | None
     commit_time: float
+    corrected: bool
     rates: tuple[RateRow, ...]
+    dwells: tuple[DwellRow, ...]
     populations: tuple[PopulationRow, ...]
+    slowest: SlowestProcess | None
 
 
 def summary(comparison: Evaluation) -> Summary:
-    """Return the numbers that the page begins with, and its two tables."""
+    """Return the numbers that the page begins with, and its tables."""
     floor = comparison.reference.discrepancy
-    index = settled_commit_index(comparison.reference)
-    transitions = comparison.reference.transitions
-    n_groups = transitions.counts.shape[1]
+    tables = rate_tables(comparison)
+    n_groups = comparison.reference.transitions.counts.shape[1]
     return Summary(
         D0=floor.value,
         D0_terms=floor.n_terms,
         pairs=n_groups * (n_groups - 1),
         pairs_judged=_pairs_judged(comparison),
-        models={model.name: _model(comparison, model) for model in comparison.models},
+        models={model.name: _model(comparison, model, tables) for model in comparison.models},
         own_unseen=_unseen(comparison, comparison.reference),
-        commit_time=float(transitions.commit_times[index] * transitions.dt),
-        rates=rate_rows(comparison, index),
+        commit_time=tables.commit_time,
+        corrected=tables.corrected,
+        rates=tables.rates,
+        dwells=tables.dwells,
         populations=population_rows(comparison),
+        slowest=tables.slowest,
     )
 
 
@@ -132,7 +145,7 @@ def _pairs_judged(comparison: Evaluation) -> int:
     return len(set(zip(terms.source.tolist(), terms.target.tolist(), strict=True)))
 
 
-def _model(comparison: Evaluation, model: SourceResult) -> ModelSummary:
+def _model(comparison: Evaluation, model: SourceResult, tables: RateTables) -> ModelSummary:
     floor = comparison.data_at(model.lag).floor.value
     value = model.discrepancy.value
     low, high = model.discrepancy_interval or (math.nan, math.nan)
@@ -148,6 +161,7 @@ def _model(comparison: Evaluation, model: SourceResult) -> ModelSummary:
         cross_entropy=model.cross_entropy,
         rates_inside=rates.n_inside,
         rates_judged=rates.n_judged,
+        settled=tables.settled(model.name),
         curves_outside=shares_outside(comparison, model) if model.lag == 1 else {},
         unseen=_unseen(comparison, model),
     )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from trajlm.analysis.discrepancy import MIN_COUNT
 from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate.curves import far_curves
-from trajlm.evaluate.significance import RateRow
+from trajlm.evaluate.rates import RateRow
 from trajlm.evaluate.summary import ModelSummary, Summary
-from trajlm.util.words import interval, listed, number
+from trajlm.util.words import counted, interval, listed, number
 
 # D over D0 up to which a model is as close as the halves, where its interval holds D0: D0 is
 # itself a mean over few numbers.
@@ -66,8 +66,55 @@ def headline(summary: Summary) -> str:
         sentences = [f"The rates of {best} {factor}{scope}."]
     else:
         sentences = [_standing(best, summary), f"Its rates {factor}{scope}."]
+    if refuted := _refuted(summary, best):
+        sentences.append(f"But {refuted}.")
     close = [name for name in known if is_close(models[name], summary.D0)]
     return " ".join([*sentences, *_far_curves(close, models)])
+
+
+def slowest_sentence(summary: Summary, unit: str) -> str:
+    """Name the slowest process of the data, and say what the models make of it."""
+    slowest = summary.slowest
+    if slowest is None:
+        return (
+            "The groups do not all lead to each other in the data, so how long its slowest process "
+            "takes is not known."
+        )
+    one, other = (listed(side) for side in slowest.between)
+    text = (
+        f"The slowest process of the data, between {one} and {other}, relaxes in "
+        f"{number(slowest.time)} {interval(slowest.low, slowest.high, 3)} {unit}, with "
+        f"{counted(slowest.count, 'transition', 'transitions')} across"
+    )
+    if slowest.count < 2 * FEW_EVENTS:
+        text += ", too few to settle it"
+    found = [
+        f"{m.name} {number(m.value)}{'' if m.place == 'unknown' else f' ({m.place})'}"
+        for m in slowest.models
+    ]
+    return f"{text}; of the models: {', '.join(found)}."
+
+
+def settled_sentence(summary: Summary) -> str:
+    """Say how many rate constants the data settles, and how many of each model agree."""
+    n_settled = sum(row.reliable for row in summary.rates)
+    n_open = len(summary.rates) - n_settled
+    if not summary.rates:
+        return "No transition between groups was seen, in the data or in the models."
+    unsettled = f"; {n_open} with fewer transitions {'is' if n_open == 1 else 'are'} unsettled"
+    if not n_settled:
+        what = "constant is" if n_open == 1 else "constants are"
+        return f"The {n_open} rate {what} unsettled: no pair has {FEW_EVENTS} transitions."
+    scores = []
+    for name, row in summary.models.items():
+        unknown = n_settled - row.settled.inside - row.settled.outside
+        score = f"{name} has {row.settled.inside} inside and {row.settled.outside} outside"
+        scores.append(score + (f", {unknown} unknown" if unknown else ""))
+    what = "rate constant" if n_settled == 1 else f"{n_settled} rate constants"
+    return (
+        f"Of the {what} that the data settles with {FEW_EVENTS} transitions or more, "
+        f"{listed(scores)} its 95 % interval{unsettled if n_open else ''}."
+    )
 
 
 def floor_sentence(summary: Summary) -> str:
@@ -105,7 +152,7 @@ def verdicts(summary: Summary) -> list[Verdict]:
             text += f", {ratio} times the difference between the two halves of the data."
         else:
             text += "."
-        found.append(Verdict(name, text, f"{_reading(row, floor)}{_unseen_reading(row)}"))
+        found.append(Verdict(name, text, f"{_reading(summary, name)}{_unseen_reading(row)}"))
     return found
 
 
@@ -155,11 +202,35 @@ def _standing(best: str, summary: Summary) -> str:
     return f"The model that comes closest is {best}{unsettled}."
 
 
-def _reading(row: ModelSummary, floor: float) -> str:
+def _refuted(summary: Summary, name: str) -> str:
+    """Say which settled numbers of a model lie outside, where more do than chance explains."""
+    found, row = [], summary.models[name]
+    outside, judged = row.settled.outside, row.settled.inside + row.settled.outside
+    if row.settled.inside < MOST_INSIDE * judged:
+        which = (
+            f"{outside} of its {judged} settled rate constants lie"
+            if judged > 1
+            else "its one settled rate constant lies"
+        )
+        found.append(f"{which} outside the 95 % interval of the data")
+    slowest = summary.slowest
+    if slowest is not None and slowest.count >= 2 * FEW_EVENTS:
+        places = [m.place for m in slowest.models if m.name == name]
+        if "above" in places:
+            found.append("its slowest process takes longer than the data allows")
+        elif "below" in places:
+            found.append("its slowest process is faster than the data allows")
+    return " and ".join(found)
+
+
+def _reading(summary: Summary, name: str) -> str:
+    row, floor = summary.models[name], summary.D0
     factor = f"Its rates are off by a factor of {_factor(row.D)} on average"
     if not floor > 0:
         return f"{factor}.{_outside(row)}"
     if is_close(row, floor):
+        if refuted := _refuted(summary, name):
+            return f"{factor}, no more than between the halves of the data. But {refuted}."
         close = f"{factor}: as close to the data as its two halves are to each other"
         return f"{close}.{_outside(row)}"
     if not row.D_interval[0] > floor:
@@ -221,7 +292,7 @@ def _factor(discrepancy: float) -> str:
 
 
 def rate_findings(rows: Sequence[RateRow], commit: str) -> list[str]:
-    """Say how many rates of each model agree with the data where the data can tell."""
+    """Say how well the data knows the rate constants."""
     judged = [row for row in rows if row.reliable]
     if not judged:
         return [
@@ -229,18 +300,11 @@ def rate_findings(rows: Sequence[RateRow], commit: str) -> list[str]:
             "rates, and neither agreement nor disagreement with a model means much."
         ]
     widest = max(judged, key=lambda row: row.factor)
-    text = [
+    return [
         f"{_pairs(len(judged))} at least {FEW_EVENTS} transitions at {commit}. The least certain "
-        f"of these rates, {widest.source}\u00a0→\u00a0{widest.target}, is known to within a "
-        f"factor of {number(widest.factor, 2)} between the ends of its interval."
+        f"of these rate constants, {widest.source}\u00a0→\u00a0{widest.target}, is known to within "
+        f"a factor of {number(widest.factor, 2)} between the ends of its interval."
     ]
-    scores = [
-        f"{model.name} {sum(row.models[k].place in ('inside', 'edge') for row in judged)}"
-        for k, model in enumerate(judged[0].models)
-    ]
-    what = "this rate" if len(judged) == 1 else f"these {len(judged)} rates"
-    text.append(f"Of {what}, inside the interval of the data: {', '.join(scores)}.")
-    return text
 
 
 def warning(row: RateRow, unit: str) -> str:
@@ -248,12 +312,12 @@ def warning(row: RateRow, unit: str) -> str:
     per = f"per {unit}"
     if row.count == 0:
         return (
-            f"none in the data, so the rate is only known to be at most "
+            f"none in the data, so the rate constant is only known to be at most "
             f"{number(row.high, 2)} {per}."
         )
     events = "1 transition" if row.count == 1 else f"{row.count} transitions"
     return (
-        f"{events} in the data. The rate lies between {number(row.low, 2)} and "
+        f"{events} in the data. The rate constant lies between {number(row.low, 2)} and "
         f"{number(row.high, 2)} {per}, a factor of {number(row.factor, 2)}."
     )
 

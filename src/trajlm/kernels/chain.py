@@ -1,4 +1,4 @@
-"""Markov and hidden Markov chains: simulating them and scoring paths (forward algorithm)."""
+"""Markov and hidden Markov chains: simulating, scoring and drawing paths (forward algorithm)."""
 
 from __future__ import annotations
 
@@ -185,3 +185,64 @@ def most_likely_path(
         out[t] = hidden
         hidden = came_from[t, hidden]
     out[0] = hidden
+
+
+@compiled
+def draw_hidden_path(
+    transition: F64,
+    emission: F64,
+    initial: F64,
+    path: npt.NDArray[Any],
+    key: np.uint64,
+    alpha: F64,
+    out: npt.NDArray[Any],
+) -> None:
+    """Draw one hidden path from its probability given the whole trajectory.
+
+    Forward filtering and backward sampling. A state that no hidden state shows says nothing.
+
+    Parameters
+    ----------
+    transition, emission, initial
+        Shapes (m, m), (m, n), (m,).
+    path
+        Shape (T,).
+    key
+        Of the random numbers.
+    alpha
+        Work space of shape (T, m) at least.
+    out
+        The hidden states, shape (T,).
+    """
+    m, n_frames = transition.shape[0], path.shape[0]
+    before = np.empty(m)
+    for t in range(n_frames):
+        scale, shown = 0.0, 0.0
+        for j in range(m):
+            p = 0.0
+            if t == 0:
+                p = initial[j]
+            else:
+                for i in range(m):
+                    p += alpha[t - 1, i] * transition[i, j]
+            before[j] = p
+            alpha[t, j] = p * emission[j, path[t]]
+            scale += alpha[t, j]
+            shown += p
+        for j in range(m):
+            if scale > 0:
+                alpha[t, j] /= scale
+            else:
+                alpha[t, j] = before[j] / shown
+    cumulative = np.empty(m)
+    following = 0
+    for t in range(n_frames - 1, -1, -1):
+        total = 0.0
+        for j in range(m):
+            weight = alpha[t, j]
+            if t < n_frames - 1:
+                weight *= transition[j, following]
+            total += weight
+            cumulative[j] = total
+        following = draw(cumulative, uniform(key, np.uint64(t)) * total)
+        out[t] = following

@@ -118,6 +118,35 @@ def count_committed(
 
 
 @compiled
+def count_exposed(path: Path, times: I64, exposed: I64) -> None:
+    """Add the frames of each state but the first c - 1 and the last c, for each commit time c.
+
+    Parameters
+    ----------
+    path
+        Shape (T,).
+    times
+        Increasing commit times, shape (m,).
+    exposed
+        Added to, shape (m, n).
+    """
+    begin, end = 0, len(path)
+    counted = np.zeros(exposed.shape[1], np.int64)
+    for now in path:
+        counted[now] += 1
+    for m in range(len(times)):
+        if 2 * times[m] > len(path):
+            break
+        while begin < times[m] - 1:
+            counted[path[begin]] -= 1
+            begin += 1
+        while end > len(path) - times[m]:
+            end -= 1
+            counted[path[end]] -= 1
+        exposed[m] += counted
+
+
+@compiled
 def close_blocks(
     edges: I64, block: I64, in_block: I64, touched: I64, counts: I64, squares: F64
 ) -> None:

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from trajlm.util.checked import FROZEN, Count, Name, Number, Positive
 
 Point = tuple[Number, ...]
-Rule = Literal["edges", "list", "pcca"]
+Rule = Literal["edges", "list", "pcca", "hmm"]
 
 
 def _as_points(values: object) -> object:
@@ -138,9 +138,9 @@ class Grouped:
     Parameters
     ----------
     rule
-        ``edges``, ``list`` or ``pcca``.
+        ``edges``, ``list``, ``pcca`` or ``hmm``.
     assignment
-        The group of each fine state.
+        The group of each fine state; the most probable one where groups are hidden states.
     fine
         How the fine states were cut.
     running_mean

@@ -7,15 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from trajlm.analysis import ExponentialMixture
 from trajlm.analysis.discrepancy import MIN_COUNT
 from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate import groups, verdict
 from trajlm.evaluate.result import Evaluation
-from trajlm.evaluate.significance import (
-    population_rows,
-    rate_rows,
-    settled_commit_index,
-)
 from trajlm.evaluate.summary import Summary, UnseenSummary, summary
 from trajlm.lstm.record import LSTMRecord, still_improving
 from trajlm.models.record import MarkovRecord, ModelRecord
@@ -47,7 +43,14 @@ def render_page(comparison: Evaluation, how: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    for function in (words.number, words.interval, words.elapsed, verdict.warning, brief):
+    for function in (
+        words.number,
+        words.interval,
+        words.elapsed,
+        verdict.warning,
+        brief,
+        exponentials,
+    ):
         environment.filters[function.__name__] = function
     environment.tests["mapping_of_values"] = lambda value: isinstance(value, Mapping) and value
     template = environment.get_template("report.html.j2")
@@ -59,6 +62,23 @@ def _shown(value: Any) -> Any:
     """Return text, which may come from files, with control characters written out."""
     plain_text = isinstance(value, str) and not hasattr(value, "__html__")
     return words.visible_lines(value) if plain_text else value
+
+
+def exponentials(fit: ExponentialMixture | None) -> str:
+    """Return time constants with their intervals and, of several, their weights."""
+    if fit is None:
+        return "–"
+    found = []
+    for tau, low, high, weight in zip(
+        fit.time_constants,
+        fit.time_constants_low,
+        fit.time_constants_high,
+        fit.weights,
+        strict=True,
+    ):
+        share = f" ({weight:.0%})" if len(fit.weights) > 1 else ""
+        found.append(f"{words.number(tau)} {words.interval(low, high, 3)}{share}")
+    return "; ".join(found)
 
 
 def brief(value: Any) -> str:
@@ -82,18 +102,19 @@ def brief(value: Any) -> str:
 
 
 def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
-    index = settled_commit_index(comparison.reference)
     numbers = summary(comparison)
-    rows = rate_rows(comparison, index)
+    rows = numbers.rates
     space = comparison.space
-    times = comparison.reference.transitions.commit_times
     values = as_values(how)
-    commit = words.physical_time(int(times[index]), space.dt, space.unit)
+    frames = round(numbers.commit_time / space.dt)
+    commit = words.physical_time(frames, space.dt, space.unit)
     return {
         "title": f"Beside the data: {words.listed([model.name for model in comparison.models])}",
         "headline": verdict.headline(numbers),
         "floor_sentence": verdict.floor_sentence(numbers),
         "unseen_sentence": verdict.unseen_sentence(numbers),
+        "slowest_sentence": verdict.slowest_sentence(numbers, space.unit),
+        "settled_sentence": verdict.settled_sentence(numbers),
         "unseen": comparison.unseen,
         "unseen_rows": _unseen_rows(numbers),
         "several_trainings": any(len(m.trainings) > 1 for m in comparison.models),
@@ -110,15 +131,17 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
         "unfinished": {model.name: still_improving(model.record) for model in comparison.models},
         "data_source": values.get("data"),
         "unit": space.unit,
-        "flicker_too": index > 0,
-        "shortest_commit": words.physical_time(int(times[0]), space.dt, space.unit),
+        "flicker_too": frames > 1,
+        "one_frame_long": words.physical_time(1, space.dt, space.unit),
+        "hidden_groups": comparison.grouping.method == "hmm",
         "commit": commit,
         "rates": rows,
         "few_events": FEW_EVENTS,
         "min_count": MIN_COUNT,
         "unsettled": [row for row in rows if not row.reliable],
         "rate_findings": verdict.rate_findings(rows, commit),
-        "populations": population_rows(comparison),
+        "dwells": numbers.dwells,
+        "populations": numbers.populations,
         "models": comparison.models,
         "settings": as_values(comparison.settings),
         "how": values,

@@ -1,0 +1,51 @@
+"""The groups of a comparison where none were asked for, hidden states among them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trajlm.analysis import Grouping, group_by_hidden_states
+from trajlm.analysis.metastable import center_names, default_grouping, is_noisy
+from trajlm.data import States, StatesLike, as_states
+from trajlm.models.hidden_markov import fit_hmm
+
+
+def choose_grouping(data: States) -> Grouping:
+    """Return the default groups; as hidden states where the coordinate is noise about levels.
+
+    See `trajlm.analysis.metastable.default_grouping`. A threshold on such a record counts noise
+    as transitions.
+    """
+    grouping = default_grouping(data)
+    if grouping.method != "list" and is_noisy(data, grouping):
+        return group_by_hmm(data, grouping.n_groups)
+    return grouping
+
+
+def group_by_hmm(states: StatesLike, n_groups: int, seed: int = 0) -> Grouping:
+    """Group states by the hidden states of a hidden Markov model that is fitted to them.
+
+    For noisy records, such as FRET efficiencies: the rates between the groups are those between
+    the levels behind the noise (`trajlm.analysis.group_by_hidden_states`). Groups are named by
+    their level where states lie on one coordinate.
+
+    Parameters
+    ----------
+    states
+        The reference, such as fine bins of the efficiency.
+    n_groups
+        Number of hidden states, at least 2.
+    seed
+        Of the first guesses of the fit.
+
+    Raises
+    ------
+    InputError
+        Fewer than two groups.
+    """
+    data = as_states(states)
+    model = fit_hmm(data, n_groups, seed=seed)
+    found = group_by_hidden_states(
+        data, model.transition_matrix, model.emission, model.stationary_distribution
+    )
+    return replace(found, names=center_names(data, found))
