@@ -215,6 +215,20 @@ def test_few_states_stay_as_they_are_and_many_are_grouped(data):
     assert grouping.assignment.tolist() == [0] * 5 + [1] * 5
 
 
+def test_default_groups_have_transitions_to_judge_by_where_the_slowest_step_is_rare():
+    # Two wells that are crossed four times, and a barrier within one that is crossed often.
+    rng = np.random.default_rng(0)
+    left = markov_chain(np.array([[0.97, 0.03], [0.03, 0.97]])).simulate(5000, 5, 1).trajectories
+    wells = np.concatenate([np.concatenate([s, np.full(1000, 2)]) for s in left[:-1]] + [left[-1]])
+    bins = wells * 5 + rng.choice(5, len(wells), p=[0.1, 0.2, 0.4, 0.2, 0.1])
+    data = States(bins, 15, centers=np.arange(15.0))
+    grouping = default_grouping(data)
+    assert grouping.assignment.tolist() == [0] * 5 + [1] * 5 + [2] * 5
+    assert grouping.names == ("2", "7", "12")
+    found = compare(data, {"MSM": fit_msm(data)}, n_runs=2)
+    assert np.isfinite(found.models[0].discrepancy.value)
+
+
 def test_grouping_is_applied_to_both_sides(data):
     coordinates = States(data.trajectories, 3, 0.5, "ps", np.array([0.0, 1.0, 2.0]))
     grouping = group_by_edges(coordinates, [1.5])

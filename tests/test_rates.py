@@ -14,7 +14,7 @@ from trajlm.analysis import (
 )
 from trajlm.comparison import compare
 from trajlm.data import States
-from trajlm.errors import InputError
+from trajlm.errors import InputError, TrajlmNote
 from trajlm.evaluate.grouping import choose_grouping, group_by_hmm
 from trajlm.evaluate.rates import rate_tables
 from trajlm.models.hidden_markov import fit_hmm
@@ -208,3 +208,11 @@ def test_intervals_from_the_curvature_agree_with_the_bootstrap():
             ours, theirs = (getattr(fit, f"{name}_{end}") for fit in (one, other))
             half = np.abs(theirs - getattr(other, name))
             np.testing.assert_allclose(ours, theirs, atol=0.35 * half.max())
+
+
+def test_the_most_hidden_states_that_are_tried_are_named():
+    states = smfret(0.06, seed=3, n_traces=30)
+    with pytest.warns(TrajlmNote, match="2 hidden|3 hidden"):
+        model = fit_hmm(states, max_hidden=3)
+    assert model.record.stopped_at_most
+    assert dict(model.record.facts())["hidden states"].startswith("3")

@@ -458,11 +458,11 @@ def test_packages_that_were_not_used_are_not_listed(comparison, monkeypatch):
 def test_what_is_said_of_the_commit_time_fits_it(report, comparison, tmp_path):
     page, _ = report
     assert "shorter stays in between are skipped" in page.text
-    assert "The longer commit time is near a third" in page.text
+    assert "near a seventh of the typical dwell" in page.text
     # Stays of one frame leave the shortest commit time only.
     data = States(np.arange(3000) % 3, 3, 1.0, "ns")
     page, _ = saved(compare(data, {"again": data}), tmp_path, {})
-    assert "near a third" not in page.text
+    assert "near a seventh" not in page.text
     assert "In groups 0, 1 and 2 every stay lasts one frame" in page.text
     assert not any("Survival" in image["alt"] for image in page.images)
     assert "enters no group" not in page.text

@@ -325,6 +325,13 @@ def test_a_state_that_the_end_alone_visits_is_not_held_out():
         assert training.counts()[3] == 100
 
 
+def test_no_rare_state_is_held_out_for_the_most_part():
+    s = np.arange(20_000) % 3
+    s[5000:5200] = s[19_000:19_400] = 3
+    training, _ = hold_out(States((s,), 4), 0.1, 0)
+    assert training.counts()[3] >= 300
+
+
 def test_what_is_held_out_of_ordinary_data_is_its_end():
     s = np.random.default_rng(0).integers(0, 4, 1000)
     training, validation = hold_out(States((s,), 4), 0.1, 0)

@@ -42,6 +42,7 @@ from .errors import TrajlmWarning as TrajlmWarning
 from .errors import UnfinishedTrainingError as UnfinishedTrainingError
 from .evaluate.grouping import group_by_hmm as group_by_hmm
 from .evaluate.kinetics import kinetics as kinetics
+from .io import fret_efficiency as fret_efficiency
 from .io import read_colvar as read_colvar
 from .io import read_features as read_features
 from .io import read_hdf5 as read_hdf5

@@ -14,7 +14,7 @@ from trajlm.errors import InputError
 MANY_TRAJECTORIES = 10
 # A state is lost to training when less than this share of its frames is left there, if it makes up
 # more than RARE of the frames held out.
-LEFT, RARE = 0.1, 0.01
+LEFT, RARE = 0.5, 0.01
 # Choices that are tried for one that loses no state.
 N_CHOICES = 20
 
@@ -26,8 +26,9 @@ def hold_out(states: States, fraction: float, seed: int) -> Parts:
 
     Of ten or more trajectories, whole ones chosen at random, about `fraction` of the frames;
     otherwise, and where one trajectory alone holds more than that, the last `fraction` of each.
-    Where training would be left without a state that is not rare, since the data visits it in
-    that part alone, other trajectories or an earlier stretch are held out.
+    Where training would be left with less than half of the frames of a state that is not rare,
+    since the data visits it in that part mostly, other trajectories or an earlier stretch are held
+    out.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def hold_out(states: States, fraction: float, seed: int) -> Parts:
 
 
 def _lost(states: States, training: States, validation: States) -> int:
-    """Return the frames of states that training is left without."""
+    """Return the frames of states of which training is left with less than half."""
     all_frames = states.counts()
     without = training.counts() < LEFT * all_frames
     return int(all_frames[without & (all_frames > RARE * validation.n_frames)].sum())

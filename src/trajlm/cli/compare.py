@@ -34,7 +34,7 @@ from trajlm.models.markov import fit_msm
 from trajlm.models.ngram import fit_ngram
 from trajlm.models.registry import load_model
 from trajlm.util.atomic import check_writable, lone_writer
-from trajlm.util.progress import say, tell
+from trajlm.util.progress import progress, say, tell
 from trajlm.util.words import visible
 
 MODELS_HELP = (
@@ -196,7 +196,7 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel]:
     fit: dict[str, Callable[[], tuple[str, SequenceModel]]] = {
         "MSM": lambda: ("MSM", fit_msm(data)),
         "MSM:AUTO": lambda: _fit_at_chosen_lag(data),
-        "HMM": lambda: ("HMM", fit_hmm(data, seed=seed)),
+        "HMM": lambda: ("HMM", _fit_hmm(data, seed)),
         "NGRAM": lambda: ("NGRAM", fit_ngram(data)),
     }
     wanted = [name for word in names.split(",") if (name := word.strip().upper())]
@@ -209,6 +209,11 @@ def fit_models(data: States, names: str, seed: int) -> dict[str, SequenceModel]:
         title, model = fit[name]()
         fitted[title] = model
     return fitted
+
+
+def _fit_hmm(data: States, seed: int) -> SequenceModel:
+    with progress("fitting the HMM", None, "steps") as advance:
+        return fit_hmm(data, seed=seed, progress=lambda n_hidden, step, value: advance(1))
 
 
 def _fit_at_chosen_lag(data: States) -> tuple[str, SequenceModel]:

@@ -12,7 +12,7 @@ from trajlm.analysis import best_by, score_states
 from trajlm.cli.output import Overwrite, output
 from trajlm.data import Features
 from trajlm.errors import InputError
-from trajlm.io import read_features, read_states, write_features, write_states
+from trajlm.io import fret_efficiency, read_features, read_states, write_features, write_states
 from trajlm.io.read import file_kind
 from trajlm.provenance import Scaling
 from trajlm.systems import simulate as run_simulation
@@ -86,6 +86,30 @@ Clip = Annotated[
 ]
 
 
+# FRET efficiencies from intensities; nothing of them where no option is given.
+NO_FRET = (1.0, 0.0, 0.0, None, None)
+Fret = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        metavar="DONOR ACCEPTOR", help="Columns of intensities to make FRET efficiencies from."
+    ),
+]
+Gamma = Annotated[float, typer.Option(help="Of FRET: detection of the acceptor over the donor.")]
+Leakage = Annotated[float, typer.Option(help="Of FRET: share of the donor seen as acceptor.")]
+DirectExcitation = Annotated[
+    float, typer.Option(help="Of FRET: share of --acceptor-excited in the acceptor's column.")
+]
+AcceptorExcited = Annotated[
+    str | None, typer.Option(help="Of FRET: column after the acceptor's own excitation.")
+]
+Bleach = Annotated[
+    float | None,
+    typer.Option(
+        help="Of FRET: end traces where the intensity falls for good below this share, such as 0.5."
+    ),
+]
+
+
 def discretize(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", help="COLVAR, text, CSV, HDF5, npy or npz.")
@@ -134,6 +158,12 @@ def discretize(
     split_by: SplitBy = None,
     header_lines: HeaderLines = None,
     clip: Clip = None,
+    fret: Fret = None,
+    gamma: Gamma = 1.0,
+    leakage: Leakage = 0.0,
+    direct_excitation: DirectExcitation = 0.0,
+    acceptor_excited: AcceptorExcited = None,
+    bleach: Bleach = None,
     average: Annotated[
         int, typer.Option(help="Means of this many frames first; dt grows as many times.")
     ] = 1,
@@ -161,11 +191,24 @@ def discretize(
         None if labels else _discretizer(bins, range_, open_ends, centers, kmeans, (seed, stride))
     )
     slow = _slow_coordinates(tica, vamp, dim, scaling)
+    if fret is None and (gamma, leakage, direct_excitation, acceptor_excited, bleach) != NO_FRET:
+        raise InputError("--gamma, --leakage, --bleach and their like are for --fret: give it, too")
+    if fret is not None:
+        if column or period:
+            raise InputError("--fret names the columns, and no efficiency is periodic")
+        column = [*fret, *([acceptor_excited] if acceptor_excited else [])]
     with output(out, [*inputs, *([labels] if labels else [])]):
         features = read_features(
             list(inputs), columns=column, dt=dt, unit=unit, key=key, period=period,
-            time_column=time_column, split_by=split_by, header_lines=header_lines, clip=clip,
+            time_column=time_column, split_by=split_by, header_lines=header_lines,
+            clip=None if fret else clip,
         )  # fmt: skip
+        if fret:
+            features = fret_efficiency(
+                features, *features.names[:2], gamma=gamma, leakage=leakage,
+                direct_excitation=direct_excitation, bleach=bleach, clip=clip,
+                acceptor_excited=features.names[2] if acceptor_excited else None,
+            )  # fmt: skip
         features = _filtered(features, average, decimate, smooth)
         if slow:
             features = slow.fit_transform(features)

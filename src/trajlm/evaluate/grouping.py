@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trajlm.analysis import Grouping, group_by_hidden_states
+from trajlm.analysis import Grouping, blocks, group_by_hidden_states
 from trajlm.analysis.metastable import center_names, default_grouping, is_noisy
 from trajlm.data import States, StatesLike, as_states
 from trajlm.models.hidden_markov import fit_hmm
+
+# Frames that the hidden states are fitted to, and stretches of longer data that they come from.
+MOST_FRAMES, N_STRETCHES = 200_000, 50
 
 
 def choose_grouping(data: States) -> Grouping:
@@ -44,8 +47,17 @@ def group_by_hmm(states: StatesLike, n_groups: int, seed: int = 0) -> Grouping:
         Fewer than two groups.
     """
     data = as_states(states)
-    model = fit_hmm(data, n_groups, seed=seed)
+    model = fit_hmm(_part(data), n_groups, seed=seed)
     found = group_by_hidden_states(
         data, model.transition_matrix, model.emission, model.stationary_distribution
     )
     return replace(found, names=center_names(data, found))
+
+
+def _part(data: States) -> States:
+    """Return the data, or of long data the first stretch of each of so many parts."""
+    if data.n_frames <= MOST_FRAMES:
+        return data
+    parts = [s for part in blocks(data, N_STRETCHES) for s in part]
+    share = MOST_FRAMES / data.n_frames
+    return data.with_trajectories([s[: max(2, int(share * len(s)))] for s in parts])

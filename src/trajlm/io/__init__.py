@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trajlm.io.colvar import read_colvar
+from trajlm.io.fret import fret_efficiency
 from trajlm.io.hdf5 import read_hdf5
 from trajlm.io.md.features import read_md
 from trajlm.io.read import read_features, read_npy, read_npz
@@ -13,6 +14,7 @@ from trajlm.util.atomic import atomic_path, write_json, write_text_atomic
 
 __all__ = [
     "atomic_path",
+    "fret_efficiency",
     "read_colvar",
     "read_features",
     "read_hdf5",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from trajlm.data import Features
 from trajlm.errors import InputError, TrajlmNote
 from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
+from trajlm.io.clip import clipped, ends
 from trajlm.io.colvar import colvar_record
 from trajlm.io.hdf5 import hdf5_features, is_hdf5
 from trajlm.io.record import (
@@ -39,7 +39,6 @@ from trajlm.io.sources import (
 from trajlm.io.text import text_record
 from trajlm.provenance import History, Note
 from trajlm.util.checked import NAME, NAMES, checked
-from trajlm.util.words import counted
 
 FEATURES_KIND = "trajlm.features"
 STATES_KIND = "trajlm.states"
@@ -106,11 +105,11 @@ def read_features(
     features = read_all(path, lambda one: _read_features(one, wanted, key))
     if period is not None:
         features = _with_period(features, period)
-    return features if clip is None else _clipped(features, clip)
+    return features if clip is None else clipped(features, clip)
 
 
 def _with_period(features: Features, period: tuple[float, float]) -> Features:
-    low, high = _ends(period, "a period")
+    low, high = ends(period, "a period")
     for name, known in zip(features.names, features.periods, strict=True):
         if known is not None and not np.allclose(known, (low, high), rtol=1e-3):
             raise InputError(
@@ -118,29 +117,6 @@ def _with_period(features: Features, period: tuple[float, float]) -> Features:
                 f"from {low:g} to {high:g}: leave the period out"
             )
     return replace(features, periods=((low, high),) * features.n_columns)
-
-
-def _clipped(features: Features, clip: tuple[float, float]) -> Features:
-    low, high = _ends(clip, "what values are clipped to")
-    if any(features.periods):
-        raise InputError("values of a periodic column wrap around: they are not clipped")
-    n_beyond = sum(int(((x < low) | (x > high)).sum()) for x in features.trajectories)
-    if not n_beyond:
-        return features
-    values = counted(n_beyond, "value", "values")
-    note = Note(f"{values} beyond {low:g} to {high:g} set to these ends", "clip")
-    return replace(
-        features,
-        trajectories=tuple(np.clip(x, low, high) for x in features.trajectories),
-        notes=(*features.notes, note),
-    )
-
-
-def _ends(values: tuple[float, float], what: str) -> tuple[float, float]:
-    low, high = values
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"{what} goes from a lower to a higher number, not {low:g} to {high:g}")
-    return low, high
 
 
 def _read_features(path: PathLike, wanted: Wanted, key: str | None) -> Features:

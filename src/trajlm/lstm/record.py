@@ -67,8 +67,12 @@ class Direction:
         read = "read both ways" if self.both_ways else "read forwards only"
         if self.p_value is None:
             return f"{read}, as set"
-        found = "no direction of time" if self.both_ways else "a direction of time"
-        return f"{found} in the data (p = {self.p_value:.2g}): {read}"
+        if self.both_ways:
+            return f"no direction of time in the data (p = {self.p_value:.2g}): {read}"
+        return (
+            f"a direction of time in the data (p = {self.p_value:.2g}): {read}. One set of "
+            "equilibrium data in a hundred shows one by chance: set it as reversible if it is one"
+        )
 
 
 @dataclass(frozen=True, config=FROZEN)

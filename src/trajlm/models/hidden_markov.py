@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
 from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states, smallest_unsigned
-from trajlm.errors import InputError
+from trajlm.errors import InputError, TrajlmNote
 from trajlm.kernels.stochastic import connected_sets, stationary_distribution
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.baum_welch import HiddenChain, best_fit
@@ -25,6 +25,7 @@ from trajlm.models.chains import (
 )
 from trajlm.models.files import Tensors
 from trajlm.models.record import HiddenMarkovRecord
+from trajlm.util.warn import warn
 
 # Random guesses that a fit starts from, beside those that follow from the data.
 RANDOM_STARTS = 5
@@ -242,7 +243,7 @@ def fit_hmm(
         Number of hidden states; None chooses it by the Bayesian information criterion,
         BIC = n_parameters ln(n_frames) - 2 ln L, going up from 2 while it falls.
     max_hidden
-        Largest number tried.
+        Largest number tried; a `trajlm.errors.TrajlmNote` says where the criterion still falls.
     seed
         Of the random guesses.
     reversible
@@ -275,7 +276,14 @@ def fit_hmm(
             break
         best = candidate
     assert best.record is not None
-    return best.with_record(replace(best.record, bic_tried=tuple(tried)))
+    record = replace(best.record, bic_tried=tuple(tried))
+    if record.stopped_at_most:
+        warn(
+            f"the Bayesian information criterion still falls at {record.n_hidden} hidden states, "
+            "the most that were tried: the data asks for more",
+            TrajlmNote,
+        )
+    return best.with_record(record)
 
 
 def _bic(model: HiddenMarkovModel) -> float:

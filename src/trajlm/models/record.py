@@ -172,6 +172,17 @@ class HiddenMarkovRecord(ModelRecord):
     kind: Literal["hmm"] = "hmm"
     version: Literal[2] = 2
 
+    @property
+    def stopped_at_most(self) -> bool:
+        """Whether the criterion still fell at the largest number of hidden states tried."""
+        return len(self.bic_tried) > 1 and self.bic_tried[-1][0] == self.n_hidden
+
+    def facts(self) -> list[Fact]:
+        """Return whether more hidden states might do better, as names and values."""
+        if not self.stopped_at_most:
+            return []
+        return [("hidden states", f"{self.n_hidden}, the most tried: the criterion still fell")]
+
 
 @dataclass(frozen=True, config=FROZEN)
 class NGramRecord(ModelRecord):

@@ -19,6 +19,7 @@ NoteKind = Literal[
     "uneven time",  # a time column that gives no dt
     "repeat",  # a frame that was written twice
     "columns",  # columns that were left out, or that split the rows
+    "fret",  # how FRET efficiencies were made
     "clip",  # values that were set to the ends of a range
     "header",  # column names that do not fit the columns
     "arrays",  # which arrays of a file became trajectories

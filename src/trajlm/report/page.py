@@ -14,7 +14,7 @@ from trajlm.evaluate import groups, verdict
 from trajlm.evaluate.result import Evaluation
 from trajlm.evaluate.summary import Summary, UnseenSummary, summary
 from trajlm.lstm.record import LSTMRecord, still_improving
-from trajlm.models.record import MarkovRecord, ModelRecord
+from trajlm.models.record import HiddenMarkovRecord, MarkovRecord, ModelRecord
 from trajlm.plots.style import one_coordinate
 from trajlm.report import figures
 from trajlm.report.results import versions
@@ -195,6 +195,8 @@ def _worded(record: ModelRecord) -> dict[str, Any]:
     worded = {key: value for key, value in as_values(record).items() if key not in unsaid}
     if isinstance(record, MarkovRecord):
         worded["lag"] = counted(record.lag, "frame", "frames")
+    if isinstance(record, HiddenMarkovRecord) and record.stopped_at_most:
+        worded["n_hidden"] = f"{record.n_hidden}, the most tried: the criterion still fell"
     if isinstance(record, LSTMRecord):
         for name in ("direction", "rounding", "calibration"):
             done = getattr(record, name)
