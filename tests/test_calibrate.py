@@ -168,14 +168,14 @@ def test_where_every_state_is_slow_each_is_a_set_of_its_own():
 
 def test_the_shift_of_a_path_adds_up_to_tilt_and_mobility():
     sets = find_slow_sets(simulate(TRUTH, 60_000, seed=1), LAG)
-    crisp = type(sets)(np.eye(2)[sets.assignment], sets.assignment, sets.slowest)
-    shift = 0.5 * tilt_shift(crisp, 0) + 0.7 * mobility_shift(crisp, 0, 1)
+    crisp = np.eye(2)[sets.assignment]
+    shift = 0.5 * tilt_shift(crisp, crisp, 0) + 0.7 * mobility_shift(crisp, crisp, 0, 1)
     a, b = sets.assignment[0], sets.assignment[5]
     tilt = 0.5 * np.eye(2)[0]
     assert shift[2, 3] == pytest.approx(tilt[b] - tilt[a] + 0.7)
     assert shift[3, 2] == pytest.approx(tilt[a] - tilt[b] + 0.7)
     assert not shift[:3, :3].any()
-    soft = 0.7 * mobility_shift(sets, 0, 1)
+    soft = 0.7 * mobility_shift(sets.memberships, sets.memberships, 0, 1)
     up = [soft[k, k + 1] for k in range(5)]
     moved = np.abs(np.diff(sets.memberships[:, 0]))
     np.testing.assert_allclose(up, 0.7 * moved)

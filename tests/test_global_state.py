@@ -91,7 +91,7 @@ def test_networks_start_the_same_whatever_other_threads_draw():
 def train(arguments):
     data, seed = arguments
     model = trajlm.LSTMEstimator(**QUICK, seed=seed, n_threads=2).fit_fetch(data)
-    return [w.tobytes() for w in vars(model.weights).values()]
+    return [w.tobytes() for w in model.weights.arrays().values()]
 
 
 def test_two_trainings_at_once_give_what_each_gives_alone():

@@ -85,7 +85,7 @@ def test_log_probabilities_after_the_path_agree_with_the_equations(kernel, fused
     paths = block.advance(40)
     memory, w = block.memory(), model.weights
     # A frame more on the processor, in double precision, from the memory of the device.
-    f64 = {k: v.astype(np.float64) for k, v in vars(w).items()}
+    f64 = {k: v.astype(np.float64) for k, v in w.arrays().items()}
     gates = f64["embedding"][paths[:, -1]] @ f64["input_weights"].T + f64["gate_bias"]
     gates += memory["hidden"] @ f64["recurrent_weights"].T
     i, f, g, o = np.split(gates, 4, axis=1)

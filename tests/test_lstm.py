@@ -44,7 +44,7 @@ def steps_by_definition(w: LSTMWeights, path):
     """ln Q(s(t+1) | past) and the units and cells after state s(t), for each t but the last."""
     L = w.readout.shape[1]
     h, c = np.zeros(L), np.zeros(L)
-    f64 = {k: v.astype(np.float64) for k, v in vars(w).items()}
+    f64 = {k: v.astype(np.float64) for k, v in w.arrays().items()}
     out = []
     for now, after in itertools.pairwise(path):
         gates = (

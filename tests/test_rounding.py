@@ -196,7 +196,7 @@ def test_log_probabilities_change_no_more_than_is_said(rounded_from_one):
     assert done is not None
     own, hot = done.changes
     assert max(own, hot) <= 5e-3
-    weights = {**vars(model.weights), "recurrent_weights": model.rounded.weights}
+    weights = {**model.weights.arrays(), "recurrent_weights": model.rounded.weights}
     other = LSTMModel(type(model.weights)(**weights), model.space, model.starts)
     lanes = model.generate(1000, 20, seed=9)
     changes = [

@@ -54,6 +54,7 @@ from .io import write_states as write_states
 from .io.datasets import fetch_dataset as fetch_dataset
 from .io.datasets import load_dataset as load_dataset
 from .io.md.backmap import backmap as backmap
+from .lstm.column_model import ColumnLSTMModel as ColumnLSTMModel
 from .lstm.ensemble import EnsembleModel as EnsembleModel
 from .lstm.estimator import LSTMEstimator as LSTMEstimator
 from .lstm.model import LSTMModel as LSTMModel

@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float64]
 # A process is slow when more than this is left of its correlation after the lag: when it takes
 # more than three lags. What is faster is seen whole often enough.
 SLOW = np.exp(-1 / 3)
+# Sets at most, of the slowest processes: PCCA+ searches as many dimensions as their square.
+MOST_SETS = 12
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def find_slow_sets(states: States, lag: int) -> SlowSets | None:
     """Return the slow sets of the data, or None when nothing is slow.
 
     There is one set more than processes that take more than three lags, as the symmetrised
-    transition matrix at that lag shows them. Memberships are those of PCCA+
+    transition matrix at that lag shows them, and twelve at most. Memberships are those of PCCA+
     (Roeblitz and Weber, Adv. Data Anal. Classif. 7:147 (2013)) on its largest connected part;
     a state outside belongs to the most populated set.
     """
@@ -90,7 +92,7 @@ def find_slow_sets(states: States, lag: int) -> SlowSets | None:
     counts = counts + counts.T
     rows = counts.sum(axis=1)
     eigenvalues = np.sort(np.linalg.eigvalsh(counts / np.sqrt(np.outer(rows, rows))))[::-1]
-    n_sets = int((eigenvalues > SLOW).sum())
+    n_sets = min(int((eigenvalues > SLOW).sum()), MOST_SETS)
     if n_sets < 2:
         return None
     inside = np.eye(n_sets)

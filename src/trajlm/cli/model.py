@@ -13,9 +13,9 @@ from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.io import read_states, write_states
 from trajlm.lstm.ensemble import EnsembleModel, EnsembleRecord
-from trajlm.lstm.model import LSTMModel
-from trajlm.lstm.record import LSTMRecord, still_improving
-from trajlm.lstm.settings import TrainingSettings, training_settings
+from trajlm.lstm.language import LanguageModel
+from trajlm.lstm.record import ColumnLSTMRecord, LSTMRecord, still_improving
+from trajlm.lstm.settings import Columns, TrainingSettings, training_settings
 from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished, is_saved, remove_orphans
 from trajlm.lstm.training.ensemble import finished_ensemble, train_ensemble_in_folder
 from trajlm.lstm.training.train import finished_model, train_in_folder
@@ -68,6 +68,13 @@ def train(
     calibration: Annotated[
         bool, typer.Option(help="Match slow rates to the data (needs the bigram skip).")
     ] = DEFAULT.calibration,
+    columns: Annotated[
+        Columns,
+        typer.Option(
+            help="Drawn one after the other: the state; its metastable group, then the state; its "
+            "bin in each coordinate (auto: groups for 100 states and more)."
+        ),
+    ] = DEFAULT.columns,
     seed: Annotated[int, typer.Option(help="Fixes the result.")] = DEFAULT.seed,
     n_models: Annotated[
         int, typer.Option(min=1, help="Trainings side by side, as one model: an ensemble.")
@@ -101,6 +108,7 @@ def train(
         validation=validation,
         reversible=reversible,
         calibration=calibration,
+        columns=columns,
         seed=seed,
     )
     data = read_states(states, key=key, dt=dt, unit=unit)
@@ -113,7 +121,7 @@ def train(
             f"training on {counted(len(data), 'trajectory', 'trajectories')}, "
             f"{data.n_frames:,} frames, {data.n_states} states"
         )
-        trained: LSTMModel | EnsembleModel
+        trained: LanguageModel | EnsembleModel
         if n_models > 1:
             trained = _train_ensemble(data, out, settings, n_models, resume, device, threads)
         else:
@@ -169,7 +177,7 @@ def _train(
     resume: bool,
     device: str,
     threads: int | None,
-) -> LSTMModel:
+) -> LanguageModel:
     """Train one model into a folder that is held."""
     # From here on files change: every process has seen by now what was there.
     processes = join(device)
@@ -213,16 +221,16 @@ def _train_ensemble(
     )
 
 
-def _tell_trained(model: LSTMModel | EnsembleModel, out: Path, data: States) -> None:
+def _tell_trained(model: LanguageModel | EnsembleModel, out: Path, data: States) -> None:
     """Say how a training went, or that of each member."""
     assert model.record is not None
     if isinstance(model.record, EnsembleRecord):
         for k, record in enumerate(model.record.members):
             say(f"member {k}: {_told(record)}")
-        held_out = [record.best.validation for record in model.record.members]
+        held_out = [record.held_out_nats for record in model.record.members]
         told = (
-            f"{len(held_out)} members, {min(held_out):.4f} to {max(held_out):.4f} nats a frame on "
-            "the held-out stretch"
+            f"{len(held_out)} members, {min(held_out):.4f} to {max(held_out):.4f} nats per frame "
+            "on the held-out stretch"
         )
     else:
         told = _told(model.record)
@@ -231,20 +239,19 @@ def _tell_trained(model: LSTMModel | EnsembleModel, out: Path, data: States) -> 
     tell(f"{out}: {told}")
 
 
-def _told(record: LSTMRecord) -> str:
+def _told(record: LSTMRecord | ColumnLSTMRecord) -> str:
     """Say how a training went; return its held-out nats in words."""
     for done in (record.direction, record.rounding, record.calibration):
         if done:
             say(done.describe())
-    if record.best.validation >= record.baselines.msm:
+    if record.held_out_nats >= record.msm_nats:
         say(
             "the model foretells the held-out stretch no better than the MSM: there is no "
             "memory to learn, or too little data to learn it from"
         )
     unfinished = still_improving(record)
-    return (
-        f"{record.best.validation:.4f} nats a frame on the held-out stretch "
-        f"(epoch {record.best_epoch})" + (f"; {unfinished}" if unfinished else "")
+    return f"{record.held_out_nats:.4f} nats per frame on the held-out stretch" + (
+        f"; {unfinished}" if unfinished else ""
     )
 
 
@@ -311,7 +318,7 @@ def _generate(
     if (
         resume
         and not begun
-        and isinstance(model, LSTMModel)
+        and isinstance(model, LanguageModel)
         and _was_finished(model, out, size, start=start, temperature=warmth)
     ):
         say(f"{out} is finished already")
@@ -320,7 +327,7 @@ def _generate(
     steps, lanes, _ = size
     own = len(range(lanes)[processes.share(lanes)])
     with progress("generating", steps * own) as advance:
-        if isinstance(model, LSTMModel):
+        if isinstance(model, LanguageModel):
             _language_model_writes(
                 model,
                 out,
@@ -373,7 +380,7 @@ def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
     return is_array and is_begun(out)
 
 
-def _was_finished(model: LSTMModel, out: Path, size: tuple[int, int, int], **how: Any) -> bool:
+def _was_finished(model: LanguageModel, out: Path, size: tuple[int, int, int], **how: Any) -> bool:
     """Return whether all that is to be gone on with is there; refuse what was made otherwise."""
     if out.suffix != ".npy" or not out.is_file():
         return False
@@ -383,7 +390,7 @@ def _was_finished(model: LSTMModel, out: Path, size: tuple[int, int, int], **how
 
 
 def _language_model_writes(
-    model: LSTMModel,
+    model: LanguageModel,
     out: Path,
     size: tuple[int, int, int],
     processes: Processes,

@@ -29,7 +29,7 @@ from trajlm.data import States
 from trajlm.evaluate import processes
 from trajlm.evaluate.reference import Reference, cut_alike
 from trajlm.evaluate.result import HiddenPath, SourceResult, TrainingResult, UnseenResult
-from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.language import LanguageModel
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import HiddenMarkovModel
 
@@ -107,7 +107,7 @@ def measure_model(
         discrepancy_interval=interval,
         cross_entropy=_mean([result.cross_entropy for result in results]),
         trainings=tuple(results),
-        embedding=first.embedding if isinstance(first, LSTMModel) else None,
+        embedding=first.embedding if isinstance(first, LanguageModel) else None,
         hidden_path=_hidden_path(first, reference),
     )
 

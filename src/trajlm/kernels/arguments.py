@@ -50,3 +50,29 @@ class Recurrent(NamedTuple):
         # Units that only fill up a vector are zero.
         all_fine = len(self.scales) // 4 - self.n_fine < FILLED_UP
         return "12 bits" if all_fine else "8 and 12 bits" if self.n_fine else "8 bits"
+
+
+class Column(NamedTuple):
+    """A column of a token: its network as the loops read it, and what it leads to.
+
+    Parameters
+    ----------
+    inputs, given_inputs
+        What a state and what is given add to the gates, shapes (n_states, 4L) and (n_given, 4L);
+        the first column is given nothing and has no row.
+    recurrent
+        In the precision that is read, packed.
+    readout
+        Packed matrix (L, n_labels), float32.
+    skip
+        Shape (n_given, n_labels padded), (n_states, n_labels padded) of the first column.
+    follow
+        What is given to the next column, or the next state, shape (n_given or 1, n_labels).
+    """
+
+    inputs: F32
+    given_inputs: F32
+    recurrent: Recurrent
+    readout: F32
+    skip: F32
+    follow: I64

@@ -33,11 +33,11 @@ def step(
     """Advance `hidden` and `cell`, both (lanes, L), in place by one input state a lane."""
     panels = inputs.shape[1] // PANEL
     add_recurrent(0, panels, False, gates, 0, hidden, parts, recurrent, inputs, states)
-    _advance_units(hidden, cell, gates, 0)
+    advance_units(hidden, cell, gates, 0)
 
 
 @inlined
-def _advance_units(hidden: F32, cell: F32, gates: F32, first: int) -> None:
+def advance_units(hidden: F32, cell: F32, gates: F32, first: int) -> None:
     """Advance `hidden` and `cell` by the gates before their nonlinearity, from `first` on."""
     lanes, L = hidden.shape
     for lane in range(lanes):
@@ -70,7 +70,7 @@ def exponentials(z: F32, lane: int, inverse_temperature: np.float32) -> Any:
 
 
 @inlined
-def _log_prob(z: F32, lane: int, state: int, n_states: int) -> float:
+def log_prob(z: F32, lane: int, state: int, n_states: int) -> float:
     """Return the log probability of a state from a row of logits, which are lost."""
     logit = z[lane, state]
     highest = exponentials(z, lane, np.float32(1.0))
@@ -131,15 +131,15 @@ def generate_lanes(
         add_recurrent(begin, end, odd, gates, now, hidden, parts, recurrent, inputs, states)
         if n_threads > 1:
             wait_for_all(arrivals, (t + 1) * n_threads)
-        _advance_units(hidden, cell, gates, now)
+        advance_units(hidden, cell, gates, now)
         read_out(states, hidden, readout, skip, z)
-        _sample(z, inverse_temperature, keys, np.uint64(first + t), cumulative, states)
+        sample(z, inverse_temperature, keys, np.uint64(first + t), cumulative, states)
         for lane in range(lanes):
             out[lane, t] = states[lane]
 
 
 @inlined
-def _sample(
+def sample(
     z: F32,
     inverse_temperature: np.float32,
     keys: npt.NDArray[np.uint64],
@@ -235,7 +235,7 @@ def score_lanes(
         step(states, hidden, cell, inputs, recurrent, gates, parts)
         read_out(states, hidden, readout, skip, z)
         for lane in range(lanes):
-            out[lane, t] = _log_prob(z, lane, paths[lane, t + 1], n_states)
+            out[lane, t] = log_prob(z, lane, paths[lane, t + 1], n_states)
 
 
 @compiled

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.kernels.arguments import Recurrent
+from trajlm.kernels.arguments import Column, Recurrent
 from trajlm.kernels.arrays import F32, I64
 from trajlm.kernels.compiled import compiled
 from trajlm.kernels.random_streams import uniform
@@ -29,6 +29,7 @@ HAS_HALF = HAS_BYTES = HAS_TEAMS = False
 
 ZERO = np.float32(0)
 U64 = npt.NDArray[np.uint64]
+F64 = npt.NDArray[np.float64]
 
 
 def tile_rows(recurrent: Recurrent) -> tuple[int, int]:
@@ -97,11 +98,19 @@ def _add_outer_products(out: F32, a: F32, b: F32) -> None:
 
 
 @numba.njit()
-def _step(states: I64, hidden: F32, cell: F32, inputs: F32, recurrent: F32, gates: F32) -> None:
-    """Advance `hidden` and `cell` (lanes, L) by one state a lane; leave the `gates` (lanes, 4L)."""
+def _step(
+    states: I64, given: I64, hidden: F32, cell: F32, inputs: F32, given_inputs: F32,
+    recurrent: F32, gates: F32,
+) -> None:  # fmt: skip
+    """Advance `hidden` and `cell` (lanes, L) by one state, and what is given, a lane.
+
+    The `gates` (lanes, 4L) are left.
+    """
     lanes, L = hidden.shape
     for lane in range(lanes):
         gates[lane] = inputs[states[lane]]
+        if len(given_inputs):
+            gates[lane] += given_inputs[given[lane]]
     _add_product(gates, hidden, recurrent)
     for lane in range(lanes):
         i, f, g, o = gates[lane].reshape(4, L)
@@ -128,6 +137,19 @@ def _log_sum_exp(z: F32) -> Any:
     return highest + math.log(total)
 
 
+@numba.njit()
+def _drawn(z: F32, inverse_temperature: np.float32, number: float, cumulative: F64) -> int:
+    """Return what a random `number` draws from logits; `cumulative` is memory as long."""
+    highest, total = z.max(), 0.0
+    for k in range(len(z)):
+        total += math.exp((z[k] - highest) * inverse_temperature)
+        cumulative[k] = total
+    label = 0
+    while label < len(z) - 1 and number * total >= cumulative[label]:
+        label += 1
+    return label
+
+
 @compiled
 def generate_lanes(
     inputs: F32, recurrent: Recurrent, readout: F32, skip: F32,
@@ -143,18 +165,11 @@ def generate_lanes(
     z = np.empty((lanes, n_states), np.float32)
     cumulative = np.empty(n_states)
     for t in range(out.shape[1]):
-        _step(states, hidden, cell, inputs, recurrent.weights, own_gates)
+        _step(states, states, hidden, cell, inputs, inputs[:0], recurrent.weights, own_gates)
         _read_out(states, hidden, readout, skip, z)
         for lane in range(lanes):
-            highest, total = z[lane].max(), 0.0
-            for k in range(n_states):
-                total += math.exp((z[lane, k] - highest) * inverse_temperature)
-                cumulative[k] = total
-            threshold = uniform(keys[lane], np.uint64(first + t)) * total
-            state = 0
-            while state < n_states - 1 and threshold >= cumulative[state]:
-                state += 1
-            states[lane] = out[lane, t] = state
+            number = uniform(keys[lane], np.uint64(first + t))
+            states[lane] = out[lane, t] = _drawn(z[lane], inverse_temperature, number, cumulative)
 
 
 @compiled
@@ -171,7 +186,7 @@ def read_lanes(
                 hidden[lane] = cell[lane] = ZERO
             states[lane] = paths[lane, t]
         if t < frames - 1:
-            _step(states, hidden, cell, inputs, recurrent.weights, gates)
+            _step(states, states, hidden, cell, inputs, inputs[:0], recurrent.weights, gates)
 
 
 @compiled
@@ -185,7 +200,7 @@ def remember_lanes(
     for t in range(frames):
         for lane in range(lanes):
             states[lane] = paths[t, lane]
-        _step(states, hidden, cell, inputs, recurrent.weights, gates)
+        _step(states, states, hidden, cell, inputs, inputs[:0], recurrent.weights, gates)
         out[t] = hidden
 
 
@@ -202,10 +217,79 @@ def score_lanes(
     for t in range(frames - 1):
         for lane in range(lanes):
             states[lane] = paths[lane, t]
-        _step(states, hidden, cell, inputs, recurrent.weights, gates)
+        _step(states, states, hidden, cell, inputs, inputs[:0], recurrent.weights, gates)
         _read_out(states, hidden, readout, skip, z)
         for lane in range(lanes):
             out[lane, t] = np.float64(z[lane, paths[lane, t + 1]]) - _log_sum_exp(z[lane])
+
+
+@compiled
+def generate_columns(
+    columns: tuple[Column, ...], states: I64, hidden: F32, cell: F32,
+    inverse_temperature: np.float32, keys: U64, first: int, out: npt.NDArray[Any],
+) -> None:  # fmt: skip
+    """Write sampled states of some lanes to `out`; see `columns.generate_columns`."""
+    n_columns, lanes, L = hidden.shape
+    gates, given = np.empty((lanes, 4 * L), np.float32), np.empty(lanes, np.int64)
+    for t in range(out.shape[1]):
+        given[:] = 0
+        for c in range(n_columns):
+            column = columns[c]
+            z = np.empty((lanes, column.skip.shape[1]), np.float32)
+            _step(
+                states, given, hidden[c], cell[c], column.inputs, column.given_inputs,
+                column.recurrent.weights, gates,
+            )  # fmt: skip
+            _read_out(given if c else states, hidden[c], column.readout, column.skip, z)
+            for lane in range(lanes):
+                number = uniform(keys[lane], np.uint64((first + t) * n_columns + c))
+                label = _drawn(z[lane], inverse_temperature, number, np.empty(z.shape[1]))
+                given[lane] = column.follow[given[lane], label]
+        for lane in range(lanes):
+            states[lane] = out[lane, t] = given[lane]
+
+
+@compiled
+def read_column(
+    column: Column, given_of: I64, paths: npt.NDArray[Any], begins: I64, hidden: F32, cell: F32
+) -> None:
+    """Advance the memory of one column over all but the last frame; see `columns.read_column`."""
+    (lanes, frames), L = paths.shape, hidden.shape[1]
+    gates = np.empty((lanes, 4 * L), np.float32)
+    for t in range(frames):
+        for lane in range(lanes):
+            if t <= begins[lane]:
+                hidden[lane] = cell[lane] = ZERO
+        if t < frames - 1:
+            states, given = paths[:, t].astype(np.int64), given_of[paths[:, t + 1]]
+            _step(
+                states, given, hidden, cell, column.inputs, column.given_inputs,
+                column.recurrent.weights, gates,
+            )  # fmt: skip
+
+
+@compiled
+def score_column(
+    column: Column, given_of: I64, labels: I64, paths: npt.NDArray[Any],
+    out: npt.NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Add the log probability of a column of ``path[t+1]``; see `columns.score_column`."""
+    (lanes, frames), L = paths.shape, column.inputs.shape[1] // 4
+    hidden, cell = np.zeros((lanes, L), np.float32), np.zeros((lanes, L), np.float32)
+    gates, z = (
+        np.empty((lanes, 4 * L), np.float32),
+        np.empty((lanes, column.skip.shape[1]), np.float32),
+    )
+    is_first = len(column.given_inputs) == 0
+    for t in range(frames - 1):
+        states, given = paths[:, t].astype(np.int64), given_of[paths[:, t + 1]]
+        _step(
+            states, given, hidden, cell, column.inputs, column.given_inputs,
+            column.recurrent.weights, gates,
+        )  # fmt: skip
+        _read_out(states if is_first else given, hidden, column.readout, column.skip, z)
+        for lane in range(lanes):
+            out[lane, t] += np.float64(z[lane, labels[paths[lane, t + 1]]]) - _log_sum_exp(z[lane])
 
 
 @compiled
@@ -217,22 +301,26 @@ def add_gram(inputs: F32, recurrent: Recurrent, paths: npt.NDArray[Any], gram: F
     for t in range(frames):
         for lane in range(lanes):
             states[lane] = paths[lane, t]
-        _step(states, hidden, cell, inputs, recurrent.weights, gates)
+        _step(states, states, hidden, cell, inputs, inputs[:0], recurrent.weights, gates)
         _add_outer_products(gram, hidden, hidden)
 
 
 @compiled
 def forward(
-    states: I64, targets: I64, inputs: F32, recurrent: F32, readout: F32, bias: F32, skip: F32,
-    hidden: F32, cell: F32, gates: F32, logits: F32, scale: np.float32,
+    states: I64, given: I64, targets: I64, inputs: F32, given_inputs: F32, recurrent: F32,
+    readout: F32, bias: F32, skip: F32, hidden: F32, cell: F32, gates: F32, logits: F32,
+    scale: np.float32,
 ) -> float:  # fmt: skip
     """Return the summed -ln Q of the targets; fill the arrays as `training.forward` does."""
     window, streams = states.shape
     nats = 0.0
     for t in range(window):
         hidden[t + 1], cell[t + 1] = hidden[t], cell[t]
-        _step(states[t], hidden[t + 1], cell[t + 1], inputs, recurrent, gates[t])
-        _read_out(states[t], hidden[t + 1], readout, skip, logits[t])
+        _step(
+            states[t], given[t], hidden[t + 1], cell[t + 1], inputs, given_inputs, recurrent,
+            gates[t],
+        )  # fmt: skip
+        _read_out(given[t], hidden[t + 1], readout, skip, logits[t])
         for s in range(streams):
             z, target = logits[t, s], targets[t, s]
             if target < 0:
@@ -249,8 +337,8 @@ def forward(
 
 @compiled
 def backward(
-    states: I64, recurrent: F32, readout: F32, hidden: F32, cell: F32, gates: F32, logits: F32,
-    grad_inputs: F32, grad_recurrent: F32, grad_readout: F32,
+    states: I64, given: I64, recurrent: F32, readout: F32, hidden: F32, cell: F32, gates: F32,
+    logits: F32, grad_inputs: F32, grad_given: F32, grad_recurrent: F32, grad_readout: F32,
 ) -> None:  # fmt: skip
     """Turn `gates` into gradients and add up those by the weights, as `training.backward` does."""
     window, streams, L = len(states), states.shape[1], cell.shape[2]
@@ -269,6 +357,8 @@ def backward(
                 row[2 * L + k] = q * i * (ONE - g * g)
                 row[3 * L + k] = dh[s, k] * tanh_c * o * (ONE - o)
             grad_inputs[states[t, s]] += row
+            if len(grad_given):
+                grad_given[given[t, s]] += row
         dh[:] = ZERO
         _add_product(dh, gates[t], recurrent)
         if len(grad_recurrent):
@@ -277,9 +367,9 @@ def backward(
 
 
 @compiled
-def add_by_state(states: I64, logits: F32, grad_skip: F32) -> None:
-    """Add each row of `logits` to the row of `grad_skip` of its state."""
-    window, streams = states.shape
+def add_by_given(given: I64, logits: F32, grad_skip: F32) -> None:
+    """Add each row of `logits` to the row of `grad_skip` it was given."""
+    window, streams = given.shape
     for t in range(window):
         for s in range(streams):
-            grad_skip[states[t, s]] += logits[t, s]
+            grad_skip[given[t, s]] += logits[t, s]

@@ -1,13 +1,15 @@
 """One window of the language model forward and backward, by hand, for some streams.
 
-One stream reads the states x_0, x_1, ... and is to predict y_t = x_{t+1}. With rows as vectors,
-the table A (`inputs`: the product of embedding and input weights, plus biases), the recurrent
-weights U (`recurrent`, L by 4L), the read-out D (L by n_states), its `bias` b and the `skip` B::
+One stream reads the states x_0, x_1, ... and is to predict the label y_t of x_{t+1}, `given` the
+number q_t of what is known of x_{t+1} before (of a whole state nothing is, and q_t = x_t). With
+rows as vectors, the table A (`inputs`: the product of embedding and input weights, plus biases),
+that of what is given, G (`given_inputs`, without rows where nothing is), the recurrent weights U
+(`recurrent`, L by 4L), the read-out D (L by n_labels), its `bias` b and the `skip` B::
 
-    a_t = A[x_t] + h_{t-1} U                      four gates of L numbers, in the order i, f, g, o
+    a_t = A[x_t] + G[q_t] + h_{t-1} U             four gates of L numbers, in the order i, f, g, o
     i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o);   g = tanh(a_g)
     c_t = f c_{t-1} + i g;                        h_t = o tanh(c_t)
-    z_t = B[x_t] + b + h_t D
+    z_t = B[q_t] + b + h_t D
     nats = sum_t  ln(sum_k exp z_tk) - z_t[y_t]
 
 Backward, with d(v) for the derivative of ``scale * nats`` by v::
@@ -19,7 +21,8 @@ Backward, with d(v) for the derivative of ``scale * nats`` by v::
     d(a_f) = d(c_t) c_{t-1} f (1 - f)
     d(a_g) = d(c_t) i (1 - g^2)                   as tanh' = 1 - tanh^2
     d(a_o) = d(h_t) tanh(c_t) o (1 - o)
-    d(A[x]) = sum of d(a_t) over t with x_t = x,  d(B[x]) = the same of d(z_t),  d(b) = sum_t d(z_t)
+    d(A[x]) = sum of d(a_t) over t with x_t = x,  d(G[q]) = the same over those with q_t = q
+    d(B[q]) = sum of d(z_t) over t with q_t = q,  d(b) = sum_t d(z_t)
     d(U) = sum_t h_{t-1}^T d(a_t);                d(D) = sum_t h_t^T d(z_t)
 
 After the last frame of a window, d(a) and d(c) are zero: gradients are cut there.
@@ -29,9 +32,9 @@ Arrays, each contiguous, frame by frame and in a frame stream by stream:
 - hidden (window + 1, streams, L): hidden[t + 1] is h_t, hidden[0] the memory before the window;
   cell holds c_t in the same way.
 - gates (window, streams, 4L): gates[t] is a_t, then i, f, g, o; `backward` turns these into d(a_t).
-- logits (window, streams, padded n_states): logits[t] is z_t, and at once d(z_t).
+- logits (window, streams, padded n_labels): logits[t] is z_t, and at once d(z_t).
 
-L and the padded n_states are multiples of `PANEL`. `trajlm.kernels.plain` has the same without
+L and the padded n_labels are multiples of `PANEL`. `trajlm.kernels.plain` has the same without
 vectors, and the tests hold both against PyTorch in double precision.
 """
 
@@ -56,8 +59,10 @@ ROWS_AT_ONCE = 128
 @compiled
 def forward(
     states: I64,
+    given: I64,
     targets: I64,
     inputs: F32,
+    given_inputs: F32,
     recurrent: F32,
     readout: F32,
     bias: F32,
@@ -72,41 +77,46 @@ def forward(
 
     Parameters
     ----------
-    states, targets
+    states, given, targets
         Shape (window, streams); a negative target is none.
-    inputs
-        Shape (n_states, 4L).
+    inputs, given_inputs
+        Shapes (n_states, 4L) and (n_given, 4L).
     recurrent, readout
-        The recurrent weights (L, 4L) and those of the read-out (L, padded n_states), packed.
+        The recurrent weights (L, 4L) and those of the read-out (L, padded n_labels), packed.
     bias
-        What is added to the logits, shape (padded n_states,).
+        What is added to the logits, shape (padded n_labels,).
     skip
-        What a state adds to the logits, shape (n_states, n_states).
+        What is given adds to the logits, shape (n_given, n_labels); n_states where nothing is.
     hidden, cell
         Shape (window + 1, streams, L); the first frame holds the memory before the window.
     gates
         Gates after their nonlinearity, shape (window, streams, 4L).
     logits
-        Gradient by the logits, shape (window, streams, padded n_states).
+        Gradient by the logits, shape (window, streams, padded n_labels).
     scale
         Of the gradient.
     """
     window, streams = states.shape
-    n_states, (L, columns) = len(skip), (hidden.shape[2], len(bias))
+    n_labels, (L, columns) = skip.shape[1], (hidden.shape[2], len(bias))
     nats = 0.0
     logit_rows, row_numbers = logits.reshape(-1, columns), states.reshape(-1)
     flat_logits, flat_skip = logits.reshape(-1), skip.reshape(-1)
+    flat_gates, flat_given = gates.reshape(-1), given_inputs.reshape(-1)
     for t in range(window):
         first = t * streams
         for s in range(streams):
             row = (first + s) * columns
             for k in range(0, columns, WIDTH):
                 store(logits, row + k, load(bias, k))
-            add_row(flat_logits, row, flat_skip, states[t, s] * n_states, n_states)
+            add_row(flat_logits, row, flat_skip, given[t, s] * n_labels, n_labels)
         add_to_looked_up(
             gates, first * 4 * L, 4 * L, hidden, first * L, L, L, recurrent, streams,
             inputs, row_numbers, first,
         )  # fmt: skip
+        if len(given_inputs):
+            for s in range(streams):
+                at = given[t, s] * 4 * L
+                add_row(flat_gates, (first + s) * 4 * L, flat_given, at, 4 * L)
         for row in range(first, first + streams):
             for k in range(0, L, WIDTH):
                 at, now, then = row * 4 * L + k, row * L + k, (row + streams) * L + k
@@ -153,6 +163,7 @@ def _nats(logits: F32, row: int, target: int, scale: np.float32) -> float:
 @compiled
 def backward(
     states: I64,
+    given: I64,
     recurrent: F32,
     readout: F32,
     hidden: F32,
@@ -160,6 +171,7 @@ def backward(
     gates: F32,
     logits: F32,
     grad_inputs: F32,
+    grad_given: F32,
     grad_recurrent: F32,
     grad_readout: F32,
 ) -> None:
@@ -167,22 +179,24 @@ def backward(
 
     Parameters
     ----------
-    states
+    states, given
         Shape (window, streams).
     recurrent, readout
-        The transposed weights (4L, L) and (n_states, L), packed.
+        The transposed weights (4L, L) and (padded n_labels, L), packed.
     hidden, cell, gates, logits
         As `forward` left them.
-    grad_inputs
-        The gradient by what the states add to the gates, shape (n_states, 4L).
+    grad_inputs, grad_given
+        The gradients by what states and what is given add to the gates, shapes (n_states, 4L) and
+        (n_given, 4L).
     grad_recurrent, grad_readout
-        Those by the recurrent weights (L, 4L) and the read-out (L, padded n_states). Without
+        Those by the recurrent weights (L, 4L) and the read-out (L, padded n_labels). Without
         rows, they are left to the library, which is faster for large matrices.
     """
     window, streams, columns = logits.shape
-    n_states, L = len(grad_inputs), cell.shape[2]
+    L = cell.shape[2]
     dh, dc = aligned_rows(streams, L), aligned_rows(streams, L)
     flat_inputs, flat_gates = grad_inputs.reshape(-1), gates.reshape(-1)
+    flat_given = grad_given.reshape(-1)
     end = window
     while end > 0:
         begin = max(0, end - max(1, ROWS_AT_ONCE // streams))
@@ -190,11 +204,15 @@ def backward(
             first = t * streams
             # dh is d(a_{t+1}) U^T from the frame after, and now d(h_t).
             add_packed_product(
-                dh, 0, L, logits, first * columns, columns, n_states, readout, streams
+                dh, 0, L, logits, first * columns, columns, columns, readout, streams
             )
             _gate_gradients(first, dh, dc, cell, gates)
             for s in range(streams):
                 add_row(flat_inputs, states[t, s] * 4 * L, flat_gates, (first + s) * 4 * L, 4 * L)
+            if len(grad_given):
+                for s in range(streams):
+                    at = given[t, s] * 4 * L
+                    add_row(flat_given, at, flat_gates, (first + s) * 4 * L, 4 * L)
             add_packed_product(dh, 0, L, gates, first * 4 * L, 4 * L, 4 * L, recurrent, streams)
         if len(grad_recurrent):
             now, after, rows = begin * streams, (begin + 1) * streams, (end - begin) * streams
@@ -231,8 +249,8 @@ def _gate_gradients(first: int, dh: F32, dc: F32, cell: F32, gates: F32) -> None
 
 
 @compiled
-def add_by_state(states: I64, logits: F32, grad_skip: F32) -> None:
-    """Add each row of `logits` (window, streams, columns) to the row of `grad_skip` of its state.
+def add_by_given(given: I64, logits: F32, grad_skip: F32) -> None:
+    """Add each row of `logits` (window, streams, columns) to the row of `grad_skip` it was given.
 
     The last columns, which only fill a panel, are left out.
     """
@@ -242,7 +260,7 @@ def add_by_state(states: I64, logits: F32, grad_skip: F32) -> None:
     for t in range(window):
         for s in range(streams):
             row = (t * streams + s) * columns
-            add_row(flat_skip, states[t, s] * wanted, flat_logits, row, wanted)
+            add_row(flat_skip, given[t, s] * wanted, flat_logits, row, wanted)
 
 
 @inlined

@@ -6,6 +6,7 @@ import numpy as np
 
 from trajlm.kernels.arrays import F32, I64, cache_aligned
 from trajlm.kernels.cell import exp, tanh
+from trajlm.kernels.columns import generate_columns, read_column, score_column
 from trajlm.kernels.compiled import compiled
 from trajlm.kernels.lstm import add_gram, generate_lanes, read_lanes, remember_lanes, score_lanes
 from trajlm.kernels.processor import HAS_AVX512, HAS_BYTES, HAS_HALF
@@ -23,7 +24,7 @@ from trajlm.kernels.simd import (
 )
 from trajlm.kernels.team import wait_for_all
 from trajlm.kernels.tile import PANEL
-from trajlm.kernels.training import add_by_state, backward, forward
+from trajlm.kernels.training import add_by_given, backward, forward
 
 __all__ = [
     "HAS_BYTES",
@@ -32,17 +33,20 @@ __all__ = [
     "NAME",
     "PANEL",
     "WIDTH",
-    "add_by_state",
+    "add_by_given",
     "add_gram",
     "backward",
     "check",
     "forward",
+    "generate_columns",
     "generate_lanes",
     "halved",
     "in_bytes",
     "packed",
+    "read_column",
     "read_lanes",
     "remember_lanes",
+    "score_column",
     "score_lanes",
     "tile_rows",
 ]

@@ -21,8 +21,8 @@ from pydantic.dataclasses import dataclass
 from trajlm.data import IntArray, States, StatesLike, StateSpace, smallest_unsigned
 from trajlm.lstm.generation.blocks import Block
 from trajlm.lstm.generation.lanes import lane_blocks, run_blocks
-from trajlm.lstm.model import LSTMModel
-from trajlm.lstm.record import LSTMRecord
+from trajlm.lstm.language import LanguageModel, language_model_from
+from trajlm.lstm.record import ColumnLSTMRecord, LSTMRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
@@ -51,7 +51,7 @@ class EnsembleRecord(ModelRecord):
     """
 
     settings: TrainingSettings
-    members: tuple[LSTMRecord, ...]
+    members: tuple[LSTMRecord | ColumnLSTMRecord, ...]
     kind: Literal["ensemble"] = "ensemble"
     version: Literal[2] = 2
 
@@ -73,8 +73,8 @@ class EnsembleRecord(ModelRecord):
 
     def facts(self) -> list[Fact]:
         """Return what the members were trained on and how it went, as names and values."""
-        first, best = self.members[0], [m.best.validation for m in self.members]
-        epochs = [len(m.history) for m in self.members]
+        first, best = self.members[0], [m.held_out_nats for m in self.members]
+        epochs = [m.n_epochs for m in self.members]
         facts = [
             (
                 "trained on",
@@ -84,7 +84,7 @@ class EnsembleRecord(ModelRecord):
             ),
             (
                 "held-out stretch",
-                f"{min(best):.4f} to {max(best):.4f} nats a frame (MSM {first.baselines.msm:.4f})",
+                f"{min(best):.4f} to {max(best):.4f} nats a frame (MSM {first.msm_nats:.4f})",
             ),
         ]
         for k, member in enumerate(self.members):
@@ -109,7 +109,7 @@ class EnsembleModel(SequenceModel):
     record: EnsembleRecord | None
 
     def __init__(
-        self, members: tuple[LSTMModel, ...], record: EnsembleRecord | None = None
+        self, members: tuple[LanguageModel, ...], record: EnsembleRecord | None = None
     ) -> None:
         super().__init__(members[0].space, record)
         self.members = members
@@ -208,13 +208,13 @@ class EnsembleModel(SequenceModel):
                 raise ValueError(f"there is no member {k}")
             of_each[k][own_name] = array
         members = tuple(
-            LSTMModel.from_arrays(space, record.members[k] if record else None, sizes, own)
+            language_model_from(space, record.members[k] if record else None, sizes, own)
             for k, own in enumerate(of_each)
         )
         return cls(members, record)
 
 
-def ensemble_of(members: Sequence[LSTMModel], settings: TrainingSettings) -> EnsembleModel:
+def ensemble_of(members: Sequence[LanguageModel], settings: TrainingSettings) -> EnsembleModel:
     """Return trained members as one model; `settings` has the seed from which theirs follow."""
     records = tuple(member.record for member in members if member.record)
     record = EnsembleRecord(settings, records) if len(records) == len(members) else None

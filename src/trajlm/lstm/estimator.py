@@ -8,8 +8,8 @@ from typing import Any, Self
 from trajlm.data import StatesLike
 from trajlm.errors import InputError
 from trajlm.lstm.ensemble import EnsembleModel
-from trajlm.lstm.model import LSTMModel
-from trajlm.lstm.settings import TrainingSettings, training_settings
+from trajlm.lstm.language import LanguageModel
+from trajlm.lstm.settings import Columns, TrainingSettings, training_settings
 from trajlm.lstm.training.calibrate import ReportRound
 from trajlm.lstm.training.ensemble import train_ensemble
 from trajlm.lstm.training.train import Report, train
@@ -51,6 +51,9 @@ class LSTMEstimator(Parameters):
         Whether the data is read both ways in time; None: where it has no direction.
     calibration
         Whether slow rates are matched to the data at last (with the skip).
+    columns
+        What is drawn one after the other: the "state"; its metastable group and then the state,
+        "groups"; or its bin in each coordinate, "bins". "auto": groups for 100 states and more.
     seed
         Fixes the result.
     n_models
@@ -88,6 +91,7 @@ class LSTMEstimator(Parameters):
         patience: int | None = None,
         reversible: bool | None = None,
         calibration: bool = True,
+        columns: Columns = "auto",
         seed: int = 0,
         n_models: int = 1,
         device: str = "cpu",
@@ -108,11 +112,12 @@ class LSTMEstimator(Parameters):
         self.patience = patience
         self.reversible = reversible
         self.calibration = calibration
+        self.columns = columns
         self.seed = seed
         self.n_models = n_models
         self.device = device
         self.n_threads = n_threads
-        self._model: LSTMModel | EnsembleModel | None = None
+        self._model: LanguageModel | EnsembleModel | None = None
         _ = self.settings
 
     @property
@@ -164,7 +169,7 @@ class LSTMEstimator(Parameters):
         )
         return self
 
-    def fetch_model(self) -> LSTMModel | EnsembleModel:
+    def fetch_model(self) -> LanguageModel | EnsembleModel:
         """Return the trained model; an ensemble where there are several.
 
         Raises
@@ -176,6 +181,6 @@ class LSTMEstimator(Parameters):
             raise InputError("there is no model yet: call fit first")
         return self._model
 
-    def fit_fetch(self, states: StatesLike, **options: Any) -> LSTMModel | EnsembleModel:
+    def fit_fetch(self, states: StatesLike, **options: Any) -> LanguageModel | EnsembleModel:
         """Train on `states` with the options of `fit`, and return the model."""
         return self.fit(states, **options).fetch_model()

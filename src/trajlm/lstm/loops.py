@@ -46,10 +46,13 @@ class Loops(Protocol):
     remember_lanes: Callable[..., None]
     generate_lanes: Callable[..., None]
     score_lanes: Callable[..., None]
+    generate_columns: Callable[..., None]
+    read_column: Callable[..., None]
+    score_column: Callable[..., None]
     add_gram: Callable[..., None]
     forward: Callable[..., float]
     backward: Callable[..., None]
-    add_by_state: Callable[..., None]
+    add_by_given: Callable[..., None]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,39 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, States, StatesLike, StateSpace
-from trajlm.lstm.generation.blocks import START_FRAMES
-from trajlm.lstm.generation.lanes import generate_lanes
+from trajlm.lstm.generation.blocks import checked_starts
+from trajlm.lstm.generation.lanes import LaneBlock, generate_lanes
 from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
 from trajlm.lstm.record import LSTMRecord
 from trajlm.lstm.tables import StepTables, step_tables
-from trajlm.lstm.weights import F32, LSTMWeights
+from trajlm.lstm.weights import F32, LSTMWeights, read_weights
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
 
-# Stretches that a model file may hold.
-MOST_STARTS = 1 << 16
-
 if TYPE_CHECKING:
     from trajlm.kernels.arguments import Recurrent
-
-
-def _checked_starts(arrays: Tensors, n_states: int) -> tuple[IntArray, ...]:
-    """Return the stretches that lanes begin from; compiled code will index tables with them."""
-    states, lengths = arrays["start_states"], arrays["start_lengths"]
-    if states.dtype.kind != "u" or lengths.dtype.kind != "i" or states.ndim != 1:
-        raise ValueError("the starting stretches are not integers")
-    if lengths.ndim != 1 or not 1 <= len(lengths) <= MOST_STARTS:
-        raise ValueError(f"the starting stretches are not 1 to {MOST_STARTS}")
-    # None longer than all, or their sum could wrap around.
-    if lengths.min() < 1 or lengths.max() > len(states) or int(lengths.sum()) != len(states):
-        raise ValueError("the lengths of the starting stretches do not add up")
-    if states.max() >= n_states:
-        raise ValueError("a starting stretch holds an unknown state")
-    stretches = np.split(states, np.cumsum(lengths)[:-1])
-    # Copies of what is read of them: the rest is let go.
-    return tuple(s[-START_FRAMES:].copy() for s in stretches)
 
 
 def _sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -69,6 +49,7 @@ class LSTMModel(SequenceModel):
     kind = "lstm"
     record_type = LSTMRecord
     record: LSTMRecord | None
+    shares_lanes = True
 
     def __init__(
         self,
@@ -99,6 +80,29 @@ class LSTMModel(SequenceModel):
         if self.hidden_dim < precision.REDUCED_FROM:
             return self.tables.recurrent
         return precision.reduced_precision(self.weights.recurrent_weights, self.rounded)
+
+    @property
+    def first_weights(self) -> LSTMWeights:
+        """The network that draws the next state, the only column of a token."""
+        return self.weights
+
+    @property
+    def first_labels(self) -> npt.NDArray[np.int64]:
+        """What the network draws, of each state: its number."""
+        return np.arange(self.n_states)
+
+    @property
+    def first_record(self) -> LSTMRecord | None:
+        """How the network was trained."""
+        return self.record
+
+    def with_first_weights(self, weights: LSTMWeights) -> LSTMModel:
+        """Return the model with other weights, of the same recurrent ones."""
+        return LSTMModel(weights, self.space, self.starts, self.record, self.rounded)
+
+    def with_first_record(self, record: LSTMRecord) -> LSTMModel:
+        """Return the model with another record of how the network was trained."""
+        return self.with_record(record)
 
     @property
     def hidden_dim(self) -> int:
@@ -179,12 +183,23 @@ class LSTMModel(SequenceModel):
         )
         return self.space.states(trajectories)
 
+    def lane_block(
+        self,
+        starts: Sequence[IntArray],
+        keys: npt.NDArray[np.uint64],
+        inverse_temperature: float,
+        first: int,
+        n_threads: int,
+    ) -> LaneBlock:
+        """Return some neighbouring lanes before their first frame."""
+        return LaneBlock(self, starts, keys, inverse_temperature, first, n_threads)
+
     def to_arrays(self) -> tuple[dict[str, Any], Tensors]:
         """Return sizes and arrays for the model files."""
         arrays: Tensors = {
             "start_states": np.concatenate(self.starts),
             "start_lengths": np.array([len(s) for s in self.starts], dtype=np.int64),
-            **{f"weights.{k}": v for k, v in vars(self.weights).items()},
+            **{f"weights.{k}": v for k, v in self.weights.arrays().items()},
             **(rounded_arrays(self.rounded) if self.rounded else {}),
         }
         sizes = {
@@ -204,18 +219,10 @@ class LSTMModel(SequenceModel):
         arrays: Tensors,
     ) -> LSTMModel:
         """Rebuild a model from what `to_arrays` returned."""
-        weights = LSTMWeights(
-            **{
-                k.removeprefix("weights."): v.astype(np.float32, copy=False)
-                for k, v in arrays.items()
-                if k.startswith("weights.")
-            }
-        )
-        if weights.embedding.shape[0] != space.n_states:
-            raise ValueError("the embedding has another number of states than the model")
-        if not all(np.isfinite(w).all() for w in vars(weights).values()):
-            raise ValueError("a weight is not a finite number")
+        weights = read_weights(arrays, "weights.")
+        if not weights.embedding.shape[0] == weights.readout.shape[0] == space.n_states:
+            raise ValueError("the network has another number of states than the model")
         rounded = read_rounded(arrays)
         if rounded is not None and rounded.high.shape != weights.recurrent_weights.shape:
             raise ValueError("the rounded weights are those of another network")
-        return cls(weights, space, _checked_starts(arrays, space.n_states), record, rounded)
+        return cls(weights, space, checked_starts(arrays, space.n_states), record, rounded)

@@ -31,17 +31,19 @@ class Baselines:
 
 @dataclass(frozen=True, config=FROZEN)
 class EpochRecord:
-    """Nats a frame after one epoch, and the seconds it took."""
+    """Nats a frame after one epoch, and the seconds it took; of which column, where of several."""
 
     epoch: Positive
     training: Number
     validation: Number
     seconds: Number
+    column: Name = ""
 
     def describe(self, epochs: int, baselines: Baselines) -> str:
         """Return the line that is shown after the epoch."""
         return (
-            f"epoch {self.epoch}/{epochs}: {self.training:.4f} nats a frame, held out "
+            f"{self.column + ', ' if self.column else ''}epoch {self.epoch}/{epochs}: "
+            f"{self.training:.4f} nats a frame, held out "
             f"{self.validation:.4f} (MSM {baselines.msm:.4f}, independent frames "
             f"{baselines.independent:.4f}), {self.seconds:.1f} s"
         )
@@ -327,6 +329,21 @@ class LSTMRecord(ModelRecord):
         return self.history[self.best_epoch - 1]
 
     @property
+    def held_out_nats(self) -> float:
+        """Nats per frame of the model on the held-out stretch."""
+        return self.best.validation
+
+    @property
+    def msm_nats(self) -> float:
+        """Those of the Markov state model."""
+        return self.baselines.msm
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that ran."""
+        return len(self.history)
+
+    @property
     def seed(self) -> int:
         """The seed of the training."""
         return self.settings.seed
@@ -355,6 +372,95 @@ class LSTMRecord(ModelRecord):
         if self.calibration:
             facts.append(("calibration", self.calibration.describe()))
         return facts + [fact for made in self.constrained for fact in made.facts()]
+
+
+@dataclass(frozen=True, config=FROZEN)
+class ColumnLSTMRecord(ModelRecord):
+    """How a language model of tokens of several columns was trained.
+
+    Parameters
+    ----------
+    columns
+        How each column's network was.
+    """
+
+    columns: tuple[LSTMRecord, ...]
+    kind: Literal["lstm-columns"] = "lstm-columns"
+    version: Literal[2] = 2
+
+    @model_validator(mode="after")
+    def _of_some(self) -> Self:
+        if not self.columns:
+            raise ValueError("there is no column")
+        return self
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """All but the data that decided the training."""
+        return self.columns[0].settings
+
+    @property
+    def data_sha256(self) -> str:
+        """Digest of the data."""
+        return self.columns[0].data_sha256
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of the data."""
+        return self.columns[0].n_frames
+
+    @property
+    def n_trajectories(self) -> int:
+        """Trajectories of the data."""
+        return self.columns[0].n_trajectories
+
+    @property
+    def direction(self) -> Direction | None:
+        """Whether the data was read both ways."""
+        return self.columns[0].direction
+
+    @property
+    def rounding(self) -> None:
+        """Weights of several columns are not rounded."""
+        return None
+
+    @property
+    def calibration(self) -> Calibration | EarlierCalibration | None:
+        """What was matched after the last epoch, by the first column."""
+        return self.columns[0].calibration
+
+    @property
+    def held_out_nats(self) -> float:
+        """Nats per frame of the model on the held-out stretch, of all columns together."""
+        return sum(column.held_out_nats for column in self.columns)
+
+    @property
+    def msm_nats(self) -> float:
+        """Those of the Markov state model."""
+        return sum(column.msm_nats for column in self.columns)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that ran, of the column that took most."""
+        return max(column.n_epochs for column in self.columns)
+
+    @property
+    def seed(self) -> int:
+        """The seed of the training."""
+        return self.settings.seed
+
+    def facts(self) -> list[Fact]:
+        """Return what the model was trained on and how it went, as names and values."""
+        own = {"held-out stretch", "training"}
+        facts = [fact for fact in self.columns[0].facts() if fact[0] not in own]
+        parts = ", ".join(
+            f"{column.held_out_nats:.4f} of the {column.best.column}" for column in self.columns
+        )
+        nats = f"{self.held_out_nats:.4f} nats per frame (MSM {self.msm_nats:.4f}; {parts})"
+        facts.insert(1, ("held-out stretch", nats))
+        if unfinished := still_improving(self):
+            facts.append(("training", unfinished))
+        return facts
 
 
 @dataclass(frozen=True, config=FROZEN)
@@ -394,6 +500,8 @@ def still_improving(record: ModelRecord | None) -> str:
     least), by more than 1 % of all that was gained since the start: the higher of the MSM, where
     the bigram skip starts, and the first epoch.
     """
+    if isinstance(record, ColumnLSTMRecord):
+        return next(filter(None, map(still_improving, record.columns)), "")
     if not isinstance(record, LSTMRecord):
         return ""
     n = len(record.history)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trajlm.errors import InputError
+
+Columns = Literal["auto", "state", "groups", "bins"]
 
 
 class TrainingSettings(BaseModel):
@@ -14,6 +16,11 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    columns: Columns = Field(
+        "auto",
+        description="what is drawn one after the other: the state as it is; its metastable group "
+        "and then the state; its bin in each coordinate (auto: groups for many states)",
+    )
     embedding_dim: int = Field(32, ge=1, description="length M of the state vectors")
     hidden_dim: int = Field(64, ge=1, description="number L of LSTM units")
     embedding_scale: float = Field(1.0, gt=0, description="spread of the state vectors at start")

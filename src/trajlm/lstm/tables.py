@@ -1,4 +1,4 @@
-"""The weights of the language model as the compiled step reads them."""
+"""The weights of a network as the compiled step reads them."""
 
 from __future__ import annotations
 
@@ -29,15 +29,19 @@ class StepTables:
     recurrent
         In single precision, packed, (L, 4L).
     readout
-        Packed matrix (L, n_states), float32.
+        Packed matrix (L, n_labels), float32; the labels are the states, but in tokens of several
+        columns.
     skip
-        Shape (n_states, n_states padded).
+        With the bias, shape (n_states or n_given, n_labels padded).
+    given_inputs
+        What is given adds to the gates, shape (n_given, 4L); no rows where nothing is.
     """
 
     inputs: F32
     recurrent: Recurrent
     readout: F32
     skip: F32
+    given_inputs: F32
 
     @property
     def hidden_dim(self) -> int:
@@ -51,15 +55,28 @@ def step_tables(weights: LSTMWeights) -> StepTables:
     from trajlm.kernels.arrays import cache_aligned
 
     panel, packed = loops().PANEL, loops().packed
-    n, L = weights.readout.shape
-    padded, columns = precision.padded_units(L), -(-n // panel) * panel
-    inputs = cache_aligned((n, 4, padded))
-    folded = weights.embedding @ weights.input_weights.T + weights.gate_bias
-    inputs[:, :, :L] = folded.reshape(n, 4, L)
+    n_labels, L = weights.readout.shape
+    padded, columns = precision.padded_units(L), -(-n_labels // panel) * panel
     readout = np.zeros((padded, columns), np.float32)
-    readout[:L, :n] = weights.readout.T
-    skip = cache_aligned((n, columns))
-    skip[:, n:] = NEVER
-    skip[:, :n] = weights.skip + weights.readout_bias
-    recurrent = precision.single_precision(weights.recurrent_weights)
-    return StepTables(inputs.reshape(n, 4 * padded), recurrent, packed(readout), skip)
+    readout[:L, :n_labels] = weights.readout.T
+    skip = cache_aligned((len(weights.skip), columns))
+    skip[:, n_labels:] = NEVER
+    skip[:, :n_labels] = weights.skip + weights.readout_bias
+    given = weights.embedding[:0] if weights.given is None else weights.given
+    return StepTables(
+        _by_gate(weights.embedding @ weights.input_weights.T + weights.gate_bias, padded),
+        precision.single_precision(weights.recurrent_weights),
+        packed(readout),
+        skip,
+        _by_gate(given @ weights.input_weights.T, padded),
+    )
+
+
+def _by_gate(table: F32, padded: int) -> F32:
+    """Return a table (rows, 4L) with the units of each gate padded."""
+    from trajlm.kernels.arrays import cache_aligned
+
+    rows, columns = table.shape
+    out = cache_aligned((rows, 4, padded))
+    out[:, :, : columns // 4] = table.reshape(rows, 4, columns // 4)
+    return out.reshape(rows, 4 * padded)

@@ -26,7 +26,7 @@ from trajlm.errors import InputError, Interrupted, OutputError
 from trajlm.lstm.generation.blocks import Block
 from trajlm.lstm.generation.lanes import lane_blocks, run_blocks
 from trajlm.lstm.generation.saved import Memory, Unfit, checksum, read_lanes, save_lanes, take_up
-from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.language import LanguageModel
 from trajlm.models.base import Progress
 from trajlm.util.atomic import flush_folder, hidden_stem, unwritable
 from trajlm.util.processes import ALONE, Processes
@@ -39,7 +39,7 @@ LOOKED_AT = 50, 16
 
 
 def generate_to_file(
-    model: LSTMModel,
+    model: LanguageModel,
     path: Path,
     n_steps: int,
     n_lanes: int,
@@ -146,7 +146,7 @@ def remove_orphans(path: Path) -> None:
 
 
 def is_finished(
-    model: LSTMModel,
+    model: LanguageModel,
     path: Path,
     n_steps: int,
     n_lanes: int,
@@ -356,10 +356,9 @@ class _Sink:
             os.fsync(self.file.fileno())
 
 
-def _digest(model: LSTMModel) -> str:
+def _digest(model: LanguageModel) -> str:
     """Return a digest of the weights, also as rounded, and of the stretches lanes begin from."""
     digest = hashlib.sha256()
-    rounded = vars(model.rounded).values() if model.rounded else ()
-    for array in (*vars(model.weights).values(), *rounded, *model.starts):
+    for array in model.to_arrays()[1].values():
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

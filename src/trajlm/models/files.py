@@ -140,9 +140,18 @@ def holds_training(folder: Path) -> bool:
     return any((folder / name).exists() for name in (CHECKPOINT, MEMBERS))
 
 
+def column_checkpoint(path: Path, k: int) -> Path:
+    """Return the checkpoint of column k of a training whose own is `path`."""
+    return path.with_name(f"{path.stem}.{k}{path.suffix}") if k else path
+
+
 def forget_training(folder: Path) -> None:
     """Remove what an unfinished training left in `folder`; the caller holds it."""
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    # The first at last: while it is there, the training is known to be unfinished.
+    checkpoint = folder / CHECKPOINT
+    for other in folder.glob(f"{checkpoint.stem}.*{checkpoint.suffix}"):
+        other.unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
     if (folder / MEMBERS).exists():
         shutil.rmtree(folder / MEMBERS)
 

@@ -16,6 +16,7 @@ from trajlm.util.words import lines
 KINDS = {
     "lstm": "trajlm.lstm.model:LSTMModel",
     "ensemble": "trajlm.lstm.ensemble:EnsembleModel",
+    "lstm-columns": "trajlm.lstm.column_model:ColumnLSTMModel",
     "msm": "trajlm.models.markov:MarkovModel",
     "hmm": "trajlm.models.hidden_markov:HiddenMarkovModel",
     "ngram": "trajlm.models.ngram:NGramModel",

@@ -16,7 +16,7 @@ from trajlm.data import Features, States
 from trajlm.discretize import Bins
 from trajlm.errors import InputError
 from trajlm.io import read_features, write_features, write_states
-from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.language import LanguageModel
 from trajlm.lstm.record import Baselines, EpochRecord
 from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.lstm.training.train import fingerprint, finished_model, train_in_folder
@@ -116,7 +116,7 @@ def _simulation(path: Path, ns: float, seed: int, say: Say, progress: Progress) 
     return features
 
 
-def _train(states: States, out: Path, settings: TrainingSettings, say: Say) -> LSTMModel:
+def _train(states: States, out: Path, settings: TrainingSettings, say: Say) -> LanguageModel:
     digest = fingerprint(states)[:8]
     folder = out / f"model-{digest}-{settings.epochs}epochs-seed{settings.seed}"
     model = finished_model(folder, states, settings)

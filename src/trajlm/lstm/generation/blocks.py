@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from trajlm.data import IntArray, States
 from trajlm.lstm.tables import StepTables
 from trajlm.lstm.weights import LSTMWeights
+from trajlm.models.files import Tensors
 
 if TYPE_CHECKING:
     from trajlm.kernels.arguments import Recurrent
@@ -20,6 +21,8 @@ Progress = Callable[[int], None]
 # Frames of data that a generated lane reads before its first own frame.
 START_FRAMES = 1000
 N_STARTS = 256
+# Stretches that a model file may hold.
+MOST_STARTS = 1 << 16
 # What a lane carries from frame to frame, in the order that the compiled loops take it.
 CARRIED = ("states", "hidden", "cell")
 
@@ -32,12 +35,12 @@ class Generator(Protocol):
         """Number of states."""
 
     @property
-    def weights(self) -> LSTMWeights:
-        """The network's arrays."""
+    def first_weights(self) -> LSTMWeights:
+        """The network that draws the state, or the first of its columns."""
 
     @property
     def tables(self) -> StepTables:
-        """The weights as the compiled step reads them."""
+        """The weights as the compiled step reads them, of the first of several columns."""
 
     @property
     def generating(self) -> Recurrent:
@@ -46,6 +49,20 @@ class Generator(Protocol):
     @property
     def starts(self) -> tuple[IntArray, ...]:
         """Stretches of data that lanes begin from, each of shape (frames,)."""
+
+    @property
+    def shares_lanes(self) -> bool:
+        """Whether several threads may share a block of lanes."""
+
+    def lane_block(
+        self,
+        starts: Sequence[IntArray],
+        keys: npt.NDArray[np.uint64],
+        inverse_temperature: float,
+        first: int,
+        n_threads: int,
+    ) -> Block:
+        """Return some neighbouring lanes before their first frame."""
 
 
 class Block(Protocol):
@@ -92,3 +109,20 @@ def choose_starts(states: States, seed: int) -> tuple[IntArray, ...]:
         end = int(rng.integers(1, lengths[i] + 1))
         starts.append(states.trajectories[i][max(0, end - START_FRAMES) : end].copy())
     return tuple(starts)
+
+
+def checked_starts(arrays: Tensors, n_states: int) -> tuple[IntArray, ...]:
+    """Return the stretches that lanes begin from; compiled code will index tables with them."""
+    states, lengths = arrays["start_states"], arrays["start_lengths"]
+    if states.dtype.kind != "u" or lengths.dtype.kind != "i" or states.ndim != 1:
+        raise ValueError("the starting stretches are not integers")
+    if lengths.ndim != 1 or not 1 <= len(lengths) <= MOST_STARTS:
+        raise ValueError(f"the starting stretches are not 1 to {MOST_STARTS}")
+    # None longer than all, or their sum could wrap around.
+    if lengths.min() < 1 or lengths.max() > len(states) or int(lengths.sum()) != len(states):
+        raise ValueError("the lengths of the starting stretches do not add up")
+    if states.max() >= n_states:
+        raise ValueError("a starting stretch holds an unknown state")
+    stretches = np.split(states, np.cumsum(lengths)[:-1])
+    # Copies of what is read of them: the rest is let go.
+    return tuple(s[-START_FRAMES:].copy() for s in stretches)

@@ -96,11 +96,11 @@ class DeviceBlock:
         self.first = first
         self.made = 0
         self.n_lanes = len(keys)
-        self.weights = model.weights
+        self.weights = model.first_weights
         self.inverse_temperature = float(np.float32(inverse_temperature))
         self.dtype = smallest_unsigned(model.n_states)
         with self._on_device():
-            tables = device_tables(model.weights, device)
+            tables = device_tables(model.first_weights, device)
             hidden, cell = read_starts(tables, starts)
             which = torch.tensor(chosen, device=device)
             last = torch.tensor([int(s[-1]) for s in starts], dtype=torch.int32, device=device)
@@ -112,10 +112,10 @@ class DeviceBlock:
             )
             self.steps = Steps(tables, self.lanes, self.inverse_temperature)
             self.fused: FusedFrames | None = None
-            if can_be_fused(model.weights, device) if fused is None else fused:
+            if can_be_fused(model.first_weights, device) if fused is None else fused:
                 from trajlm.lstm.generation.gpu_fused import FusedFrames
 
-                self.fused = FusedFrames(model.weights, self.lanes, self.inverse_temperature)
+                self.fused = FusedFrames(model.first_weights, self.lanes, self.inverse_temperature)
 
     @property
     def chunk(self) -> int:

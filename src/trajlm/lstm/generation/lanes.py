@@ -107,10 +107,11 @@ def lane_blocks(
         return [DeviceBlock(model, starts, *own, 1.0 / temperature, first, gpu(device))]
     threads = threads_of(n_threads)
     tiles = loops().tile_rows(model.generating)
-    size, team = share_out(n_own, threads, model.tables.hidden_dim, tiles, loops().HAS_TEAMS)
+    teams = loops().HAS_TEAMS and model.shares_lanes
+    size, team = share_out(n_own, threads, model.tables.hidden_dim, tiles, teams)
     cuts = [*range(first, last, size), last]
     return [
-        LaneBlock(model, [starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, a, team)
+        model.lane_block([starts[k] for k in chosen[a:b]], keys[a:b], 1.0 / temperature, a, team)
         for a, b in pairwise(cuts)
     ]
 
@@ -238,17 +239,21 @@ class LaneBlock:
 
     def advance(self, n_frames: int) -> IntArray:
         """Return the states of the next frames, shape (lanes, n_frames)."""
-        t = self.tables
         if self.made == 0:
             longest = max(len(s) for s in self.starts)
             paths = np.zeros((len(self.starts), longest), np.int64)
             begins = np.array([longest - len(s) for s in self.starts])
             for path, path_begin, start in zip(paths, begins, self.starts, strict=True):
                 path[path_begin:] = start
-            loops().read_lanes(t.inputs, self.recurrent, paths, begins, self.hidden, self.cell)
+            self._read(paths, begins)
         out = np.empty((len(self.states), n_frames), self.dtype)
         self.remember(self.made + n_frames, self._generate(out))
         return out
+
+    def _read(self, paths: IntArray, begins: IntArray) -> None:
+        """Take in the data that lanes begin from, see `trajlm.kernels.lstm.read_lanes`."""
+        inputs = self.tables.inputs
+        loops().read_lanes(inputs, self.recurrent, paths, begins, self.hidden, self.cell)
 
     def _generate(self, out: IntArray) -> dict[str, npt.NDArray[Any]]:
         """Fill `out`, on all threads of the block; return what the lanes carry then."""

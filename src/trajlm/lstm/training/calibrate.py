@@ -19,7 +19,7 @@ import numpy.typing as npt
 from trajlm.analysis.kinetics import commit_times
 from trajlm.analysis.slow import SlowKinetics, SlowSets, find_slow_sets, slow_kinetics
 from trajlm.data import States
-from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.language import LanguageModel
 from trajlm.lstm.record import Calibration
 from trajlm.lstm.training.response import Search
 from trajlm.lstm.training.shifts import make_shifts
@@ -150,13 +150,13 @@ ReportRound = Callable[[CalibrationRound], None]
 
 
 def calibrate(
-    model: LSTMModel,
+    model: LanguageModel,
     states: States,
     lag: int,
     seed: int = 0,
     report: ReportRound | None = None,
     n_threads: int | None = None,
-) -> tuple[LSTMModel, Calibration | None]:
+) -> tuple[LanguageModel, Calibration | None]:
     """Match the model's slow populations and rates to those counted in `states`.
 
     Each round runs the model freely, measures how far its populations, rates and flicker are off,

@@ -14,7 +14,7 @@ import numpy as np
 from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.ensemble import MOST_MEMBERS, EnsembleModel, ensemble_of
-from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.language import LanguageModel
 from trajlm.lstm.record import Baselines, EpochRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.calibrate import CalibrationRound
@@ -125,7 +125,7 @@ class _Members:
     report_calibration: ReportMemberRound
     stopped: Event = field(default_factory=Event)
 
-    def train(self, k: int, settings: TrainingSettings) -> LSTMModel:
+    def train(self, k: int, settings: TrainingSettings) -> LanguageModel:
         """Train one, or take it up where it was stopped."""
 
         def report(epoch: EpochRecord, baselines: Baselines) -> None:

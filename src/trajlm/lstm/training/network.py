@@ -18,12 +18,14 @@ Memory = tuple[Tensor, Tensor]
 class LSTMNetwork(nn.Module):
     """Embedding, LSTM, linear output and, optionally, a bigram skip.
 
+    It predicts one column of the next token: for tokens of one column, the state.
+
     Parameters
     ----------
     n_states, embedding_dim, hidden_dim
         n_states, M and L.
     log_transitions
-        Log of a smoothed transition matrix, shape (n_states, n_states), that the skip B starts
+        Log of a smoothed transition matrix, shape (n_states, n_labels), that the skip B starts
         from while D and b start at zero: the network starts as the Markov model and learns only
         the memory. None: no skip (the network of the 2020 paper).
     embedding_scale
@@ -33,6 +35,11 @@ class LSTMNetwork(nn.Module):
         as PyTorch's do, with some two frames.
     seed
         Fixes the start. PyTorch's own generator, which all threads share, is left alone.
+    n_labels
+        Labels of the column; n_states when None.
+    mask
+        Added to the logits, shape (n_given, n_labels), where the columns before are given; then
+        G and the rows of what is given take part, see `trajlm.lstm.weights`.
     """
 
     def __init__(
@@ -44,16 +51,24 @@ class LSTMNetwork(nn.Module):
         embedding_scale: float = 1.0,
         memories: Tensor | None = None,
         seed: int = 0,
+        n_labels: int | None = None,
+        mask: Tensor | None = None,
     ) -> None:
         super().__init__()
+        n_labels = n_states if n_labels is None else n_labels
         # Without numbers, which the layers would take from the generator of all threads.
         self.embedding = nn.Embedding(n_states, embedding_dim, device="meta")
         self.lstm = nn.LSTM(embedding_dim, hidden_dim, device="meta")
-        self.readout = nn.Linear(hidden_dim, n_states, device="meta")
+        self.readout = nn.Linear(hidden_dim, n_labels, device="meta")
         self.skip: nn.Embedding | None = None
-        if log_transitions is not None:
-            self.skip = nn.Embedding(n_states, n_states, device="meta")
+        self.given: nn.Embedding | None = None
+        if mask is not None:
+            self.given = nn.Embedding(len(mask), embedding_dim, device="meta")
+        elif log_transitions is not None:
+            self.skip = nn.Embedding(n_states, n_labels, device="meta")
         self.to_empty(device="cpu")
+        self.mask: Tensor | None
+        self.register_buffer("mask", mask, persistent=False)
         self._start(torch.Generator().manual_seed(seed), embedding_scale)
         if memories is not None:
             self._remember(memories)
@@ -64,12 +79,15 @@ class LSTMNetwork(nn.Module):
 
     def _start(self, random: torch.Generator, embedding_scale: float) -> None:
         """Draw the start as PyTorch's layers do: uniform up to 1 / sqrt(L) for all but vectors."""
-        nn.init.normal_(self.embedding.weight, generator=random)
+        tables = [t for t in (self.embedding, self.given) if t is not None]
+        for table in tables:
+            nn.init.normal_(table.weight, generator=random)
         bound = self.lstm.hidden_size**-0.5
         for weight in (*self.lstm.parameters(), *self.readout.parameters()):
             nn.init.uniform_(weight, -bound, bound, generator=random)
         with torch.no_grad():
-            self.embedding.weight.mul_(embedding_scale)
+            for table in tables:
+                table.weight.mul_(embedding_scale)
 
     def _remember(self, memories: Tensor) -> None:
         """Let the first units keep t / (1 + t) of their memory a frame, and take in the rest.
@@ -90,28 +108,42 @@ class LSTMNetwork(nn.Module):
         zeros = self.readout.weight.new_zeros(1, n_streams, self.lstm.hidden_size)
         return zeros, zeros
 
-    def forward(self, states: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        """Return logits (window, streams, n_states) of the next states, and the new memory.
+    def forward(
+        self, states: Tensor, memory: Memory, given: Tensor | None = None
+    ) -> tuple[Tensor, Memory]:
+        """Return logits (window, streams, n_labels) of the next labels, and the new memory.
 
-        `states` has shape (window, streams).
+        `states` have shape (window, streams), and so has `given`, the number of what the columns
+        before say of the next state, with a `mask`.
         """
-        hidden, memory = self.lstm(self.embedding(states), memory)
+        read = self.embedding(states)
+        if self.given is not None:
+            read = read + self.given(given)
+        hidden, memory = self.lstm(read, memory)
         logits: Tensor = self.readout(hidden)
         if self.skip is not None:
             logits = logits + self.skip(states)
+        if self.mask is not None:
+            logits = logits + self.mask[given]
         return logits, memory
 
     def nats(
-        self, states: Tensor, targets: Tensor, memory: Memory, window: LSTMWindow | None = None
+        self,
+        states: Tensor,
+        targets: Tensor,
+        memory: Memory,
+        window: LSTMWindow | None = None,
+        given: Tensor | None = None,
     ) -> tuple[Tensor, Memory]:
         """Return the summed -ln Q of the targets, and the memory after, without gradient.
 
-        `states` and `targets` have shape (window, streams); targets of `PADDING` do not count.
-        With `window`, its loops take the place of PyTorch's layers, and nothing has a gradient.
+        `states`, `targets` and `given` have shape (window, streams); targets, the next labels, of
+        `PADDING` do not count. With `window`, its loops take the place of PyTorch's layers, and
+        nothing has a gradient.
         """
         if window is not None:
-            return self._looped(states, targets, memory, window, None)
-        logits, after = self(states, memory)
+            return self._looped(states, targets, memory, window, None, given)
+        logits, after = self(states, memory, given)
         nats = cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=PADDING, reduction="sum"
         )
@@ -124,14 +156,15 @@ class LSTMNetwork(nn.Module):
         memory: Memory,
         scale: float,
         window: LSTMWindow | None = None,
+        given: Tensor | None = None,
     ) -> tuple[Tensor, Memory]:
         """Return what `nats` does, and leave the gradients of `scale` times the nats.
 
         They take the place of what the parameters' ``grad`` held.
         """
         if window is not None:
-            return self._looped(states, targets, memory, window, scale)
-        nats, after = self.nats(states, targets, memory)
+            return self._looped(states, targets, memory, window, scale, given)
+        nats, after = self.nats(states, targets, memory, given=given)
         self.zero_grad()
         torch.autograd.backward(nats * scale)
         return nats.detach(), after
@@ -143,25 +176,35 @@ class LSTMNetwork(nn.Module):
         memory: Memory,
         window: LSTMWindow,
         scale: float | None,
+        given: Tensor | None,
     ) -> tuple[Tensor, Memory]:
         """Run a window through the loops; with `scale`, leave the gradients."""
         (inputs, recurrent, *biases), out = self.lstm.all_weights[0], self.readout
         with torch.no_grad():
             table = linear(self.embedding.weight, inputs, biases[0] + biases[1])
-            n_states = len(table)
-            skip = table.new_zeros(n_states, n_states) if self.skip is None else self.skip.weight
-            arrays = (x.detach().numpy() for x in (table, recurrent, out.weight, out.bias, skip))
+            by_given = table[:0] if self.given is None else linear(self.given.weight, inputs)
+            if self.mask is not None:
+                skip = self.mask
+            elif self.skip is not None:
+                skip = self.skip.weight
+            else:
+                skip = table.new_zeros(len(table), out.out_features)
+            arrays = (table, by_given, recurrent, out.weight, out.bias, skip)
             found = window(
-                WindowWeights(*arrays),
+                WindowWeights(*(x.detach().numpy() for x in arrays)),
                 states.numpy(),
                 targets.numpy(),
                 torch.cat(memory).numpy(),
                 scale,
+                None if given is None else given.numpy(),
             )
             if (by := found.gradients) is not None:
-                by_table = torch.from_numpy(by.table)
+                by_table, by_given = torch.from_numpy(by.table), torch.from_numpy(by.given)
                 self.embedding.weight.grad = by_table @ inputs
                 inputs.grad = by_table.t() @ self.embedding.weight
+                if self.given is not None:
+                    self.given.weight.grad = by_given @ inputs
+                    inputs.grad += by_given.t() @ self.given.weight
                 biases[0].grad = by_table.sum(0)
                 biases[1].grad = biases[0].grad.clone()
                 recurrent.grad = torch.from_numpy(by.recurrent)
@@ -175,8 +218,12 @@ class LSTMNetwork(nn.Module):
 
 def export_weights(network: LSTMNetwork) -> LSTMWeights:
     """Return a copy of the network's weights as plain arrays."""
-    n = network.readout.out_features
-    skip = network.skip.weight if network.skip is not None else torch.zeros(n, n)
+    if network.mask is not None:
+        skip = network.mask
+    elif network.skip is not None:
+        skip = network.skip.weight
+    else:
+        skip = torch.zeros(network.embedding.num_embeddings, network.readout.out_features)
     lstm = dict(network.lstm.named_parameters())
     arrays = [
         t.detach().cpu().float().numpy().copy()
@@ -188,6 +235,7 @@ def export_weights(network: LSTMNetwork) -> LSTMWeights:
             network.readout.weight,
             network.readout.bias,
             skip,
+            *(() if network.given is None else (network.given.weight,)),
         )
     ]
     return LSTMWeights(*arrays)

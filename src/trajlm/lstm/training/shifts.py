@@ -1,6 +1,8 @@
 """Small changes of a language model's weights that move its slow populations and rates.
 
-X_g(s) is the membership of state s in the slow set g. A step from s to k gets added to its logit
+X_g(s) is the membership of state s in the slow set g. A step from s to k gets added to its logit,
+that of the first column where tokens have several: k is a group then, and X_g(s) that of the group
+of s, the mean over the frames in it,
 
     sum_g a_g (X_g(k) - X_g(s)) + sum_{g<h} b_gh f_gh(s, k) + sum_{g<h} c_gh q_gh(t, k).
 
@@ -26,12 +28,13 @@ import numpy.typing as npt
 
 from trajlm.analysis.slow import SlowSets
 from trajlm.data import States
+from trajlm.lstm.language import LanguageModel
 from trajlm.lstm.loops import loops
-from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.training.batching import Window, choose_n_streams, lay_streams
 from trajlm.util.devices import one_thread_in_pytorch
 
 F64 = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 # Streams that the data is read in to see what the hidden units know.
 STREAMS = 32
@@ -50,7 +53,7 @@ class Shifts:
     pairs
         The pairs of sets g < h of the mobilities, and then, once more, of the settled ones.
     readout, skip
-        Added to D and B by each, shapes (n, n_states, L) and (n, n_states, n_states).
+        Added to D and B by each, shapes (n, n_labels, L) and (n, n_states, n_labels).
     """
 
     n_sets: int
@@ -58,18 +61,19 @@ class Shifts:
     readout: F64
     skip: F64
 
-    def apply(self, model: LSTMModel, x: F64) -> LSTMModel:
+    def apply(self, model: LanguageModel, x: F64) -> LanguageModel:
         """Return the model with so much of each, shape (n,)."""
+        now = model.first_weights
         weights = replace(
-            model.weights,
-            readout=(model.weights.readout + np.tensordot(x, self.readout, 1)).astype(np.float32),
-            skip=(model.weights.skip + np.tensordot(x, self.skip, 1)).astype(np.float32),
+            now,
+            readout=(now.readout + np.tensordot(x, self.readout, 1)).astype(np.float32),
+            skip=(now.skip + np.tensordot(x, self.skip, 1)).astype(np.float32),
         )
-        return LSTMModel(weights, model.space, model.starts, model.record, model.rounded)
+        return model.with_first_weights(weights)
 
 
 def make_shifts(
-    model: LSTMModel,
+    model: LanguageModel,
     states: States,
     sets: SlowSets,
     pairs: tuple[tuple[int, int], ...],
@@ -89,15 +93,16 @@ def make_shifts(
     window
         Frames that are read at a time.
     """
-    n, L = model.weights.readout.shape
-    X = sets.memberships
-    tilts = [tilt_shift(sets, g) for g in range(sets.n_sets)]
-    mobilities = [mobility_shift(sets, g, h) for g, h in pairs]
+    n, L = model.first_weights.readout.shape
+    then = memberships_of_labels(sets, states, model.first_labels)
+    now = then[model.first_labels]
+    tilts = [tilt_shift(now, then, g) for g in range(sets.n_sets)]
+    mobilities = [mobility_shift(now, then, g, h) for g, h in pairs]
     settled_readout, settled_skip = [], []
     with one_thread_in_pytorch():
-        away = _away_readouts(model, states, sets, pairs, memory, window)
+        away = _away_readouts(model, states, now, pairs, memory, window)
     for (g, h), (from_g, from_h) in zip(pairs, away, strict=True):
-        both = np.outer(from_g, X[:, h]) + np.outer(from_h, X[:, g])
+        both = np.outer(from_g, then[:, h]) + np.outer(from_h, then[:, g])
         settled_readout.append(both[:L].T)
         settled_skip.append(both[L:])
     none = np.zeros((len(tilts) + len(mobilities), n, L))
@@ -109,19 +114,30 @@ def make_shifts(
     )
 
 
-def tilt_shift(sets: SlowSets, g: int) -> F64:
-    """Return X_g(k) - X_g(s), shape (n_states, n_states)."""
-    x = sets.memberships[:, g]
-    return x[None, :] - x[:, None]
+def memberships_of_labels(sets: SlowSets, states: States, labels: Integers) -> F64:
+    """Return the mean membership in each set over the frames of a label, (n_labels, n_sets)."""
+    frames = np.maximum(states.counts(), 1e-9)
+    sums = np.zeros((int(labels.max()) + 1, sets.n_sets))
+    np.add.at(sums, labels, frames[:, None] * sets.memberships)
+    means: F64 = sums / np.bincount(labels, frames)[:, None]
+    return means
 
 
-def mobility_shift(sets: SlowSets, g: int, h: int) -> F64:
-    """Return f_gh(s, k), shape (n_states, n_states).
+def tilt_shift(now: F64, then: F64, g: int) -> F64:
+    """Return X_g(k) - X_g(s), shape (n_states, n_labels).
+
+    Memberships are those of states, (n_states, n_sets), and of labels, (n_labels, n_sets).
+    """
+    return then[None, :, g] - now[:, None, g]
+
+
+def mobility_shift(now: F64, then: F64, g: int, h: int) -> F64:
+    """Return f_gh(s, k), shape (n_states, n_labels); the arguments are those of `tilt_shift`.
 
     A step s -> k moves from set g to set h the membership that g loses,
     max(0, X_g(s) - X_g(k)), shared among the sets that gain in proportion to their gain.
     """
-    change = sets.memberships[None, :, :] - sets.memberships[:, None, :]
+    change = then[None, :, :] - now[:, None, :]
     gain, loss = np.maximum(change, 0.0), np.maximum(-change, 0.0)
     total = gain.sum(axis=2)
     moved = loss[:, :, g] * gain[:, :, h] + loss[:, :, h] * gain[:, :, g]
@@ -130,27 +146,26 @@ def mobility_shift(sets: SlowSets, g: int, h: int) -> F64:
 
 
 def _away_readouts(
-    model: LSTMModel,
+    model: LanguageModel,
     states: States,
-    sets: SlowSets,
+    X: F64,
     pairs: tuple[tuple[int, int], ...],
     memory: float,
     window: int,
 ) -> F64:
     """Return how m_g (1 - X_h) and m_h (1 - X_g) are read from hidden units and present state.
 
-    The least squares over all frames, shape (n_pairs, 2, L + n_states).
+    X is that of states. The least squares are over all frames, of shape (n_pairs, 2, L + n_states).
     """
     import torch
 
     from trajlm.kernels.arrays import cache_aligned
 
-    n, L = model.weights.readout.shape
-    X = sets.memberships
+    n, L = len(X), model.hidden_dim
     t = model.tables
     streams = lay_streams(states, choose_n_streams(states, window, STREAMS), window)
     hidden, cell = cache_aligned((2, streams.n_streams, t.hidden_dim))
-    past = np.zeros((streams.n_streams, sets.n_sets))
+    past = np.zeros((streams.n_streams, X.shape[1]))
     first, second = np.array(pairs).T
     # Sums over seen and seen, and over seen and wanted, side by side.
     sums = torch.zeros((L + n, L + n + 2 * len(pairs)), dtype=torch.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,19 @@ import numpy as np
 from trajlm.analysis.holdout import hold_out
 from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError, Interrupted, ModelFileError
+from trajlm.lstm.column_model import ColumnLSTMModel
+from trajlm.lstm.columns import Column
+from trajlm.lstm.generation.blocks import choose_starts
+from trajlm.lstm.language import LanguageModel
 from trajlm.lstm.model import LSTMModel
-from trajlm.lstm.record import Baselines, EpochRecord
+from trajlm.lstm.record import Baselines, ColumnLSTMRecord, EpochRecord, LSTMRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
+from trajlm.lstm.training.choose import GROUPING_LAG, choose_columns
 from trajlm.lstm.training.quantize import round_for_generation
 from trajlm.lstm.training.trainer import Trainer
-from trajlm.models.files import CHECKPOINT, forget_training, holds_model
+from trajlm.lstm.weights import LSTMWeights
+from trajlm.models.files import CHECKPOINT, column_checkpoint, forget_training, holds_model
 from trajlm.models.registry import read_any_model
 from trajlm.util.devices import is_out_of_memory, one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE, Processes
@@ -48,7 +54,7 @@ def train(
     report_calibration: ReportRound | None = None,
     n_threads: int | None = None,
     processes: Processes = ALONE,
-) -> LSTMModel:
+) -> LanguageModel:
     """Train a language model on `states` by minimising J, the nats a frame.
 
     Parameters
@@ -60,7 +66,8 @@ def train(
     device
         A PyTorch device, such as "cpu" or "cuda".
     checkpoint
-        File that keeps all a resumed run needs, written after every epoch.
+        File that keeps all a resumed run needs, written after every epoch; later columns have
+        their own beside it.
     checkpoint_at_once
         Write it before the first epoch, too.
     resume
@@ -92,21 +99,28 @@ def train(
     own_threads = threads_of(n_threads)
     if data.visited().sum() < 2:
         raise InputError("the data holds one state only: there is nothing to learn")
-    training, validation = hold_out(data, settings.validation, settings.seed)
+    columns = choose_columns(data, settings)
+    columns = choose_columns(data, settings)
+    held_out = hold_out(data, settings.validation, settings.seed)
     data_sha256 = fingerprint(data)
+    networks = []
     try:
         with one_thread_in_pytorch():
-            trainer = Trainer(training, validation, settings, device, own_threads, processes)
-            path = Path(checkpoint) if checkpoint else None
-            if path and resume and path.exists():
-                trainer.load(path, data_sha256)
-            if path and checkpoint_at_once and processes.is_first and not trainer.history:
-                trainer.save(path, data_sha256)
-            processes.check_same((data_sha256, settings, len(trainer.history)))
-            _run_epochs(trainer, path, data_sha256, report)
-            model = trainer.model(data, data_sha256)
+            for k, column in enumerate(columns):
+                trainer = Trainer(*held_out, settings, device, own_threads, processes, column)
+                path = column_checkpoint(Path(checkpoint), k) if checkpoint else None
+                if path and resume and path.exists():
+                    trainer.load(path, data_sha256)
+                elif path and processes.is_first and (checkpoint_at_once or k):
+                    trainer.save(path, data_sha256)
+                processes.check_same((data_sha256, settings, len(trainer.history)))
+                _run_epochs(trainer, path, data_sha256, report)
+                networks.append((trainer.weights(), trainer.record(data, data_sha256)))
+            model = _put_together(networks, columns, data, settings)
             if processes.is_first:
-                model = _completed(model, data, trainer, bool(path), report_calibration, n_threads)
+                model = _completed(
+                    model, data, trainer.window, bool(checkpoint), report_calibration, n_threads
+                )
             return processes.tell(model)
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
@@ -117,7 +131,9 @@ def train(
         raise
 
 
-def finished_model(folder: Path, states: States, settings: TrainingSettings) -> LSTMModel | None:
+def finished_model(
+    folder: Path, states: States, settings: TrainingSettings
+) -> LanguageModel | None:
     """Return the model in `folder` if it was trained on the same data with the same settings."""
     if not holds_model(folder):
         return None
@@ -127,7 +143,11 @@ def finished_model(folder: Path, states: States, settings: TrainingSettings) -> 
         if (folder / CHECKPOINT).exists():
             return None  # there is something to go on from
         raise
-    if not isinstance(model, LSTMModel) or not model.record or model.record.settings != settings:
+    if (
+        not isinstance(model, LanguageModel)
+        or not model.record
+        or model.record.settings != settings
+    ):
         return None
     return model if model.record.data_sha256 == fingerprint(states) else None
 
@@ -140,7 +160,7 @@ def train_in_folder(
     resume: bool = True,
     processes: Processes = ALONE,
     **options: Any,
-) -> LSTMModel:
+) -> LanguageModel:
     """Train a model into `folder`, or go on where a training there was stopped.
 
     The caller holds the folder with `trajlm.util.atomic.lone_writer`. A model that is there stays
@@ -182,6 +202,7 @@ def _run_epochs(
 ) -> None:
     """Run all epochs that are left, each saved before it is reported."""
     saved = len(trainer.history)
+    before = not trainer.column.is_first
     try:
         while not trainer.finished:
             record = trainer.run_epoch()
@@ -192,34 +213,55 @@ def _run_epochs(
                 report(record, trainer.baselines)
     except KeyboardInterrupt:
         where = "with nothing saved"
-        if path and saved:
+        if path and (saved or before):
             where = f"all up to epoch {saved} saved: resume it to go on"
-        raise Interrupted(f"training stopped, {where}", bool(path and saved)) from None
+        raise Interrupted(f"training stopped, {where}", bool(path and (saved or before))) from None
+
+
+def _put_together(
+    networks: Sequence[tuple[LSTMWeights, LSTMRecord]],
+    columns: Sequence[Column],
+    data: States,
+    settings: TrainingSettings,
+) -> LanguageModel:
+    """Return the model of the networks of all columns."""
+    starts = choose_starts(data, settings.seed)
+    if len(columns) == 1:
+        weights, record = networks[0]
+        return LSTMModel(weights, data.space, starts, record)
+    record_of_all = ColumnLSTMRecord(tuple(record for _, record in networks))
+    of_all = [weights for weights, _ in networks]
+    return ColumnLSTMModel(of_all, columns, data.space, starts, record_of_all)
 
 
 def _completed(
-    model: LSTMModel,
+    model: LanguageModel,
     data: States,
-    trainer: Trainer,
+    window: int,
     saved: bool,
     report: ReportRound | None,
     n_threads: int | None,
-) -> LSTMModel:
+) -> LanguageModel:
     """Round the weights for generation and match the slow rates to those of the data.
 
     Of all of it: how often the slow states are seen decides the rates, and nothing is chosen by
     the held-out stretch any more. The checkpoint is whole by now.
     """
-    settings, calibration = trainer.settings, None
+    record = model.first_record
+    assert record is not None
+    settings = record.settings
+    # Groups are drawn on their own, and all that they do is slower than this.
+    lag = GROUPING_LAG
     try:
-        model, rounding = round_for_generation(model, settings.seed, n_threads)
+        if isinstance(model, LSTMModel):
+            lag = window
+            model, rounding = round_for_generation(model, settings.seed, n_threads)
+            record = replace(record, rounding=rounding)
         if settings.calibration and settings.bigram_skip:
-            model, calibration = calibrate(
-                model, data, trainer.window, settings.seed, report, n_threads
-            )
+            model, calibration = calibrate(model, data, lag, settings.seed, report, n_threads)
+            record = replace(record, calibration=calibration)
     except KeyboardInterrupt:
         where = "resume it to go on" if saved else "nothing was saved"
         stopped = f"the work after the last epoch was stopped; {where}"
         raise Interrupted(stopped, resumable=saved) from None
-    assert model.record is not None
-    return model.with_record(replace(model.record, rounding=rounding, calibration=calibration))
+    return model.with_first_record(record)

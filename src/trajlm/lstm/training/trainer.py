@@ -13,11 +13,10 @@ import numpy.typing as npt
 
 from trajlm.data import States
 from trajlm.errors import InputError, ModelFileError
-from trajlm.lstm.generation.blocks import choose_starts
-from trajlm.lstm.model import LSTMModel
+from trajlm.lstm.columns import Column, whole_state
 from trajlm.lstm.record import Baselines, CheckpointRecord, EpochRecord, LSTMRecord
 from trajlm.lstm.settings import TrainingSettings
-from trajlm.lstm.training.batching import Streams, Window, choose_n_streams, lay_streams
+from trajlm.lstm.training.batching import PADDING, Streams, Window, choose_n_streams, lay_streams
 from trajlm.lstm.training.direction import find_direction
 from trajlm.models.markov import fit_msm, smoothed_transition_matrix
 from trajlm.util.devices import usable_device
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from trajlm.lstm.training.network import LSTMNetwork, Memory
+    from trajlm.lstm.weights import LSTMWeights
 
 # Validation reads few, long streams, so that their beginnings without memory do not weigh.
 VALIDATION_STREAMS = 8
@@ -40,7 +40,7 @@ DIVERGED = 10.0
 
 
 class Trainer:
-    """Network, optimiser, history and best weights of a training."""
+    """Network, optimiser, history and best weights of the training of a column."""
 
     def __init__(
         self,
@@ -50,12 +50,14 @@ class Trainer:
         device: str,
         n_threads: int,
         processes: Processes,
+        column: Column,
     ) -> None:
         import torch
 
         from trajlm.lstm.training.window import LSTMWindow
 
         self.settings = settings
+        self.column = column
         self.training = training
         self.processes = processes
         self.device = usable_device(device)
@@ -73,8 +75,10 @@ class Trainer:
                 "as many as so little data is read in: the others have nothing to do",
             )
         self.direction = find_direction(training, settings.reversible, settings.seed)
-        self.baselines = _baselines(training, validation, self.direction.both_ways)
-        self.network = build_network(training, settings, self.window, self.direction.both_ways)
+        self.baselines = _baselines(training, validation, column, self.direction.both_ways)
+        self.network = build_network(
+            training, settings, self.window, self.direction.both_ways, column
+        )
         self.network.to(self.device)
         self.averaged = copy.deepcopy(self.network)
         # To collect them from the layers anew would take longer than a step of the optimiser.
@@ -119,7 +123,13 @@ class Trainer:
                 f"{self.settings.learning_rate:g}"
             )
         seconds = time.perf_counter() - began
-        record = EpochRecord(epoch=epoch, training=training, validation=validation, seconds=seconds)
+        record = EpochRecord(
+            epoch=epoch,
+            training=training,
+            validation=validation,
+            seconds=seconds,
+            column="" if self.column.is_plain() else self.column.name,
+        )
         self.history.append(record)
         if self.best_epoch == epoch:
             self.best = {k: v.clone() for k, v in self.averaged.state_dict().items()}
@@ -189,13 +199,18 @@ class Trainer:
             # One of several processes may have nothing to read where others have.
             network.zero_grad()
             return torch.zeros((), device=self.device), memory
-        inputs = torch.from_numpy(window.inputs).to(self.device)
-        targets = torch.from_numpy(window.targets).to(self.device)
+        column, following = self.column, np.maximum(window.targets, 0)
+        labels = np.where(window.targets < 0, PADDING, column.labels[following])
+        inputs, targets, known = (
+            torch.from_numpy(x).to(self.device)
+            for x in (window.inputs, labels, column.given[following])
+        )
+        given = None if column.is_first else known
         keep = torch.from_numpy(~window.fresh).to(self.device, torch.float32)[None, :, None]
         kept = memory[0] * keep, memory[1] * keep
         if scale is None:
-            return network.nats(inputs, targets, kept, self.loops)
-        return network.learn(inputs, targets, kept, scale, self.loops)
+            return network.nats(inputs, targets, kept, self.loops, given)
+        return network.learn(inputs, targets, kept, scale, self.loops, given)
 
     def _set_learning_rate(self, epochs_done: float) -> None:
         fraction = epochs_done / self.settings.epochs
@@ -203,12 +218,16 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def model(self, data: States, data_sha256: str) -> LSTMModel:
-        """Return the model of the best epoch, ready to generate."""
+    def weights(self) -> LSTMWeights:
+        """Return the weights of the best epoch."""
         from trajlm.lstm.training.network import export_weights
 
         self.network.load_state_dict(self.best)
-        record = LSTMRecord(
+        return export_weights(self.network)
+
+    def record(self, data: States, data_sha256: str) -> LSTMRecord:
+        """Return how the network was trained."""
+        return LSTMRecord(
             settings=self.settings,
             n_frames=data.n_frames,
             n_trajectories=len(data),
@@ -218,8 +237,6 @@ class Trainer:
             data_sha256=data_sha256,
             direction=self.direction,
         )
-        starts = choose_starts(data, self.settings.seed)
-        return LSTMModel(export_weights(self.network), data.space, starts, record)
 
     def save(self, path: Path, data_sha256: str) -> None:
         """Write everything a resumed run needs."""
@@ -269,7 +286,11 @@ class Trainer:
 
 
 def build_network(
-    training: States, settings: TrainingSettings, window: int, both_ways: bool
+    training: States,
+    settings: TrainingSettings,
+    window: int,
+    both_ways: bool,
+    column: Column | None = None,
 ) -> LSTMNetwork:
     """Return the network before its first step: with the skip, the smoothed Markov model.
 
@@ -280,10 +301,13 @@ def build_network(
 
     from trajlm.lstm.training.network import LSTMNetwork
 
-    log_transitions = None
-    if settings.bigram_skip:
+    column = column or whole_state(training.n_states)
+    mask = log_transitions = None
+    if not column.is_first:
+        mask = torch.from_numpy(column.mask)
+    elif settings.bigram_skip:
         transitions = smoothed_transition_matrix(training, both_ways=both_ways)
-        log_transitions = torch.from_numpy(np.log(transitions)).float()
+        log_transitions = torch.from_numpy(np.log(_by_label(transitions, column))).float()
     memories = torch.logspace(
         0.0, math.log10(window), round(settings.slow_units * settings.hidden_dim)
     )
@@ -295,12 +319,46 @@ def build_network(
         settings.embedding_scale,
         memories,
         settings.seed,
+        column.n_labels,
+        mask,
     )
 
 
-def _baselines(training: States, validation: States, reversible: bool) -> Baselines:
-    smoothed = training.counts() + 1.0 / training.n_states
-    log_p: npt.NDArray[np.float64] = np.log(smoothed / smoothed.sum())
-    independent = -np.concatenate([log_p[s[1:]] for s in validation]).mean()
-    msm = fit_msm(training, reversible=reversible).cross_entropy(validation)
-    return Baselines(msm=msm, independent=float(independent))
+def _by_label(probabilities: npt.NDArray[np.float64], column: Column) -> npt.NDArray[np.float64]:
+    """Return the probabilities (rows, n_states) of each label of a first column."""
+    sums = np.zeros((len(probabilities), column.n_labels))
+    np.add.at(sums.T, column.labels, probabilities.T)
+    return sums
+
+
+def _baselines(training: States, validation: States, column: Column, reversible: bool) -> Baselines:
+    if column.is_plain():
+        smoothed = training.counts() + 1.0 / training.n_states
+        log_p: npt.NDArray[np.float64] = np.log(smoothed / smoothed.sum())
+        independent = -np.concatenate([log_p[s[1:]] for s in validation]).mean()
+        msm = fit_msm(training, reversible=reversible).cross_entropy(validation)
+        return Baselines(msm=msm, independent=float(independent))
+    return _column_baselines(training, validation, column, reversible)
+
+
+def _column_baselines(
+    training: States, validation: States, column: Column, both_ways: bool
+) -> Baselines:
+    """Return what smoothed counts say of a column, given the ones before."""
+    transitions = smoothed_transition_matrix(training, both_ways=both_ways)
+    populations = training.counts() + 1.0 / training.n_states
+    own = np.unique(column.given * column.n_labels + column.labels, return_inverse=True)[1]
+    nats = []
+    for rows in (transitions, populations[None] / populations.sum()):
+        by_own, by_given = (
+            np.zeros((len(rows), own.max() + 1)),
+            np.zeros((len(rows), column.n_given)),
+        )
+        np.add.at(by_own.T, own, rows.T)
+        np.add.at(by_given.T, column.given, rows.T)
+        total = 0.0
+        for s in validation:
+            now = s[:-1] if len(rows) > 1 else np.zeros(len(s) - 1, np.int64)
+            total -= np.log(by_own[now, own[s[1:]]] / by_given[now, column.given[s[1:]]]).sum()
+        nats.append(float(total / validation.n_transitions))
+    return Baselines(msm=nats[0], independent=nats[1])

@@ -33,17 +33,19 @@ class WindowWeights:
 
     Parameters
     ----------
-    table
-        What each state adds to the gates, shape (n_states, 4L).
+    table, given
+        What each state adds to the gates, and what is given beside it, shapes (n_states, 4L) and
+        (n_given, 4L); the latter has no rows where nothing is given.
     recurrent
         The recurrent weights, (4L, L).
     readout, bias
-        Of the read-out, (n_states, L) and (n_states,).
+        Of the read-out, (n_labels, L) and (n_labels,).
     skip
-        What each state adds to the logits, (n_states, n_states).
+        What is given, or else each state, adds to the logits, (n_given or n_states, n_labels).
     """
 
     table: F32
+    given: F32
     recurrent: F32
     readout: F32
     bias: F32
@@ -76,30 +78,38 @@ class _Tables:
     the matrices packed: as they are to go back, transposed to go forward.
     """
 
-    def __init__(self, n_states: int, L: int) -> None:
-        self.sizes = n_states, L
+    def __init__(self, weights: WindowWeights) -> None:
+        self.sizes = _sizes(weights)
+        n_states, n_given, n_labels, L = self.sizes
         panel, packed = loops().PANEL, loops().packed
-        self.units, self.columns = -(-L // panel) * panel, -(-n_states // panel) * panel
+        self.units, self.columns = -(-L // panel) * panel, -(-n_labels // panel) * panel
         self.inputs = cache_aligned((n_states, GATES * self.units))
+        self.given = cache_aligned((n_given, GATES * self.units))
         self.bias = cache_aligned((self.columns,))
-        self.bias[n_states:] = NEVER
+        self.bias[n_labels:] = NEVER
         self._square = np.zeros((GATES * self.units, self.units), np.float32)
         self._out = np.zeros((self.columns, self.units), np.float32)
         self.recurrent, self.readout = packed(self._square.T), packed(self._out.T)
-        self.recurrent_back, self.readout_back = packed(self._square), packed(self._out[:n_states])
+        self.recurrent_back, self.readout_back = packed(self._square), packed(self._out)
 
     def read(self, weights: WindowWeights) -> None:
         """Take up new numbers."""
-        n_states, L = weights.readout.shape
-        self.inputs.reshape(n_states, GATES, -1)[:, :, :L] = weights.table.reshape(-1, GATES, L)
-        self.bias[:n_states] = weights.bias
+        n_labels, L = weights.readout.shape
+        for padded, table in ((self.inputs, weights.table), (self.given, weights.given)):
+            padded.reshape(-1, GATES, self.units)[:, :, :L] = table.reshape(-1, GATES, L)
+        self.bias[:n_labels] = weights.bias
         self._square.reshape(GATES, -1, self.units)[:, :L, :L] = weights.recurrent.reshape(-1, L, L)
-        self._out[:n_states, :L] = weights.readout
+        self._out[:n_labels, :L] = weights.readout
         packed = loops().packed
         packed(self._square.T, self.recurrent)
         packed(self._out.T, self.readout)
         packed(self._square, self.recurrent_back)
-        packed(self._out[:n_states], self.readout_back)
+        packed(self._out, self.readout_back)
+
+
+def _sizes(weights: WindowWeights) -> tuple[int, int, int, int]:
+    """Return n_states, n_given, n_labels and L."""
+    return len(weights.table), len(weights.given), *weights.readout.shape
 
 
 class _Workspace:
@@ -131,18 +141,18 @@ class _Part:
     nats
         The sum of -ln Q.
     gradients
-        By table, recurrent weights and read-out, still padded; empty if nothing is learned.
-    states
-        What the streams read, shape (window, streams).
+        By both tables, recurrent weights and read-out, still padded; empty if nothing is learned.
+    given
+        The rows of the skip, shape (window, streams).
     logits
-        Gradient by the logits, shape (window, streams, padded n_states).
+        Gradient by the logits, shape (window, streams, padded n_labels).
     workspace
         The memory that `logits` lie in.
     """
 
     nats: float
     gradients: tuple[F32, ...]
-    states: I64
+    given: I64
     logits: F32
     workspace: _Workspace
 
@@ -172,6 +182,7 @@ class LSTMWindow:
         targets: I64,
         memory: F32,
         scale: float | None = None,
+        given: I64 | None = None,
     ) -> WindowResult:
         """Run over a window, forward or, to learn, both ways.
 
@@ -180,22 +191,28 @@ class LSTMWindow:
         weights
             The network.
         states, targets
-            Shape (window, streams); a negative target is none.
+            What is read, and the labels to predict, shape (window, streams); a negative target is
+            none.
         memory
             Hidden and cell before the window, shape (2, streams, L).
         scale
             The gradients are those of the nats times this; None: nothing is learned.
+        given
+            The number of what is known of the next state, shape (window, streams), where anything
+            is.
         """
-        if self._tables is None or self._tables.sizes != weights.readout.shape:
-            self._tables, self._spare = _Tables(*weights.readout.shape), {}
+        # Else the skip goes by the state.
+        known = states if given is None else given
+        if self._tables is None or self._tables.sizes != _sizes(weights):
+            self._tables, self._spare = _Tables(weights), {}
         tables = self._tables
         tables.read(weights)
         after = np.empty_like(memory)
 
         def part(ends: tuple[int, int]) -> _Part:
             own = slice(*ends)
-            now, then = (np.ascontiguousarray(x[:, own]) for x in (states, targets))
-            return self._part(tables, weights.skip, now, then, memory[:, own], after[:, own], scale)
+            frames = tuple(np.ascontiguousarray(x[:, own]) for x in (states, known, targets))
+            return self._part(tables, weights.skip, frames, memory[:, own], after[:, own], scale)
 
         cuts = list(pairwise([*range(0, states.shape[1], CHUNK), states.shape[1]]))
         nats = 0.0
@@ -213,7 +230,7 @@ class LSTMWindow:
                 else:
                     sums = found.gradients
                 if grad_skip is not None:
-                    loops().add_by_state(found.states, found.logits, grad_skip)
+                    loops().add_by_given(found.given, found.logits, grad_skip)
                 self._spare.setdefault(found.logits.shape[1], []).append(found.workspace)
         gradients = None if grad_skip is None else _unpadded(sums, grad_skip, memory.shape[2])
         return WindowResult(nats, after, gradients)
@@ -222,37 +239,38 @@ class LSTMWindow:
         self,
         tables: _Tables,
         skip: F32,
-        states: I64,
-        targets: I64,
+        frames: tuple[I64, ...],
         memory: F32,
         after: F32,
         scale: float | None,
     ) -> _Part:
         """Return what some streams give, and write their memory `after` the window."""
-        (frames, streams), L = states.shape, memory.shape[2]
+        states, given, targets = frames
+        (n_frames, streams), L = states.shape, memory.shape[2]
         t = tables
-        workspace = self._workspace(frames, streams, tables)
-        hidden, cell, gates, logits = workspace.first(frames)
+        workspace = self._workspace(n_frames, streams, tables)
+        hidden, cell, gates, logits = workspace.first(n_frames)
         hidden[0, :, :L], cell[0, :, :L] = memory
         nats = loops().forward(
-            states, targets, t.inputs, t.recurrent, t.readout, t.bias, skip,
+            states, given, targets, t.inputs, t.given, t.recurrent, t.readout, t.bias, skip,
             hidden, cell, gates, logits, np.float32(scale or 0.0),
         )  # fmt: skip
         after[0], after[1] = hidden[-1, :, :L], cell[-1, :, :L]
         if scale is None:
-            return _Part(nats, (), states, logits, workspace)
+            return _Part(nats, (), given, logits, workspace)
         small = t.units if t.units <= SMALL else 0
-        grad_inputs = cache_aligned(t.inputs.shape)
+        grad_inputs, grad_given = cache_aligned(t.inputs.shape), cache_aligned(t.given.shape)
         grad_recurrent = cache_aligned((small, GATES * t.units))
         grad_readout = cache_aligned((small, t.columns))
         loops().backward(
-            states, t.recurrent_back, t.readout_back, hidden, cell, gates, logits,
-            grad_inputs, grad_recurrent, grad_readout,
+            states, given, t.recurrent_back, t.readout_back, hidden, cell, gates, logits,
+            grad_inputs, grad_given, grad_recurrent, grad_readout,
         )  # fmt: skip
         products = grad_recurrent.T, grad_readout.T
         if not small:
             products = _product(gates, hidden[:-1]), _product(logits, hidden[1:])
-        return _Part(nats, (grad_inputs, *products), states, logits, workspace)
+        gradients = grad_inputs, grad_given, *products
+        return _Part(nats, gradients, given, logits, workspace)
 
     def _workspace(self, frames: int, streams: int, tables: _Tables) -> _Workspace:
         """Return memory for so many frames, of a part that is done if there is one."""
@@ -279,15 +297,17 @@ def _product(rows: F32, hidden: F32) -> F32:
 
 def _unpadded(sums: tuple[F32, ...], grad_skip: F32, L: int) -> WindowWeights:
     """Return the gradients without units and states that only fill panels."""
-    table, recurrent, readout = sums
-    n_states, units = len(grad_skip), recurrent.shape[1]
+    *tables, recurrent, readout = sums
+    n_labels, units = grad_skip.shape[1], recurrent.shape[1]
+    table, given = (t.reshape(-1, GATES, units)[:, :, :L].reshape(-1, GATES * L) for t in tables)
     return WindowWeights(
-        table.reshape(n_states, GATES, units)[:, :, :L].reshape(n_states, GATES * L),
+        table,
+        given,
         np.ascontiguousarray(
             recurrent.reshape(GATES, units, units)[:, :L, :L].reshape(GATES * L, L)
         ),
-        np.ascontiguousarray(readout[:n_states, :L]),
-        # The bias is added to the logits whatever the state is.
+        np.ascontiguousarray(readout[:n_labels, :L]),
+        # The bias is added to the logits whatever is given.
         grad_skip.sum(axis=0),
         grad_skip,
     )

@@ -44,9 +44,8 @@ class Training:
         record = model.record
         assert record is not None
         return (
-            f"{self.folder.parent.name} {self.folder.name}: {record.best.validation:.5f} nats a "
-            f"frame held out (MSM {record.baselines.msm:.5f}), epoch {record.best_epoch} of "
-            f"{len(record.history)}"
+            f"{self.folder.parent.name} {self.folder.name}: {record.held_out_nats:.5f} nats per "
+            f"frame held out (MSM {record.msm_nats:.5f}), {record.n_epochs} epochs"
         )
 
 

@@ -1,0 +1,62 @@
+"""Choosing the columns of a token from the data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trajlm.analysis.slow import find_slow_sets
+from trajlm.data import States
+from trajlm.errors import InputError
+from trajlm.lstm.columns import Column, make_columns, whole_state
+from trajlm.lstm.settings import TrainingSettings
+from trajlm.provenance.methods import ProductBinning
+
+# From so many states on, the noise of the fine ones keeps a network from learning the slow ones.
+MANY_STATES = 100
+# Frames: groups that are left more slowly than three of these are metastable.
+GROUPING_LAG = 10
+
+
+def choose_columns(states: States, settings: TrainingSettings) -> tuple[Column, ...]:
+    """Return the columns that are drawn one after the other.
+
+    Metastable groups are those of PCCA+ on the processes that take more than three times ten
+    frames (`trajlm.analysis.slow.find_slow_sets`).
+
+    Raises
+    ------
+    InputError
+        The groups or the bins that were asked for are not there.
+    """
+    if settings.columns == "bins":
+        return _bins(states)
+    if settings.columns == "state" or (
+        settings.columns == "auto" and states.n_states < MANY_STATES
+    ):
+        return (whole_state(states.n_states),)
+    sets = find_slow_sets(states, GROUPING_LAG)
+    if sets is None and settings.columns == "groups":
+        raise InputError(
+            f"no process of the data takes more than {3 * GROUPING_LAG} frames, so that there are "
+            "no metastable groups: train with columns = 'state'"
+        )
+    if sets is None:
+        return (whole_state(states.n_states),)
+    numbers = np.arange(states.n_states)
+    # A set in which no membership is the largest has no states.
+    groups = np.unique(sets.assignment, return_inverse=True)[1]
+    return make_columns([groups, numbers], ["group", "state"])
+
+
+def _bins(states: States) -> tuple[Column, ...]:
+    """Return a column for each coordinate that was cut."""
+    how = states.space.discretization
+    if not isinstance(how.method, ProductBinning):
+        raise InputError(
+            "the states are no bins of several coordinates: train with columns = 'groups' or "
+            "'state'"
+        )
+    shape = how.method.shape
+    names = how.columns or tuple(f"coordinate {k}" for k in range(len(shape)))
+    labels = np.unravel_index(np.arange(states.n_states), shape)
+    return make_columns(labels, names)
