@@ -9,33 +9,45 @@ from matplotlib.figure import Figure
 from trajlm.analysis import (
     autocorrelation,
     committed_transitions,
+    counted_timescales,
     dwell_times,
     free_energy,
+    kinetic_map,
     survival,
+    transition_probabilities,
 )
 from trajlm.comparison import Comparison, compare
 from trajlm.data import Features, States, StateSpace
 from trajlm.discretize import Bins, KMeans, NearestCenters
+from trajlm.errors import InputError
 from trajlm.lstm.record import Baselines, EpochRecord, LSTMRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.markov import fit_msm
 from trajlm.plots import (
     DATA,
+    coordinate_of,
     plot_autocorrelation,
     plot_committed_transitions,
     plot_discrepancies,
     plot_embedding,
     plot_excerpt,
     plot_free_energy,
+    plot_free_energy_map,
+    plot_group_network,
+    plot_kinetic_map,
     plot_overview,
+    plot_relaxation,
     plot_state_map,
     plot_survival,
+    plot_timescales,
     plot_training,
     quantity_of,
     style_of,
     styles_of,
 )
+from trajlm.plots.plane import density_map
 from trajlm.provenance import Discretization
+from trajlm.util.words import number
 
 matplotlib.use("Agg")
 
@@ -149,14 +161,43 @@ def test_a_long_excerpt_is_thinned_without_losing_its_excursions():
         KMeans(4),
     ],
 )
-def test_a_periodic_coordinate_is_not_drawn_across_its_border(cut):
+def test_a_periodic_coordinate_goes_a_little_over_its_border(cut):
     x = np.array([-3.0, -1, -3, 3, -3, -1, 1])
     states = cut.fit_transform(Features((x,), ("phi",), periods=((-4.0, 4.0),)))
     ax = plot_excerpt(states.trajectories[0], states.space, new_axes())
     _, y = ax.lines[0].get_data()
-    np.testing.assert_allclose(y, [-3, -1, -3, np.nan, 3, np.nan, -3, -1, 1])
-    # The one frame on the other side is a dot.
-    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[3, 3]])
+    np.testing.assert_allclose(y, [-3, -1, -3, -5, -3, -1, 1])
+
+
+def test_a_coordinate_that_goes_round_the_circle_leaves_a_gap_and_no_leap():
+    x = np.array([-3.0, 3, 1, -1, -3, -1])
+    states = Bins(4, range=(-4, 4)).fit_transform(Features((x,), ("phi",), periods=((-4.0, 4.0),)))
+    ax = plot_excerpt(states.trajectories[0], states.space, new_axes())
+    times, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(y, [-3, -5, -5, np.nan, 1, -1, -3, -1])
+    np.testing.assert_allclose(times, [0, 1, 2, 2, 2, 3, 4, 5])
+
+
+def test_a_circle_is_opened_where_the_fewest_frames_lie_and_keeps_its_numbers():
+    centers = np.array([-150.0, -90, -30, 30, 90, 150])
+    space = StateSpace(
+        6, centers=centers, discretization=Discretization(columns=("psi",), periods=((-180, 180),))
+    )
+    psi = coordinate_of(space).opened(np.array([0.2, 0.01, 0.0, 0.0, 0.39, 0.4]))
+    assert psi.period == (0, 360)
+    np.testing.assert_allclose(psi.values, [210, 270, 330, 30, 90, 150])
+    ax = new_axes()
+    ax.plot([0, 1], [0, 360])
+    psi.label_ticks(ax.yaxis)
+    ax.figure.draw_without_rendering()
+    ticks, labels = ax.get_yticks(), [label.get_text() for label in ax.get_yticklabels()]
+    assert len(ticks) >= 3
+    for tick, label in zip(ticks, labels, strict=True):
+        turn = (float(label.replace("−", "-")) - tick) / 360
+        assert turn == pytest.approx(round(turn))
+        assert -180 <= float(label.replace("−", "-")) < 180
+    same = coordinate_of(space).opened(np.full(6, 1 / 6))
+    assert same.period == (-180, 180)
 
 
 def test_a_baseline_far_above_the_curves_is_named_and_not_drawn():
@@ -284,3 +325,92 @@ def test_dwells_of_one_frame_are_a_point_that_is_seen():
     curve = survival(dwell_times(States(np.arange(40) % 2, 2), 0))
     ax = plot_survival(curve, new_axes())
     assert ax.lines[0].get_marker() not in ("None", "")
+
+
+def in_the_plane(n: int = 4000) -> States:
+    rng = np.random.default_rng(0)
+    x = np.cumsum(rng.random(n) < 0.01) % 2 * 4 + rng.normal(size=n)
+    y = rng.uniform(-180, 180, size=n)
+    data = Features(
+        (np.column_stack([x, y]),),
+        ("d", "phi"),
+        periods=(None, (-180, 180)),
+        column_units=("nm", ""),
+    )
+    return KMeans(20).fit_transform(data)
+
+
+def test_the_free_energy_map_holds_all_of_the_population():
+    states = in_the_plane()
+    result = free_energy(states)
+    found = density_map(states.space, result.populations)
+    assert np.nansum(found.density) == pytest.approx(1, abs=1e-9)
+    ax = plot_free_energy_map(result, states.space, new_axes())
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("d / nm", "phi / deg")
+    drawn = ax.images[0].get_array()
+    highest = np.unravel_index(np.nanargmax(found.density.T), drawn.shape)
+    assert drawn[highest] == pytest.approx(0)
+    lower, upper = (found.density[60, k] for k in (0, -1))
+    # The upper and the lower border are one line: the same state on both sides of it.
+    assert lower == upper or np.isnan(lower) == np.isnan(upper)
+
+
+def test_states_of_many_coordinates_are_smeared_over_the_plane():
+    centers = np.array([[0.0, 0, 1], [10, 0, 2], [0, 10, 3]])
+    states = States([0, 0, 1, 2] * 5, 3, centers=centers)
+    found = density_map(states.space, states.counts() / 20)
+    k, m = np.unravel_index(np.nanargmax(found.density), found.density.shape)
+    left, right, bottom, top = found.extent
+    size = found.density.shape[0]
+    assert left + (k + 0.5) / size * (right - left) == pytest.approx(0, abs=0.5)
+    assert bottom + (m + 0.5) / size * (top - bottom) == pytest.approx(0, abs=0.5)
+    with pytest.raises(InputError):
+        density_map(chain().space, np.array([0.5, 0.5]))
+
+
+def test_relaxation_and_timescales_are_drawn_at_their_lags():
+    states = chain()
+    result = transition_probabilities(states, [1, 4, 20])
+    ax = plot_relaxation(result, (0, 1), new_axes())
+    x, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(x, [0.5, 2, 10])
+    np.testing.assert_allclose(y, result.values[:, 0, 1])
+    times = [counted_timescales(states, lag) for lag in (1, 4)]
+    ax = plot_timescales(times, states.dt, new_axes())
+    x, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(x, [0.5, 2])
+    np.testing.assert_allclose(y, [found.values[0] for found in times])
+    assert ax.get_ylabel() == "implied timescale / ns"
+
+
+def test_the_network_shows_populations_and_rate_constants():
+    states = chain()
+    result = committed_transitions(states, [1])
+    shares = free_energy(states).populations
+    ax = plot_group_network(result, shares, new_axes(), names=("open", "closed"))
+    words = [text.get_text() for text in ax.texts]
+    constants = 1 / result.mean_waiting_times()[0]
+    expected = {"open", "closed", number(constants[0, 1], 2), number(constants[1, 0], 2)}
+    assert expected <= set(words)
+    ax.figure.draw_without_rendering()
+    never = committed_transitions(States([0, 0, 0, 1], 3), [1])
+    ax = plot_group_network(never, [0.75, 0.25, 0], new_axes())
+    assert len([patch for patch in ax.patches if "Arrow" in type(patch).__name__]) == 1
+
+
+def test_the_kinetic_map_has_a_dot_for_each_state_that_is_joined():
+    states = in_the_plane()
+    found = kinetic_map(states, 5)
+    ax = plot_kinetic_map(found, new_axes(), groups=np.arange(20) % 2, names=("a", "b"))
+    assert sum(len(dots.get_offsets()) for dots in ax.collections) == 20
+    assert [dots.get_label() for dots in ax.collections] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("column", "width"), [("single", 3.4), ("double", 7.0)])
+def test_style_sheets_have_the_widths_of_journals(column, width):
+    import matplotlib.style
+
+    with matplotlib.style.context(f"trajlm.plots.{column}_column"):
+        assert matplotlib.rcParams["figure.figsize"][0] == width
+        assert matplotlib.rcParams["svg.fonttype"] == "none"
+        assert matplotlib.rcParams["pdf.fonttype"] == 42

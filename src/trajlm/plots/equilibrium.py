@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from trajlm.analysis import FreeEnergy
+from trajlm.data import StateSpace
+from trajlm.plots.plane import density_map
 from trajlm.plots.style import (
     BAND_COLOR,
     DATA,
@@ -85,6 +87,64 @@ def plot_free_energy(
     ax.set_xlabel(plain_label(quantity))
     ax.set_ylabel("free energy / kT")
     tidy(ax)
+    return ax
+
+
+def plot_free_energy_map(
+    result: FreeEnergy,
+    space: StateSpace,
+    ax: Axes | None = None,
+    *,
+    columns: tuple[int, int] = (0, 1),
+    zero: float | None = None,
+    top: float | None = None,
+) -> Axes:
+    """Draw the free energy over two coordinates of the states, in kT, as colours.
+
+    It is -ln of the population of a state over its area. In a plane each point belongs to the
+    nearest state; of more coordinates the states are smeared over the plane of two. Where there
+    is none, or none was seen, the map is white.
+
+    Parameters
+    ----------
+    result
+        Free energies of n states.
+    space
+        Where they lie, with centres of shape (n, d), d at least 2.
+    ax
+        Axes to draw on; new ones when None.
+    columns
+        The two coordinates.
+    zero
+        Density at which the free energy is zero, so that maps share a scale
+        (`highest_density`); the highest of these states when None.
+    top
+        Upper end of the colours; the highest free energy when None.
+
+    Raises
+    ------
+    InputError
+        States without two coordinates.
+    """
+    ax = ax or new_axes()
+    found = density_map(space, result.populations, columns)
+    energy = -np.log(found.density / (np.nanmax(found.density) if zero is None else zero))
+    image = ax.imshow(
+        energy.T,
+        extent=found.extent,
+        origin="lower",
+        aspect="auto",
+        cmap="viridis",
+        vmin=0,
+        vmax=top,
+        interpolation="none",
+    )
+    for axis, coordinate in zip((ax.xaxis, ax.yaxis), found.coordinates, strict=True):
+        axis.set_label_text(plain_label(coordinate.label))
+    figure = ax.get_figure()
+    assert figure is not None
+    if top is None:
+        figure.colorbar(image, ax=ax, label="free energy / kT", pad=0.02)
     return ax
 
 

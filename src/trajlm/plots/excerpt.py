@@ -9,20 +9,16 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from trajlm.analysis import extreme_frames
 from trajlm.data import IntArray, StateSpace
-from trajlm.discretize import periods_of
-from trajlm.plots.style import (
-    DATA,
-    SourceStyle,
-    new_axes,
-    one_coordinate,
-    plain_label,
-    quantity_of,
-    tidy,
-)
+from trajlm.discretize.periodic import Period
+from trajlm.plots.coordinate import Coordinate, coordinate_of
+from trajlm.plots.style import DATA, SourceStyle, new_axes, plain_label, tidy
 
 # Changes of state above which a stretch is drawn as a curve instead of as steps.
 DENSE = 250
+# How far over its border a periodic coordinate is followed, as a share of the period.
+BEYOND = 0.2
 
 
 def plot_excerpt(
@@ -31,11 +27,13 @@ def plot_excerpt(
     ax: Axes | None = None,
     *,
     n_frames: int | None = None,
+    frames: IntArray | None = None,
+    coordinate: Coordinate | None = None,
     max_points: int = 2000,
     style: SourceStyle = DATA,
     dense: bool | None = None,
 ) -> Axes:
-    """Draw the first frames of a trajectory: the centre of each state over time.
+    """Draw the first frames of a trajectory: where the state lies over time.
 
     Parameters
     ----------
@@ -47,6 +45,11 @@ def plot_excerpt(
         Axes to draw on; new ones when None.
     n_frames
         Frames to show; all when None.
+    frames
+        The number of each frame, shape (T,), where some are left out (`Stretch`).
+    coordinate
+        What is drawn of each state (`coordinate_of`); the only coordinate when None or, where
+        there are several, the number of the state.
     max_points
         Longer stretches are drawn by the lowest and highest value of each of max_points / 2
         equal pieces, which on the page looks the same.
@@ -56,63 +59,71 @@ def plot_excerpt(
         Draw a curve instead of steps; None: where there are many steps (`is_dense`).
     """
     ax = ax or new_axes()
-    shown = np.asarray(trajectory[:n_frames])
-    centers = one_coordinate(space)
-    values = shown.astype(np.float64) if centers is None else centers[shown]
+    numbers = np.arange(len(trajectory)) if frames is None else np.asarray(frames)
+    end = int(numbers[-1]) + 1 if n_frames is None else n_frames
+    shown = np.asarray(trajectory)[numbers < end]
+    coordinate = coordinate or coordinate_of(space)
     # Many steps side by side are read as a curve.
     dense = is_dense(shown) if dense is None else dense
-    frames, values = _thinned(values, max_points)
-    times, values = _broken_at_wraps(frames * space.dt, values, space)
+    times, values = curve_of(shown, numbers[: len(shown)], space, coordinate, max_points)
     ax.plot(
-        times,
-        values,
+        *_continued(times, values, coordinate.period),
         color=style.color,
         linewidth=0.55 if dense else 1.1,
         drawstyle="default" if dense else "steps-post",
         label=plain_label(style.name),
     )
-    # One frame on the other side of a border has no line to either side.
-    missing = np.isnan(np.concatenate([[np.nan], values, [np.nan]]))
-    alone = missing[:-2] & missing[2:] & ~missing[1:-1]
-    ax.plot(times[alone], values[alone], ".", color=style.color, markersize=2)
-    if centers is None:
+    if coordinate.is_number:
         ax.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    ax.set_xlim(0, len(shown) * space.dt)
+    coordinate.label_ticks(ax.yaxis)
+    ax.set_xlim(0, end * space.dt)
     ax.set_xlabel(f"time / {plain_label(space.unit)}")
-    ax.set_ylabel(plain_label(quantity_of(space)))
+    ax.set_ylabel(plain_label(coordinate.label))
     tidy(ax)
     return ax
 
 
-def _broken_at_wraps(
-    times: npt.NDArray[np.floating[Any]], values: npt.NDArray[np.float64], space: StateSpace
+def curve_of(
+    trajectory: IntArray,
+    frames: IntArray,
+    space: StateSpace,
+    coordinate: Coordinate,
+    max_points: int,
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.float64]]:
-    """Put a gap where a periodic coordinate goes the short way round its border.
+    """Return times and values of at most `max_points` points that look like the trajectory."""
+    values = coordinate.values[trajectory]
+    kept = extreme_frames(values, max_points)
+    return frames[kept] * space.dt, values[kept]
 
-    Drawn through, every such step would look like a leap over the whole range.
+
+def _continued(
+    times: npt.NDArray[np.floating[Any]],
+    values: npt.NDArray[np.float64],
+    period: Period | None,
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.float64]]:
+    """Follow a periodic coordinate a little way over its border instead of leaping back.
+
+    Drawn as they are, steps over the border would look like leaps over the whole range. Only
+    where the coordinate goes on farther than `BEYOND` of the period there is a gap.
     """
-    period = next(iter(periods_of(space)), None)
     if period is None:
         return times, values
-    wraps = np.flatnonzero(np.abs(np.diff(values)) > (period[1] - period[0]) / 2) + 1
-    return np.insert(times, wraps, times[wraps]), np.insert(values, wraps, np.nan)
+    low, high = period
+    length = high - low
+    room = BEYOND * length
+    drawn_times, drawn = [float(times[0])], [float(values[0])]
+    for time, value in zip(times[1:].tolist(), values[1:].tolist(), strict=True):
+        continued = value + length * round((drawn[-1] - value) / length)
+        if not low - room <= continued <= high + room:
+            # The value before is held up to the gap, or a frame alone would not be seen.
+            drawn_times += [time, time]
+            drawn += [drawn[-1], np.nan]
+            continued = value
+        drawn_times.append(time)
+        drawn.append(continued)
+    return np.array(drawn_times), np.array(drawn)
 
 
 def is_dense(trajectory: IntArray) -> bool:
     """Return whether a stretch of states changes too often for each step to be seen."""
     return int(np.count_nonzero(np.diff(trajectory))) > DENSE
-
-
-def _thinned(
-    values: npt.NDArray[np.float64], max_points: int
-) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.float64]]:
-    """Return frames and values of at most `max_points` points that keep every excursion."""
-    if len(values) <= max_points:
-        return np.arange(len(values)), values
-    pieces = np.array_split(np.arange(len(values)), max_points // 2)
-    frames = []
-    for piece in pieces:
-        ends = {int(piece[np.argmin(values[piece])]), int(piece[np.argmax(values[piece])])}
-        frames.extend(sorted(ends))
-    index = np.array(frames, dtype=np.int64)
-    return index, values[index]

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from trajlm.analysis import Autocorrelation, CommittedTransitions, Survival
+from trajlm.analysis import (
+    Autocorrelation,
+    CommittedTransitions,
+    Survival,
+    Timescales,
+    TransitionProbabilities,
+)
 from trajlm.plots.style import (
     BAND_COLOR,
     DATA,
@@ -64,6 +71,7 @@ def plot_committed_transitions(
     if np.isfinite(drawn).any():
         top = np.nanmax(drawn) * 2
         ax.set_ylim(min(np.nanmin(drawn) / 2, top / LEAST_SPAN), top)
+        label_few(ax.yaxis)
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(f"commit time / {plain_label(result.unit)}")
     ax.set_ylabel(f"transitions per {plain_label(result.unit)}")
@@ -112,6 +120,11 @@ def plot_survival(result: Survival, ax: Axes | None = None, *, style: SourceStyl
     return ax
 
 
+def lags_shown(result: Autocorrelation) -> npt.NDArray[np.int64]:
+    """Return lags in frames that are even on the logarithmic scale."""
+    return np.unique(np.geomspace(1, int(result.lags[-1]), LAGS_SHOWN).astype(np.int64))
+
+
 def plot_autocorrelation(
     result: Autocorrelation, ax: Axes | None = None, *, style: SourceStyle = DATA
 ) -> Axes:
@@ -127,8 +140,7 @@ def plot_autocorrelation(
         Of the source.
     """
     ax = ax or new_axes()
-    longest = int(result.lags[-1])
-    shown = np.unique(np.geomspace(1, longest, LAGS_SHOWN).astype(np.int64))
+    shown = lags_shown(result)
     times = result.lags[shown] * result.dt
     if style.band:
         low, high = (np.clip(bound[shown], -2, 2) for bound in (result.low, result.high))
@@ -141,6 +153,96 @@ def plot_autocorrelation(
     ax.set_xscale("log")
     ax.set_xlabel(f"lag time / {plain_label(result.unit)}")
     ax.set_ylabel("autocorrelation")
+    tidy(ax)
+    return ax
+
+
+def plot_relaxation(
+    result: TransitionProbabilities,
+    pair: tuple[int, int],
+    ax: Axes | None = None,
+    *,
+    style: SourceStyle = DATA,
+) -> Axes:
+    """Draw the probability to be in j a lag time after i: the Chapman-Kolmogorov test.
+
+    Parameters
+    ----------
+    result
+        Transition probabilities at several lags.
+    pair
+        The states i, j.
+    ax
+        Axes to draw on; new ones when None.
+    style
+        Of the source.
+    """
+    ax = ax or new_axes()
+    i, j = pair
+    times = result.lags * result.dt
+    if style.band:
+        low, high = result.low[:, i, j], result.high[:, i, j]
+        ax.fill_between(times, low, high, color=BAND_COLOR, lw=0, zorder=1)
+    ax.plot(times, result.values[:, i, j], **style.marked())
+    ax.set_xscale("log")
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_xlabel(f"lag time / {plain_label(result.unit)}")
+    ax.set_ylabel("probability")
+    tidy(ax)
+    return ax
+
+
+def plot_timescales(
+    results: Sequence[Timescales],
+    dt: float = 1.0,
+    ax: Axes | None = None,
+    *,
+    n: int = 3,
+    style: SourceStyle = DATA,
+) -> Axes:
+    """Draw the slowest implied timescales over the lag, both logarithmic.
+
+    Those of a Markov state model are level from the lag on at which it is valid. Below the grey
+    line a timescale is shorter than the lag and cannot be known.
+
+    Parameters
+    ----------
+    results
+        Timescales at increasing lags (`choose_lag` and `counted_timescales` give them).
+    dt
+        Time between two frames.
+    ax
+        Axes to draw on; new ones when None.
+    n
+        How many.
+    style
+        Of the source.
+    """
+    ax = ax or new_axes()
+    times = np.array([result.lag for result in results]) * dt
+    ax.set_xscale("log")
+    ax.set_yscale("log", nonpositive="clip")
+    for k in range(min(n, len(results[0].values))):
+        values, low, high = (
+            np.array([getattr(result, name)[k] for result in results])
+            for name in ("values", "low", "high")
+        )
+        values = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+        if style.band:
+            bounds = np.maximum(low, dt / 100), np.where(np.isfinite(high), high, 1e3 * values)
+            known = values > times
+            ax.fill_between(times, *bounds, where=known, color=BAND_COLOR, lw=0, zorder=1)
+        look = style.marked() | ({} if k == 0 else {"label": "_again"})
+        ax.plot(times, values, **look)
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in ax.lines])
+    if np.isfinite(drawn).any():
+        top = 3 * np.nanmax(drawn)
+        ax.set_ylim(min(np.nanmin(drawn) / 2, top / LEAST_SPAN), top)
+    if style.band:
+        ax.fill_between(times, dt / 1e3, times, color="0.93", lw=0, zorder=0)
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlabel(f"lag time / {plain_label(results[0].unit)}")
+    ax.set_ylabel(f"implied timescale / {plain_label(results[0].unit)}")
     tidy(ax)
     return ax
 

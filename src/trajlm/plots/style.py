@@ -13,6 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from trajlm.data import StateSpace
+from trajlm.plots.coordinate import coordinate_of
 from trajlm.util.words import visible
 
 BAND_COLOR = "#d4d4d4"
@@ -104,7 +105,7 @@ def new_axes() -> Axes:
     """Return the axes of a new figure, which a notebook shows."""
     import matplotlib.pyplot as plt
 
-    _, ax = plt.subplots(figsize=(4.2, 3.2), layout="constrained")
+    _, ax = plt.subplots(layout="constrained")
     return ax
 
 
@@ -129,19 +130,14 @@ def label_few(axis: Axis, decades_from: float = MANY_TIMES) -> None:
 
 
 def quantity_of(space: StateSpace) -> str:
-    """Return the name of what the state centres measure, or ``state`` where it is unknown."""
-    if one_coordinate(space) is None:
-        return "state"
-    columns = space.discretization.columns
-    return columns[0] if len(columns) == 1 else "centre of state"
+    """Return the name and the unit of what the state centres measure, or ``state``."""
+    return coordinate_of(space).label
 
 
 def one_coordinate(space: StateSpace) -> npt.NDArray[np.float64] | None:
     """Return the centres, shape (n_states,), where they lie on one coordinate."""
-    centers = space.centers
-    if centers is None or centers.size != space.n_states:
-        return None
-    return centers.reshape(space.n_states)
+    coordinate = coordinate_of(space)
+    return None if coordinate.is_number else coordinate.values
 
 
 def plain_label(text: str) -> str:

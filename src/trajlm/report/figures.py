@@ -1,20 +1,19 @@
-"""The figures of the page, as images that it carries inside."""
+"""The figures of the page, each with its title, its legend and its units inside."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from trajlm.evaluate.coordinates import slow_columns
 from trajlm.evaluate.groups import state_table
 from trajlm.evaluate.result import Evaluation, SourceResult
-from trajlm.evaluate.significance import seen_pairs, typical_dwells
+from trajlm.evaluate.significance import seen_pairs
 from trajlm.lstm.record import LSTMRecord
 from trajlm.plots import (
     DATA,
@@ -22,65 +21,35 @@ from trajlm.plots import (
     plot_autocorrelation,
     plot_committed_transitions,
     plot_discrepancies,
-    plot_embedding,
-    plot_excerpt,
     plot_free_energy,
-    plot_state_map,
+    plot_relaxation,
     plot_survival,
+    plot_timescales,
     plot_training,
     quantity_of,
     styles_of,
 )
-from trajlm.plots.excerpt import is_dense
-from trajlm.plots.style import BAND_COLOR, one_coordinate, plain_label
-from trajlm.util.words import physical_time
+from trajlm.plots import tables as columns_of
+from trajlm.plots.kinetics import lags_shown
+from trajlm.plots.style import one_coordinate, plain_label
+from trajlm.plots.tables import Columns
+from trajlm.report.picture import DOUBLE, SINGLE, Picture, finish, new_sheet, shorten
 
-PANEL = (3.3, 2.6)
-# The label of a tick at the right end is as wide again beyond it.
-MARGINS = {"left": 0.2, "right": 0.95, "bottom": 0.18, "top": 0.97}
-# Typical dwells of the longest-lived group that a stretch should show, and its least frames.
-DWELLS_SHOWN = 12
-SHORTEST_STRETCH = 200
-# How much shorter the second, closer look is.
-CLOSER = 12
+# Height of a panel in inches.
+HEIGHT = 2.35
+# Groups of which the relaxation of every pair is shown.
+MOST_GROUPS = 4
 # Letters of a name under or beside an axis.
 LONGEST_LABEL = 16
-# Letters of a name above one.
-LONGEST_TITLE = 40
 # The same for every user, whatever their own style of figures.
-LOOK: dict[str, Any] = {
-    "font.size": 8.5,
-    "axes.linewidth": 0.7,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "xtick.minor.width": 0.5,
-    "ytick.minor.width": 0.5,
-    "svg.hashsalt": "trajlm",
-}
+LOOK: list[str | Path | dict[str, Any]] = [
+    "default",
+    "trajlm.plots.single_column",
+    {"svg.hashsalt": "trajlm", "figure.constrained_layout.use": False},
+]
 
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure for the page: its title, what it shows, and the images (data URIs).
-
-    Parameters
-    ----------
-    title, alt
-        Heading and description.
-    image
-        For wide pages, or for all.
-    narrow
-        For phones; empty where `image` is small enough.
-    size, narrow_size
-        In inches.
-    """
-
-    title: str
-    alt: str
-    image: str
-    size: tuple[float, float]
-    narrow: str = ""
-    narrow_size: tuple[float, float] = (0.0, 0.0)
+Draw = Callable[[SourceResult, Axes, SourceStyle], object]
+Table = Callable[[SourceResult], Columns | None]
 
 
 def sources_of(comparison: Evaluation) -> list[tuple[SourceResult, SourceStyle]]:
@@ -89,85 +58,18 @@ def sources_of(comparison: Evaluation) -> list[tuple[SourceResult, SourceStyle]]
     return [(comparison.reference, DATA), *zip(comparison.models, styles, strict=True)]
 
 
-def swatch(style: SourceStyle) -> str:
-    """Return a short line in a style, for the legend of the page."""
-    figure = Figure(figsize=(0.42, 0.15))
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.axis("off")
-    if style.band:
-        ax.axhspan(-0.8, 0.8, color=BAND_COLOR, linewidth=0)
-    ax.plot([0, 0.5, 1], [0, 0, 0], markevery=[1], **style.marked(4.2))
-    ax.set(xlim=(0, 1), ylim=(-1, 1))
-    return as_uri(figure)
-
-
-def excerpt_pictures(comparison: Evaluation) -> list[Picture]:
-    """Return a stretch that shows several transitions, and a closer look at its beginning."""
-    shortest = min(len(source.excerpt) for source, _ in sources_of(comparison))
-    longest_dwell = max(typical_dwells(comparison.reference), default=shortest)
-    wanted = DWELLS_SHOWN * longest_dwell / comparison.space.dt
-    n_frames = int(min(max(wanted, SHORTEST_STRETCH), shortest))
-    lengths = [n_frames]
-    # Where each step can be seen already, a closer look shows nothing more.
-    if is_dense(comparison.reference.excerpt[:n_frames]) and n_frames >= 100 * CLOSER:
-        lengths.append(n_frames // CLOSER)
-    pictures = []
-    for n, title in zip(lengths, ("The first {}", "Closer: the first {}"), strict=False):
-        time = physical_time(n, comparison.space.dt, comparison.space.unit)
-        wide, narrow = ((9.6, 1.15, 2000), (3.4, 1.0, 700))
-        images = [_excerpts(comparison, n, *shape) for shape in (wide, narrow)]
-        pictures.append(
-            Picture(
-                title.format(time),
-                f"Centre of the state over {time}, the data above each model, on the same scales",
-                *(images[0]),
-                *(images[1]),
-            )
-        )
-    return pictures
-
-
-def _excerpts(
-    comparison: Evaluation, n_frames: int, width: float, height: float, max_points: int
-) -> tuple[str, tuple[float, float]]:
-    sources = sources_of(comparison)
-    size = (width, height * len(sources) + 0.35)
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(sources), sharex=True, sharey=True, squeeze=False)[:, 0]
-    # All alike, or the eye would compare ways of drawing.
-    dense = any(is_dense(source.excerpt[:n_frames]) for source, _ in sources)
-    for (source, style), ax in zip(sources, panels, strict=True):
-        plot_excerpt(
-            source.excerpt,
-            comparison.space,
-            ax,
-            n_frames=n_frames,
-            max_points=max_points,
-            style=style,
-            dense=dense,
-        )
-        name = plain_label(shorten(style.name, LONGEST_TITLE))
-        ax.set_title(name, loc="left", color=style.color, weight="bold", pad=3)
-        ax.set_ylabel("")
-        for edge in () if comparison.grouping.edges is None else comparison.grouping.edges:
-            ax.axhline(edge, color="0.6", linewidth=0.6, dashes=(4, 3), zorder=0)
-        if ax is not panels[-1]:
-            ax.set_xlabel("")
-    figure.supylabel(plain_label(quantity_of(comparison.space)), fontsize="medium")
-    return as_uri(figure), size
-
-
 def free_energy_pictures(comparison: Evaluation) -> list[Picture]:
     """Return the free energy of the states and, where they differ from them, of the groups."""
     space, grouping = comparison.space, comparison.grouping
     centers, quantity = one_coordinate(space), quantity_of(space)
+    x = np.arange(space.n_states) if centers is None else centers
 
     def fine(source: SourceResult, ax: Axes, style: SourceStyle) -> None:
         plot_free_energy(source.free_energy, ax, centers=centers, quantity=quantity, style=style)
 
     styles = [style for _, style in sources_of(comparison)]
     same = grouping.n_groups == space.n_states and grouping.running_mean == 1
-    labels = [plain_label(shorten(name)) for name in grouping.names]
+    labels = [plain_label(shorten(name, LONGEST_LABEL)) for name in grouping.names]
     long_labels = sum(map(len, labels)) > 24
 
     def coarse(source: SourceResult, ax: Axes, style: SourceStyle) -> None:
@@ -178,62 +80,124 @@ def free_energy_pictures(comparison: Evaluation) -> list[Picture]:
             for label in ax.get_xticklabels():
                 label.set(rotation=30, ha="right", rotation_mode="anchor")
 
-    pictures = [] if (plane := _state_map(comparison)) is None else [plane]
-    # Without a coordinate, groups that are the states themselves are better shown by name.
-    if not same or centers is not None:
-        pictures.append(_panel(comparison, fine, "Of the states", f"Free energy over {quantity}"))
+    pictures = []
+    # In several coordinates a map says more; groups that are the states are better shown by name.
+    if centers is not None or (not same and state_table(comparison) is None):
+        pictures.append(
+            _panel(
+                comparison,
+                fine,
+                lambda s: columns_of.free_energy_columns(s.free_energy, x, quantity),
+                ("free-energy", "Free energy", f"Free energy over {quantity}"),
+            )
+        )
     if not same or centers is None:
-        alt = "Free energy of the groups"
-        pictures.append(_panel(comparison, coarse, "Of the groups", alt, fitted=long_labels))
+        pictures.append(
+            _panel(
+                comparison,
+                coarse,
+                lambda s: columns_of.free_energy_columns(
+                    s.group_free_energy, np.array(grouping.names), "group"
+                ),
+                ("free-energy-groups", "Free energy of the groups", "Free energy of the groups"),
+                fitted=long_labels,
+            )
+        )
     return pictures
-
-
-def _state_map(comparison: Evaluation) -> Picture | None:
-    """Return where the states of the data lie; None where they do not lie in two columns."""
-    table = state_table(comparison)
-    centers = comparison.space.centers
-    if table is None or centers is None or len(table.columns) != 2:
-        return None
-    figure = Figure(figsize=PANEL, layout="constrained")
-    x, y = table.columns
-    plot_state_map(comparison.reference.free_energy, centers, figure.add_subplot(), names=(x, y))
-    alt = f"Map of the states of the data over {x} and {y}, coloured by free energy"
-    return Picture("Where the states of the data lie", alt, as_uri(figure), PANEL)
 
 
 def transition_pictures(comparison: Evaluation) -> list[Picture]:
     """Return one panel for each ordered pair that was ever seen."""
-    names = comparison.grouping.names
-    pictures = []
-    for pair in seen_pairs(comparison):
+    return [_transitions(comparison, pair) for pair in seen_pairs(comparison)]
 
-        def draw(
-            source: SourceResult, ax: Axes, style: SourceStyle, pair: tuple[int, int] = pair
-        ) -> None:
-            plot_committed_transitions(source.transitions, pair, ax, style=style)
 
-        title = f"{names[pair[0]]} → {names[pair[1]]}"
-        pictures.append(_panel(comparison, draw, title, f"Rate over commit time, {title}"))
-    return pictures
+def _transitions(comparison: Evaluation, pair: tuple[int, int]) -> Picture:
+    title = _pair_name(comparison, pair)
+    return _panel(
+        comparison,
+        lambda s, ax, style: plot_committed_transitions(s.transitions, pair, ax, style=style),
+        lambda s: columns_of.committed_columns(s.transitions, pair),
+        (f"rate-{pair[0]}-{pair[1]}", f"Rate of {title}", f"Rate over commit time, {title}"),
+    )
+
+
+def relaxation_picture(comparison: Evaluation) -> Picture:
+    """Return where the trajectory is after it was in each group: the Chapman-Kolmogorov test.
+
+    One panel for each pair or, of many groups, for the way back to each.
+    """
+    names, n = comparison.grouping.names, comparison.grouping.n_groups
+    every = n <= MOST_GROUPS
+    pairs = [(i, j) for i in range(n) for j in range(n) if every or i == j]
+    n_columns = n if every else MOST_GROUPS
+    n_rows = -(-len(pairs) // n_columns)
+    sources = sources_of(comparison)
+    styles = [style for _, style in sources]
+    sheet = new_sheet("Chapman-Kolmogorov test", DOUBLE, 1.5 * n_rows + 0.25, styles)
+    panels = sheet.fitted().subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+    tables: dict[str, Columns] = {}
+    for (i, j), ax in zip(pairs, panels.flat, strict=False):
+        for source, style in sources:
+            plot_relaxation(source.relaxation, (i, j), ax, style=style)
+        first, second = (shorten(names[k], LONGEST_LABEL) for k in (i, j))
+        ax.set_title(plain_label(f"{first} → {second}"), fontsize="medium", pad=3)
+        ax.label_outer()
+    for ax in panels.flat[len(pairs) :]:
+        ax.set_visible(False)
+    for source, _ in sources:
+        parts = [_relaxation_columns(source, names, pair) for pair in pairs]
+        tables[source.name] = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+    alt = f"Probability of each group a lag time after each: {_names(sources)}"
+    return finish(sheet, "chapman-kolmogorov", alt, tables)
+
+
+def _relaxation_columns(
+    source: SourceResult, names: Sequence[str], pair: tuple[int, int]
+) -> Columns:
+    columns = columns_of.relaxation_columns(source.relaxation, pair)
+    size = len(source.relaxation.lags)
+    ends = {key: np.full(size, names[k]) for key, k in zip(("from", "to"), pair, strict=True)}
+    return columns | ends
+
+
+def timescale_picture(comparison: Evaluation) -> Picture:
+    """Return the implied timescales of the data and of what the models generated."""
+
+    def draw(source: SourceResult, ax: Axes, style: SourceStyle) -> None:
+        plot_timescales(source.timescales, source.transitions.dt, ax, style=style)
+
+    return _panel(
+        comparison,
+        draw,
+        lambda s: columns_of.timescale_columns(s.timescales, s.transitions.dt),
+        ("timescales", "Implied timescales", "Implied timescales over lag time"),
+    )
 
 
 def survival_pictures(comparison: Evaluation) -> list[Picture]:
     """Return one panel for each group that the data enters."""
-    pictures = []
-    for k, name in enumerate(comparison.grouping.names):
-        if comparison.reference.survivals[k] is None or k in one_frame_groups(comparison):
-            continue
+    one_frame = one_frame_groups(comparison)
+    return [
+        _survival(comparison, k)
+        for k, curve in enumerate(comparison.reference.survivals)
+        if curve is not None and k not in one_frame
+    ]
 
-        def draw(source: SourceResult, ax: Axes, style: SourceStyle, k: int = k) -> None:
-            curve = source.survivals[k]
-            if curve is not None:
-                plot_survival(curve, ax, style=style)
-            _cut_to_data(comparison, k, ax)
 
-        pictures.append(
-            _panel(comparison, draw, f"Group {name}", f"Survival of dwells in group {name}")
-        )
-    return pictures
+def _survival(comparison: Evaluation, k: int) -> Picture:
+    name = comparison.grouping.names[k]
+
+    def draw(source: SourceResult, ax: Axes, style: SourceStyle) -> None:
+        if (curve := source.survivals[k]) is not None:
+            plot_survival(curve, ax, style=style)
+        _cut_to_data(comparison, k, ax)
+
+    def table(source: SourceResult) -> Columns | None:
+        curve = source.survivals[k]
+        return None if curve is None else columns_of.survival_columns(curve)
+
+    about = (f"dwells-{k}", f"Dwells in {name}", f"Survival of dwells in group {name}")
+    return _panel(comparison, draw, table, about)
 
 
 def one_frame_groups(comparison: Evaluation) -> list[int]:
@@ -261,90 +225,107 @@ def _cut_to_data(comparison: Evaluation, group: int, ax: Axes) -> None:
     ax.set_xlim(0, last * 1.04 if last > 0 else None)
 
 
-def autocorrelation_picture(comparison: Evaluation) -> Picture:
-    """Return the autocorrelations of all sources."""
+def autocorrelation_picture(comparison: Evaluation) -> Picture | None:
+    """Return the autocorrelations of all sources; None where no source has one."""
+    if all(source.autocorrelation is None for source, _ in sources_of(comparison)):
+        return None
 
     def draw(source: SourceResult, ax: Axes, style: SourceStyle) -> None:
         if source.autocorrelation:
             plot_autocorrelation(source.autocorrelation, ax, style=style)
 
-    return _panel(comparison, draw, "", "Autocorrelation over lag time")
+    def table(source: SourceResult) -> Columns | None:
+        curve = source.autocorrelation
+        if curve is None:
+            return None
+        return columns_of.autocorrelation_columns(curve, lags_shown(curve))
+
+    of = slow_coordinate(comparison)
+    about = ("autocorrelation", f"Autocorrelation of {of}", "Autocorrelation over lag time")
+    return _panel(comparison, draw, table, about)
 
 
-def shorten(name: str, longest: int = LONGEST_LABEL) -> str:
-    """Return a name that fits at an axis."""
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+def slow_coordinate(comparison: Evaluation) -> str:
+    """Return the name of the coordinate that curves show: the one that tells groups apart."""
+    populations = comparison.reference.free_energy.populations
+    columns = slow_columns(comparison.space, comparison.grouping, populations)
+    if not columns:
+        name = quantity_of(comparison.space).split(" / ")[0]
+        return "the state number" if name == "state" else name
+    named = comparison.space.discretization.columns
+    return named[columns[0]] if named else f"column {columns[0]}"
 
 
 def discrepancy_picture(comparison: Evaluation) -> Picture | None:
     """Return D of the models beside D0; None where no D is above zero."""
-    values = [model.discrepancy.value for model in comparison.models]
+    values = np.array([model.discrepancy.value for model in comparison.models])
     if not np.any(np.nan_to_num(values) > 0):
         return None
-    size = (PANEL[0], 0.75 + 0.3 * len(values))
-    figure = Figure(figsize=size, layout="constrained")
-    plot_discrepancies(
-        values,
-        [replace(s, name=shorten(s.name)) for _, s in sources_of(comparison)[1:]],
-        figure.add_subplot(),
-        intervals=[model.discrepancy_interval for model in comparison.models],
-        floor=comparison.reference.discrepancy.value,
-    )
-    return Picture("", "Discrepancy D of each model beside D0", as_uri(figure), size)
+    styles = [
+        replace(s, name=shorten(s.name, LONGEST_LABEL)) for _, s in sources_of(comparison)[1:]
+    ]
+    intervals = [model.discrepancy_interval for model in comparison.models]
+    floor = comparison.reference.discrepancy.value
+    sheet = new_sheet("How far the models are from the data", SINGLE, 0.75 + 0.3 * len(values))
+    ax = sheet.fitted().add_subplot()
+    plot_discrepancies(values.tolist(), styles, ax, intervals=intervals, floor=floor)
+    low, high = np.array([bounds or (np.nan, np.nan) for bounds in intervals]).T
+    tables: dict[str, Columns] = {
+        model.name: {"D": values[[k]], "low": low[[k]], "high": high[[k]]}
+        for k, model in enumerate(comparison.models)
+    }
+    tables["D0"] = {"D": np.array([floor]), "low": np.full(1, np.nan), "high": np.full(1, np.nan)}
+    return finish(sheet, "discrepancy", "Discrepancy D of each model beside D0", tables)
 
 
-def network_pictures(model: SourceResult, comparison: Evaluation) -> list[Picture]:
-    """Return the training curve and the embedding map of a language model, as far as known."""
-    size = (4.0, 3.1)
-    pictures = []
-    if isinstance(model.record, LSTMRecord):
-        figure = Figure(figsize=size, layout="constrained")
-        plot_training(model.record, figure.add_subplot())
-        pictures.append(
-            Picture("Training", f"Nats a frame over epochs, {model.name}", as_uri(figure), size)
-        )
-    seen = np.flatnonzero(comparison.reference.free_energy.populations > 0)
-    if model.embedding is not None and len(seen) > 1:
-        figure = Figure(figsize=size, layout="constrained")
-        plot_embedding(
-            model.embedding,
-            figure.add_subplot(),
-            centers=one_coordinate(comparison.space),
-            quantity=quantity_of(comparison.space),
-            states=seen,
-        )
-        pictures.append(
-            Picture("Embedding", f"Map of the states, {model.name}", as_uri(figure), size)
-        )
-    return pictures
+def training_picture(model: SourceResult) -> Picture | None:
+    """Return the training curve of a language model, where it is known."""
+    if not isinstance(model.record, LSTMRecord):
+        return None
+    sheet = new_sheet(f"Training of {model.name}", SINGLE, 2.6)
+    plot_training(model.record, sheet.fitted().add_subplot())
+    history = model.record.history
+    table: Columns = {
+        "epoch": np.array([epoch.epoch for epoch in history]),
+        "nats per frame, training": np.array([epoch.training for epoch in history]),
+        "nats per frame, held out": np.array([epoch.validation for epoch in history]),
+    }
+    name = f"training-{file_name(model.name)}"
+    return finish(sheet, name, f"Nats a frame over epochs, {model.name}", {model.name: table})
 
 
 def _panel(
     comparison: Evaluation,
-    draw: Callable[[SourceResult, Axes, SourceStyle], None],
-    title: str,
-    alt: str,
+    draw: Draw,
+    table: Table,
+    about: tuple[str, str, str],
     *,
     fitted: bool = False,
 ) -> Picture:
-    """Return one panel with all sources; `fitted` gives long labels the room they need."""
-    figure = Figure(figsize=PANEL, layout="constrained" if fitted else None)
-    ax = figure.add_subplot()
-    if not fitted:
-        # Equal margins line the panels up, and take half the time.
-        figure.subplots_adjust(**MARGINS)
+    """Return one panel with all sources; `about` is the file name, the title and what is shown.
+
+    `fitted` gives long labels the room they need.
+    """
+    name, title, alt = about
     sources = sources_of(comparison)
+    sheet = new_sheet(title, SINGLE, HEIGHT, [style for _, style in sources])
+    # Equal margins line the panels up, and take half the time.
+    ax = sheet.fitted().add_subplot() if fitted else sheet.one_panel()
     for source, style in sources:
         draw(source, ax, style)
-    return Picture(title, f"{alt}: {_names(sources)}", as_uri(figure), PANEL)
+    tables = {s.name: columns for s, _ in sources if (columns := table(s)) is not None}
+    return finish(sheet, name, f"{alt}: {_names(sources)}", tables)
+
+
+def _pair_name(comparison: Evaluation, pair: tuple[int, int]) -> str:
+    names = comparison.grouping.names
+    return f"{names[pair[0]]} → {names[pair[1]]}"
 
 
 def _names(sources: Sequence[tuple[SourceResult, SourceStyle]]) -> str:
     return ", ".join(style.name for _, style in sources)
 
 
-def as_uri(figure: Figure) -> str:
-    """Return the figure as an SVG image inside an address."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+def file_name(name: str) -> str:
+    """Return a name with letters, digits and dashes only."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())[:40]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +13,13 @@ from trajlm.analysis import ExponentialMixture
 from trajlm.analysis.discrepancy import MIN_COUNT
 from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate import groups, verdict
-from trajlm.evaluate.result import Evaluation
+from trajlm.evaluate.result import Evaluation, SourceResult
 from trajlm.evaluate.summary import Summary, UnseenSummary, summary
 from trajlm.lstm.record import LSTMRecord, still_improving
 from trajlm.models.record import HiddenMarkovRecord, MarkovRecord, ModelRecord
 from trajlm.plots.style import one_coordinate
-from trajlm.report import figures
+from trajlm.report import figures, maps
+from trajlm.report.picture import Picture
 from trajlm.report.results import versions
 from trajlm.util import words
 from trajlm.util.plain import as_values
@@ -34,6 +37,7 @@ def render_page(comparison: Evaluation, how: Mapping[str, Any]) -> str:
     """Return the report as one HTML page that needs nothing else."""
     import matplotlib.style
     from jinja2 import Environment, PackageLoader
+    from markupsafe import Markup
 
     # Names come from users: everything is escaped.
     environment = Environment(
@@ -54,8 +58,12 @@ def render_page(comparison: Evaluation, how: Mapping[str, Any]) -> str:
         environment.filters[function.__name__] = function
     environment.tests["mapping_of_values"] = lambda value: isinstance(value, Mapping) and value
     template = environment.get_template("report.html.j2")
-    with matplotlib.style.context(["default", figures.LOOK]):
-        return template.render(**_findings(comparison, how), **_pictures(comparison))
+    script = environment.get_template("figures.js").render()
+    # Nothing runs in the page but this script, whatever names from files it holds.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    with matplotlib.style.context(figures.LOOK):
+        shown = {**_findings(comparison, how), **_pictures(comparison)}
+        return template.render(**shown, script=Markup(script), script_digest=digest)
 
 
 def _shown(value: Any) -> Any:
@@ -153,21 +161,30 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pictures(comparison: Evaluation) -> dict[str, Any]:
     return {
-        "legend": [
-            (style.name, figures.swatch(style)) for _, style in figures.sources_of(comparison)
-        ],
         "discrepancy": figures.discrepancy_picture(comparison),
-        "excerpts": figures.excerpt_pictures(comparison),
+        "excerpts": maps.excerpt_pictures(comparison),
+        "hidden_path": maps.hidden_path_picture(comparison),
+        "free_energy_map": maps.free_energy_map_picture(comparison),
         "free_energies": figures.free_energy_pictures(comparison),
+        "network": maps.network_picture(comparison),
         "transitions": figures.transition_pictures(comparison),
+        "relaxation": figures.relaxation_picture(comparison),
+        "timescales": figures.timescale_picture(comparison),
         "survivals": figures.survival_pictures(comparison),
         "autocorrelation": figures.autocorrelation_picture(comparison),
+        "slow_coordinate": figures.slow_coordinate(comparison),
         "networks": [
             (model, pictures)
             for model in comparison.models
-            if (pictures := figures.network_pictures(model, comparison))
+            if (pictures := _of_network(model, comparison))
         ],
     }
+
+
+def _of_network(model: SourceResult, comparison: Evaluation) -> list[Picture]:
+    """Return the training curve and the map of the states of a language model."""
+    found = figures.training_picture(model), maps.state_map_picture(model, comparison)
+    return [picture for picture in found if picture is not None]
 
 
 def _unseen_rows(numbers: Summary) -> list[tuple[str, UnseenSummary]]:
