@@ -13,6 +13,7 @@ from trajlm.analysis import (
     dwell_times,
     free_energy,
     kinetic_map,
+    rate_constants,
     survival,
     transition_probabilities,
 )
@@ -385,15 +386,15 @@ def test_relaxation_and_timescales_are_drawn_at_their_lags():
 
 def test_the_network_shows_populations_and_rate_constants():
     states = chain()
-    result = committed_transitions(states, [1])
+    result = rate_constants(committed_transitions(states, [1]), 1)
     shares = free_energy(states).populations
     ax = plot_group_network(result, shares, new_axes(), names=("open", "closed"))
     words = [text.get_text() for text in ax.texts]
-    constants = 1 / result.mean_waiting_times()[0]
+    constants = result.values
     expected = {"open", "closed", number(constants[0, 1], 2), number(constants[1, 0], 2)}
     assert expected <= set(words)
     ax.figure.draw_without_rendering()
-    never = committed_transitions(States([0, 0, 0, 1], 3), [1])
+    never = rate_constants(committed_transitions(States([0, 0, 0, 1], 3), [1]), 1)
     ax = plot_group_network(never, [0.75, 0.25, 0], new_axes())
     assert len([patch for patch in ax.patches if "Arrow" in type(patch).__name__]) == 1
 

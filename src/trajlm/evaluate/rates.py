@@ -173,7 +173,7 @@ def rate_tables(comparison: Evaluation) -> RateTables:
     data = comparison.reference.transitions
     time = int(data.commit_times[index])
     found = rate_constants(data, time)
-    models = [(model.name, _of_model(model, time)) for model in comparison.models]
+    models = [(model.name, rate_constants_of(model, time)) for model in comparison.models]
     return RateTables(
         commit_time=time * data.dt,
         corrected=found.corrected,
@@ -186,19 +186,19 @@ def rate_tables(comparison: Evaluation) -> RateTables:
 Models = list[tuple[str, RateConstants | None]]
 
 
-def _of_model(model: SourceResult, time: int) -> RateConstants | None:
+def rate_constants_of(source: SourceResult, time: int) -> RateConstants | None:
     """Return the rate constants at a commit time in frames of the data; None where it has none."""
-    times = model.transitions.commit_times * model.lag
+    times = source.transitions.commit_times * source.lag
     found = np.flatnonzero(times == time)
     if not len(found):
         return None
     index = int(found[0])
-    rates = rate_constants(model.transitions, time // model.lag)
-    if len(model.trainings) < 2:
+    rates = rate_constants(source.transitions, time // source.lag)
+    if len(source.trainings) < 2:
         return rates
     # As far apart as the transitions of the trainings are.
-    low, high = model.rate_intervals()
-    mean = model.transitions.rates()[index]
+    low, high = source.rate_intervals()
+    mean = source.transitions.rates()[index]
     with np.errstate(divide="ignore", invalid="ignore"):
         lower, upper = (rates.values * x[index] / mean for x in (low, high))
     return RateConstants(

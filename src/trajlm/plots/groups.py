@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch
 
-from trajlm.analysis import CommittedTransitions, KineticMap
+from trajlm.analysis import KineticMap, RateConstants
 from trajlm.plots.style import new_axes, number_points, plain_label, tidy
 from trajlm.util.words import number
 
@@ -25,30 +25,27 @@ GROUP_COLORS = ("#56b4e9", "#e69f00", "#7fc9a9", "#cc79a7", "#d9d05f", "#a0a0d0"
 
 
 def plot_group_network(
-    result: CommittedTransitions,
+    result: RateConstants,
     populations: npt.ArrayLike,
     ax: Axes | None = None,
     *,
-    index: int = 0,
     names: Sequence[str] = (),
     positions: npt.ArrayLike | None = None,
 ) -> Axes:
     """Draw the groups as circles and their rate constants as arrows between them.
 
     The area of a circle is the population of its group. The number at an arrow i -> j is the rate
-    constant, transitions over the time spent in i, in 1/time; an arrow is the thinner, the slower
-    it is, and there is none where no transition was counted.
+    constant per unit of time; an arrow is the thinner, the slower it is, and there is none where
+    no transition was counted.
 
     Parameters
     ----------
     result
-        Committed transitions between n groups.
+        Rate constants between n groups.
     populations
         Of the groups, shape (n,).
     ax
         Axes to draw on; new ones when None.
-    index
-        Of the commit time.
     names
         Of the groups; their numbers when empty.
     positions
@@ -59,12 +56,11 @@ def plot_group_network(
     n = len(shares)
     places = _spread(positions, n)
     radii = np.maximum(LARGEST_RADIUS * np.sqrt(shares), SMALLEST_RADIUS)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        constants = 1 / result.mean_waiting_times()[index]
-    fastest = np.nanmax(np.where(np.isfinite(constants), constants, 0.0), initial=0.0)
+    constants = np.where(np.isfinite(result.values), result.values, 0.0)
+    fastest = float(constants.max(initial=0.0))
     for i in range(n):
         for j in range(n):
-            if i != j and np.isfinite(constants[i, j]) and constants[i, j] > 0:
+            if i != j and constants[i, j] > 0:
                 _arrow(ax, places, radii, (i, j), float(constants[i, j]), fastest)
     for k in range(n):
         name = names[k] if names else str(k)

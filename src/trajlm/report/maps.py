@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.image import AxesImage
 
-from trajlm.analysis import principal_plane
+from trajlm.analysis import RateConstants, principal_plane
 from trajlm.data import IntArray
 from trajlm.evaluate.coordinates import slow_columns
+from trajlm.evaluate.rates import commit_index, rate_constants_of
 from trajlm.evaluate.result import Evaluation, SourceResult
-from trajlm.evaluate.significance import settled_commit_index
 from trajlm.plots import (
     plot_embedding,
     plot_excerpt,
@@ -219,42 +219,41 @@ def _grid(n: int) -> tuple[int, int]:
 def network_picture(comparison: Evaluation) -> Picture | None:
     """Return the groups with populations and rate constants; None where nothing was counted."""
     sources = sources_of(comparison)
-    index = settled_commit_index(comparison.reference)
-    time = int(comparison.reference.transitions.commit_times[index])
+    time = int(comparison.reference.transitions.commit_times[commit_index(comparison)])
     if not any(source.transitions.counts.any() for source, _ in sources):
         return None
     names = comparison.grouping.names
     n_rows, n_columns = _grid(len(sources))
     space = comparison.space
-    title = (
-        f"Populations, and rate constants per {space.unit} at a commit time of "
-        f"{physical_time(time, space.dt, space.unit)}"
-    )
+    commit = physical_time(time, space.dt, space.unit)
+    title = f"Populations, and rate constants per {space.unit} at a commit time of {commit}"
     # Two circles lie beside each other.
     height = 1.15 if len(names) == 2 else 2.1
     sheet = new_sheet(title, SINGLE if n_columns == 1 else DOUBLE, height * n_rows)
     panels = sheet.fitted().subplots(n_rows, n_columns, squeeze=False)
     tables: dict[str, Columns] = {}
     for ax, (source, style) in zip(panels.flat, sources, strict=False):
-        at = int(np.argmin(np.abs(source.transitions.commit_times - time / source.lag)))
+        found = rate_constants_of(source, time)
+        if found is None:
+            ax.set_axis_off()
+            continue
         populations = source.group_free_energy.populations
-        plot_group_network(source.transitions, populations, ax, index=at, names=names)
+        plot_group_network(found, populations, ax, names=names)
         ax.set_title(plain_label(style.name[:24]), loc="left", color=style.color)
-        tables[source.name] = _network_columns(source, names, at)
+        tables[source.name] = _network_columns(source, found, names)
     for ax in panels.flat[len(sources) :]:
         ax.set_visible(False)
     return finish(sheet, "network", "Network of the groups: data and models", tables)
 
 
-def _network_columns(source: SourceResult, names: tuple[str, ...], at: int) -> Columns:
-    n = len(names)
-    i, j = np.nonzero(~np.eye(n, dtype=bool))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        constants = 1 / source.transitions.mean_waiting_times()[at]
+def _network_columns(source: SourceResult, found: RateConstants, names: tuple[str, ...]) -> Columns:
+    i, j = np.nonzero(~np.eye(len(names), dtype=bool))
     return {
         "from": np.array(names)[i],
         "to": np.array(names)[j],
-        f"rate constant per {source.transitions.unit}": constants[i, j],
+        f"rate constant per {found.unit}": found.values[i, j],
+        "low": found.low[i, j],
+        "high": found.high[i, j],
         "population": source.group_free_energy.populations[i],
     }
 
