@@ -28,6 +28,9 @@ STEP = 1e-4
 # Probability of staying below which nothing is left to correct: a commit time of the length of
 # the stays themselves.
 SHORTEST_STAY = 0.2
+# Distance from one at which the series of the logarithm is summed to so many terms, and roots that
+# are taken to get there at most.
+NEAR_ONE, SERIES_TERMS, MOST_HALVINGS = 0.25, 25, 40
 
 
 @dataclass(frozen=True)
@@ -165,10 +168,22 @@ def _corrected(
 
 
 def _generator(chain: Floats) -> Floats:
-    """Return the rates of ln T, none below zero and the diagonal zero."""
-    from scipy.linalg import logm
+    """Return the rates of ln T, none below zero and the diagonal zero.
 
-    rates: Floats = np.maximum(np.real(logm(chain)), 0.0)
+    ln T = 2^k ln(T^(1/2^k)), by the series of ln(1 + x) once the root is close to one. The
+    library's logarithm draws from the random generator that all share.
+    """
+    from scipy.linalg import sqrtm
+
+    root, halvings, one = chain, 0, np.eye(len(chain))
+    while np.linalg.norm(root - one) > NEAR_ONE and halvings < MOST_HALVINGS:
+        root, halvings = sqrtm(root), halvings + 1
+    power = one
+    logarithm = np.zeros_like(root)
+    for k in range(1, SERIES_TERMS + 1):
+        power = power @ (one - root)
+        logarithm -= power / k
+    rates: Floats = np.maximum(np.real(2.0**halvings * logarithm), 0.0)
     np.fill_diagonal(rates, 0.0)
     return rates
 
