@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trajlm.analysis import dwell_times, fit_exponentials, survival
-from trajlm.analysis.dwells import DwellTimes
+from trajlm.analysis import cramer_von_mises, dwell_times, fit_exponentials, survival
+from trajlm.analysis.dwells import DwellTimes, Survival
 from trajlm.data import States
 from trajlm.errors import InputError
 
@@ -136,3 +137,19 @@ def test_bootstrap_intervals_cover_the_truth():
 def test_too_few_dwells_are_refused():
     with pytest.raises(InputError, match="3 complete dwells"):
         fit_exponentials(complete_dwells([1, 2, 3]), n_components=2)
+
+
+def test_cramer_von_mises_distance_agrees_with_quadrature():
+    def curve(rate):
+        times = np.arange(0, 2000) * 0.01
+        p = np.exp(-rate * times)
+        return Survival(times, p, p, p, 0.95, "s")
+
+    one, other = curve(1.0), curve(2.0)
+    # The integral of (exp(-t) - exp(-2t))^2 2 exp(-2t).
+    assert cramer_von_mises(one, other) == pytest.approx(2 * (1 / 4 - 2 / 5 + 1 / 6), rel=1e-3)
+    assert cramer_von_mises(one, one) == 0
+    never = Survival(np.array([0.0, 1e9]), *[np.array([1.0, 0.0])] * 3, 0.95, "s")
+    assert cramer_von_mises(never, one) == pytest.approx(1 / 3, rel=1e-3)
+    with pytest.raises(InputError, match="unit"):
+        cramer_von_mises(one, replace(one, unit="ms"))

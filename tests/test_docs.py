@@ -53,6 +53,18 @@ def make_runs(folder):
         np.savetxt(folder / "runs" / f"{k:02}.txt", walk(400, k), header="x", comments="")
 
 
+def make_fret(folder):
+    (folder / "level1").mkdir()
+    header = "%t (s)\tIdd (a.u.)\tIda (a.u.)\tIaa (a.u.)\tFRET E"
+    for k in range(12):
+        E = 0.5 + 0.3 * walk(400, k)
+        noise = np.random.default_rng(k).normal(0, 60, (400, 3))
+        seen = 1000 * np.column_stack([1 - E, E, np.ones(400)]) + noise
+        rows = np.column_stack([0.2 * np.arange(400), seen, seen[:, 1] / seen[:, :2].sum(axis=1)])
+        path = folder / "level1" / f"trace_{k}.txt"
+        np.savetxt(path, rows, "%.3f", "\t", header=header, comments="")
+
+
 def make_molecule(folder):
     """Twist phi of alanine dipeptide between two wells, written as GROMACS would."""
     mdtraj = pytest.importorskip("mdtraj")
@@ -79,6 +91,7 @@ def make_molecule(folder):
     [
         ("colvar", make_colvar),
         ("force", make_trace),
+        ("smfret", make_fret),
         ("short-trajectories", make_runs),
         ("molecular-dynamics", make_molecule),
     ],

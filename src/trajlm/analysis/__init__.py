@@ -2,7 +2,13 @@
 
 from trajlm.analysis.correlation import Autocorrelation, autocorrelation
 from trajlm.analysis.discrepancy import Discrepancy, discrepancy, floor
-from trajlm.analysis.dwells import DwellTimes, Survival, dwell_times, survival
+from trajlm.analysis.dwells import (
+    DwellTimes,
+    Survival,
+    cramer_von_mises,
+    dwell_times,
+    survival,
+)
 from trajlm.analysis.embedding import euclidean_distances, principal_plane
 from trajlm.analysis.equilibrium import FreeEnergy, free_energy, population_intervals, populations
 from trajlm.analysis.excerpt import extreme_frames
@@ -60,6 +66,7 @@ __all__ = [
     "committed_transitions",
     "count_interval",
     "counted_timescales",
+    "cramer_von_mises",
     "discrepancy",
     "dwell_times",
     "euclidean_distances",

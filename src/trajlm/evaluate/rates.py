@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis import ExponentialMixture, RateConstants, count_interval, rate_constants
+from trajlm.analysis import (
+    ExponentialMixture,
+    RateConstants,
+    Survival,
+    count_interval,
+    cramer_von_mises,
+    rate_constants,
+)
 from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate.result import Evaluation, SourceResult
 from trajlm.evaluate.significance import ModelValue, placed, seen_pairs, typical_dwells
@@ -79,6 +86,9 @@ class DwellRow:
         The same of the models.
     fits
         By source, the data first, what was fitted to unbroken stays; None where there are few.
+    distances
+        By model, the Cramér-von Mises distance of its unbroken stays to those of the data; NaN
+        where either has none.
     """
 
     group: str
@@ -87,6 +97,7 @@ class DwellRow:
     high: float
     models: tuple[ModelValue, ...]
     fits: tuple[tuple[str, ExponentialMixture | None], ...]
+    distances: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
@@ -247,8 +258,17 @@ def _dwell_rows(comparison: Evaluation, found: RateConstants, models: Models) ->
         ]
         fits = tuple((s.name, s.dwell_fits[k] if s.dwell_fits else None) for s in sources)
         placed_models = tuple(placed(m, value, low, high) for m, value in values)
-        rows.append(DwellRow(name, float(found.dwells[k]), low, high, placed_models, fits))
+        of_data = comparison.reference.survivals[k]
+        distances = tuple((s.name, _distance(s.survivals[k], of_data)) for s in comparison.models)
+        value = float(found.dwells[k])
+        rows.append(DwellRow(name, value, low, high, placed_models, fits, distances))
     return rows
+
+
+def _distance(curve: Survival | None, of_data: Survival | None) -> float:
+    if curve is None or of_data is None:
+        return float("nan")
+    return cramer_von_mises(curve, of_data)
 
 
 def _slowest(

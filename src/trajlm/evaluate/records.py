@@ -57,7 +57,9 @@ def dwell_records(row: DwellRow) -> list[dict[str, Any]]:
     group = {"group": row.group}
     data = {**group, "of": "data", "mean": row.value, "low": row.low, "high": row.high}
     records = [{**data, "place": None}, *(_model_record(group, "mean", m) for m in row.models)]
-    for record, (_, fit) in zip(records, row.fits, strict=True):
+    distances = dict(row.distances)
+    for record, (name, fit) in zip(records, row.fits, strict=True):
+        record["distance"] = distances.get(name)
         record["time_constants"] = [] if fit is None else fit.time_constants.tolist()
         record["weights"] = [] if fit is None else fit.weights.tolist()
     return records
