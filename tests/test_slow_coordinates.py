@@ -380,6 +380,11 @@ def test_commands_with_slow_coordinates_bins_and_labels(tmp_path, monkeypatch, c
     assert read_states("s.npz").discretization.columns == ("VAMP1",)
     assert run([*base, "--bins", "12,12"]) == 0
     assert read_states("s.npz").discretization.method.shape == (12, 12)
+    np.save("f.npy", turning()[0])
+    named = ["discretize", "f.npy", "--period", "-3.14159265", "3.14159265", "--bins", "6,6"]
+    assert run([*named, "--names", "phi, psi", "--out", "n.npz"]) == 0
+    assert read_states("n.npz").discretization.columns == ("phi", "psi")
+    assert run([*named, "--names", "phi", "--out", "n.npz"]) == 2
     np.save("labels.npy", np.arange(4000) % 3)
     assert run([*base, "--labels", "labels.npy"]) == 0
     assert read_states("s.npz").centers.shape == (3, 2)

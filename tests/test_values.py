@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -58,8 +56,7 @@ def test_values_are_those_of_frames_of_the_generated_states(choice):
 def test_any_coordinate_has_the_histogram_of_the_data_within_states():
     data = wandering(20_000, 0)
     states = KMeans(5).fit_transform(data)
-    other = replace(data, trajectories=tuple(np.cos(x[:, :1]) for x in data), names=("cos",),
-                    periods=(None,))  # fmt: skip
+    other = Features([np.cos(x[:, :1]) for x in data], ("cos",))
     values = backmap_features(states, states, other, seed=1)
     for low in np.linspace(-1, 0.8, 10):
         shares = [
@@ -94,6 +91,19 @@ def test_the_path_is_as_smooth_as_the_data_where_it_was_seen_and_nearly_so_elsew
     random_path = rms(steps(backmap_features(lane, states, data)[0]))
     assert 0.95 * own < smooth_path < 1.3 * own
     assert random_path > (2 if n == 200 else 4) * own
+
+
+def test_columns_without_names_are_those_that_were_cut():
+    data = wandering(2000, 0)
+    states = KMeans(7).fit_transform(data)
+    arrays = list(data)
+    values = backmap_features(states, states, arrays, "mean")
+    assert (values.names, values.periods) == (("phi", "psi"), (PI, PI))
+    assert values == backmap_features(states, states, data, "mean")
+    slow = trajlm.TICA(5, 1).fit(data)
+    cut = trajlm.Bins(5).fit_transform(slow.transform(data))
+    assert backmap_features(cut, cut, arrays).names == ("phi", "psi")
+    assert backmap_features(cut, cut, [x[:, :1] for x in arrays]).names == ("x0",)
 
 
 def test_filtered_states_are_led_back_to_features_before_or_after_the_filters():

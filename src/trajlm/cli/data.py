@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -154,6 +155,10 @@ def discretize(
         str, typer.Option(help="Of slow coordinates: kinetic_map | commute_map | none.")
     ] = "kinetic_map",
     column: Column = None,
+    names: Annotated[
+        str | None,
+        typer.Option(help="Call the columns so, such as phi,psi, where the file has no names."),
+    ] = None,
     time_column: TimeColumn = None,
     split_by: SplitBy = None,
     header_lines: HeaderLines = None,
@@ -209,6 +214,8 @@ def discretize(
                 direct_excitation=direct_excitation, bleach=bleach, clip=clip,
                 acceptor_excited=features.names[2] if acceptor_excited else None,
             )  # fmt: skip
+        if names is not None:
+            features = replace(features, names=tuple(name.strip() for name in names.split(",")))
         features = _filtered(features, average, decimate, smooth)
         if slow:
             features = slow.fit_transform(features)

@@ -83,11 +83,12 @@ def columns_differ(columns: Sequence[str], other: Sequence[str]) -> bool:
     if not columns or not other:
         return False
     pairs = zip(columns, other, strict=False)
-    same = [a == b or _is_unnamed(a) != _is_unnamed(b) for a, b in pairs]
+    same = [a == b or is_unnamed(a) != is_unnamed(b) for a, b in pairs]
     return len(columns) != len(other) or not all(same)
 
 
-def _is_unnamed(column: str) -> bool:
+def is_unnamed(column: str) -> bool:
+    """Return whether a column has no name of its own, but a number: x0, x1 ..."""
     return re.fullmatch(r"x\d+", column) is not None
 
 

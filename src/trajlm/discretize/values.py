@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import Features, FeaturesLike, States, StatesLike, as_features, as_states
+from trajlm.discretize.compatibility import is_unnamed
 from trajlm.discretize.periodic import Array, Periods, to_circles
 from trajlm.errors import InputError
 from trajlm.provenance import Discretization, Given, frames_after, origin_of_frames
@@ -43,6 +44,7 @@ def state_means(states: StatesLike, features: FeaturesLike) -> Array:
         Trajectories or frames that do not fit each other.
     """
     states, features = as_states(states), as_features(features)
+    features = _named(features, states.discretization)
     return _means(states, np.concatenate(_matched(states, features)), features.periods)
 
 
@@ -102,7 +104,8 @@ def backmap_features(
         Trajectories of states, of a model or others.
     states, features
         The states of the data, and any columns of the same frames: those that were cut or others.
-        Of states of filtered data, the features before or after the filters.
+        Of states of filtered data, the features before or after the filters. Columns without names,
+        as many as were cut, are taken to be those, with their names and periods.
     choice
         ``random``: each frame takes the values of a frame of its state at random, so that
         histograms within a state are those of the data. ``smooth``: the data goes on while it
@@ -136,6 +139,7 @@ def backmap_features(
             f"the generated states go to {lanes.n_states - 1} and the data has {states.n_states} "
             "states: give the states that the model learned"
         )
+    features = _named(features, states.discretization)
     points = np.concatenate(_matched(states, features))
     _warn_unseen(lanes, states, choice)
     if choice == "mean":
@@ -153,6 +157,16 @@ def backmap_features(
         notes=(),
         steps=(),
     )
+
+
+def _named(features: Features, how: Discretization) -> Features:
+    """Return columns without names of their own under those that were cut, with their periods."""
+    cut = how.projection or how
+    if len(cut.columns) != features.n_columns or not all(map(is_unnamed, features.names)):
+        return features
+    periods = cut.periods or (None,) * features.n_columns
+    known = tuple(own or other for own, other in zip(features.periods, periods, strict=True))
+    return replace(features, names=cut.columns, periods=known)
 
 
 def _chooser(
