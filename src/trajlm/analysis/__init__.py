@@ -23,6 +23,7 @@ from trajlm.analysis.grouping import Grouping
 from trajlm.analysis.kinetic_map import KineticMap, kinetic_map
 from trajlm.analysis.kinetics import CommittedTransitions, commit_times, committed_transitions
 from trajlm.analysis.lag import LagChoice, choose_lag
+from trajlm.analysis.lumping import lump
 from trajlm.analysis.passages import (
     FirstPassage,
     TransitionPaths,
@@ -80,6 +81,7 @@ __all__ = [
     "group_by_list",
     "group_by_pcca",
     "kinetic_map",
+    "lump",
     "mean_first_passage_time",
     "mean_interval",
     "population_intervals",

@@ -17,8 +17,6 @@ Floats = npt.NDArray[np.float64]
 # A process is slow when more than this is left of its correlation after the lag: when it takes
 # more than three lags. What is faster is seen whole often enough.
 SLOW = np.exp(-1 / 3)
-# Sets at most, of the slowest processes: PCCA+ searches as many dimensions as their square.
-MOST_SETS = 12
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def find_slow_sets(states: States, lag: int) -> SlowSets | None:
     """Return the slow sets of the data, or None when nothing is slow.
 
     There is one set more than processes that take more than three lags, as the symmetrised
-    transition matrix at that lag shows them, and twelve at most. Memberships are those of PCCA+
+    transition matrix at that lag shows them. Memberships are those of PCCA+
     (Roeblitz and Weber, Adv. Data Anal. Classif. 7:147 (2013)) on its largest connected part;
     a state outside belongs to the most populated set.
     """
@@ -92,7 +90,7 @@ def find_slow_sets(states: States, lag: int) -> SlowSets | None:
     counts = counts + counts.T
     rows = counts.sum(axis=1)
     eigenvalues = np.sort(np.linalg.eigvalsh(counts / np.sqrt(np.outer(rows, rows))))[::-1]
-    n_sets = min(int((eigenvalues > SLOW).sum()), MOST_SETS)
+    n_sets = int((eigenvalues > SLOW).sum())
     if n_sets < 2:
         return None
     inside = np.eye(n_sets)
@@ -103,6 +101,17 @@ def find_slow_sets(states: States, lag: int) -> SlowSets | None:
     memberships[kept] = inside / inside.sum(axis=1, keepdims=True)
     slowest = float(-lag / np.log(min(eigenvalues[1], 1 - 1e-12)))
     return SlowSets(memberships, memberships.argmax(axis=1), slowest)
+
+
+def crisp_sets(states: States, assignment: Integers, lag: int) -> SlowSets:
+    """Return given sets, by their number for each state, shape (n_states,)."""
+    counts = np.zeros((int(assignment.max()) + 1,) * 2)
+    np.add.at(counts, (assignment[:, None], assignment[None]), states.transition_counts(lag))
+    counts += counts.T.copy()
+    rows = np.maximum(counts.sum(axis=1), 1.0)
+    second = np.sort(np.linalg.eigvalsh(counts / np.sqrt(np.outer(rows, rows))))[-2]
+    slowest = float(-lag / np.log(np.clip(second, 1e-12, 1 - 1e-12)))
+    return SlowSets(np.eye(len(counts))[assignment], assignment, slowest)
 
 
 def slow_kinetics(states: States, sets: SlowSets, times: npt.ArrayLike) -> SlowKinetics:

@@ -156,6 +156,7 @@ def calibrate(
     seed: int = 0,
     report: ReportRound | None = None,
     n_threads: int | None = None,
+    sets: SlowSets | None = None,
 ) -> tuple[LanguageModel, Calibration | None]:
     """Match the model's slow populations and rates to those counted in `states`.
 
@@ -178,6 +179,8 @@ def calibrate(
         Called after each round.
     n_threads
         Threads that generate; they do not change the result.
+    sets
+        Between which the kinetics are matched; those of `find_slow_sets` when None.
 
     Returns
     -------
@@ -186,7 +189,7 @@ def calibrate(
         this is `model` itself; where there is no slow process, or trajectories are too short to
         tell populations of equilibrium, it is `model` and None.
     """
-    sets = find_slow_sets(states, lag)
+    sets = sets or find_slow_sets(states, lag)
     if sets is None or states.n_frames / len(states) < RELAXATIONS * sets.slowest:
         return model, None
     target = choose_target(states, sets, lag)

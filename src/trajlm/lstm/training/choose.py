@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trajlm.analysis.slow import find_slow_sets
+from trajlm.analysis.lumping import lump
 from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.lstm.columns import Column, make_columns, whole_state
@@ -20,8 +20,7 @@ GROUPING_LAG = 10
 def choose_columns(states: States, settings: TrainingSettings) -> tuple[Column, ...]:
     """Return the columns that are drawn one after the other.
 
-    Metastable groups are those of PCCA+ on the processes that take more than three times ten
-    frames (`trajlm.analysis.slow.find_slow_sets`).
+    Metastable groups stay for more than three times ten frames (`trajlm.analysis.lumping.lump`).
 
     Raises
     ------
@@ -34,18 +33,17 @@ def choose_columns(states: States, settings: TrainingSettings) -> tuple[Column, 
         settings.columns == "auto" and states.n_states < MANY_STATES
     ):
         return (whole_state(states.n_states),)
-    sets = find_slow_sets(states, GROUPING_LAG)
-    if sets is None and settings.columns == "groups":
+    groups = np.zeros(states.n_states, np.int64)
+    if max(len(s) for s in states) > GROUPING_LAG:
+        groups = lump(states, GROUPING_LAG)
+    if groups.any():
+        return make_columns([groups, np.arange(states.n_states)], ["group", "state"])
+    if settings.columns == "groups":
         raise InputError(
-            f"no process of the data takes more than {3 * GROUPING_LAG} frames, so that there are "
-            "no metastable groups: train with columns = 'state'"
+            f"no states of the data are left after more than {3 * GROUPING_LAG} frames only, so "
+            "that there are no metastable groups: train with columns = 'state'"
         )
-    if sets is None:
-        return (whole_state(states.n_states),)
-    numbers = np.arange(states.n_states)
-    # A set in which no membership is the largest has no states.
-    groups = np.unique(sets.assignment, return_inverse=True)[1]
-    return make_columns([groups, numbers], ["group", "state"])
+    return (whole_state(states.n_states),)
 
 
 def _bins(states: States) -> tuple[Column, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trajlm.analysis.holdout import hold_out
+from trajlm.analysis.slow import crisp_sets
 from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.lstm.column_model import ColumnLSTMModel
@@ -250,15 +251,17 @@ def _completed(
     record = model.first_record
     assert record is not None
     settings = record.settings
-    # Groups are drawn on their own, and all that they do is slower than this.
-    lag = GROUPING_LAG
+    lag, sets = window, None
     try:
         if isinstance(model, LSTMModel):
-            lag = window
             model, rounding = round_for_generation(model, settings.seed, n_threads)
             record = replace(record, rounding=rounding)
+        elif model.columns[0].name == "group":
+            # Groups are drawn on their own, and all that they do is slower than this.
+            lag = GROUPING_LAG
+            sets = crisp_sets(data, model.first_labels, lag)
         if settings.calibration and settings.bigram_skip:
-            model, calibration = calibrate(model, data, lag, settings.seed, report, n_threads)
+            model, calibration = calibrate(model, data, lag, settings.seed, report, n_threads, sets)
             record = replace(record, calibration=calibration)
     except KeyboardInterrupt:
         where = "resume it to go on" if saved else "nothing was saved"
