@@ -34,22 +34,24 @@ RELAXATIONS = 10.0
 COMMIT_SHARE = 0.5
 # Free runs, and the frames of each in lengths of the data; fewer where they hold ENOUGH_EVENTS.
 ROUNDS = 6
-LENGTHS = 8.0
+LENGTHS = 6.0
 ENOUGH_EVENTS = 1000
 N_LANES = 8
 # Pieces of a lane, over which the noise of a run is estimated.
 PIECES = 4
 # Weight of flicker beside the slow transitions of the same sets.
 FLICKER_WEIGHT = 0.25
+# Share of the gradient window below which what holds is flicker.
+FLICKER_SHARE = 0.1
 # What is likely of shifts before any transition is seen: the network's word, and how far it goes.
-TILT_WIDTH, MOBILITY_WIDTH = 1.0, 2.0
+TILT_WIDTH, MOBILITY_WIDTH = 1.0, 4.0
 # A population answers to a tilt as that of a free energy, or more: a stay is made of many that
 # flicker ends, and the tilt acts on each. Mean and spread of how much more.
 AMPLIFIED, AMPLIFIED_SPREAD = 3.0, 3.0
 # And the rates by more or less than half of what populations do.
 ACROSS_SPREAD = 2.0
 # Largest change of a log-odds in one round, since the response is linear only nearby.
-LARGEST_STEP = 0.5
+LARGEST_STEP = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,16 @@ class Target:
     kinetics
         Counted in the data, over a ladder of commit times.
     commit_time
-        Index of the commit time from which on transitions are called slow; below they are flicker.
+        Index of the commit time from which on transitions are called slow.
+    flicker
+        Index of the commit time below which they are flicker.
     pairs
         The pairs of sets g < h between which there are slow transitions.
     """
 
     kinetics: SlowKinetics
     commit_time: int
+    flicker: int
     pairs: tuple[tuple[int, int], ...]
 
     @property
@@ -100,7 +105,7 @@ class Target:
         populations = np.log(np.maximum(generated.populations, 1e-9) / data.populations)
         logs = generated.log_fluxes() - data.log_fluxes()
         rates = []
-        for times in (slice(self.commit_time, None), slice(0, self.commit_time)):
+        for times in (slice(self.flicker, None), slice(0, self.flicker)):
             counts = data.both_ways[times]
             means = (counts * logs[times]).sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
             rates.append(means[self._members])
@@ -141,9 +146,12 @@ def choose_target(states: States, sets: SlowSets, lag: int) -> Target:
     longest = max(len(s) for s in states)
     times = commit_times(max(1, longest // 10))
     kinetics = slow_kinetics(states, sets, times)
-    commit_time = int(np.argmin(np.abs(np.log(times / max(1.0, COMMIT_SHARE * lag)))))
+    commit_time, flicker = (
+        int(np.argmin(np.abs(np.log(times / max(1.0, share * lag)))))
+        for share in (COMMIT_SHARE, FLICKER_SHARE)
+    )
     pairs = np.argwhere(np.triu(kinetics.both_ways[commit_time] > 0))
-    return Target(kinetics, commit_time, tuple((int(g), int(h)) for g, h in pairs))
+    return Target(kinetics, commit_time, flicker, tuple((int(g), int(h)) for g, h in pairs))
 
 
 ReportRound = Callable[[CalibrationRound], None]
