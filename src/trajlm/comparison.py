@@ -18,7 +18,13 @@ from trajlm.evaluate.records import (
 )
 from trajlm.evaluate.result import Evaluation
 from trajlm.evaluate.summary import summary
-from trajlm.evaluate.verdict import floor_sentence, unseen_sentence, verdicts
+from trajlm.evaluate.verdict import (
+    floor_sentence,
+    settled_sentence,
+    slowest_sentence,
+    unseen_sentence,
+    verdicts,
+)
 from trajlm.report import load_results, save_report
 from trajlm.util.words import html
 
@@ -33,7 +39,11 @@ class Comparison(Evaluation):
         found = summary(self)
         facts = [(v.name, f"{v.numbers} {v.reading}".strip()) for v in verdicts(found)]
         unseen = [("unseen data", text)] if (text := unseen_sentence(found)) else []
-        return html("Comparison", [("data", floor_sentence(found)), *unseen, *facts])
+        kinetics = [
+            ("slowest process", slowest_sentence(found, self.space.unit)),
+            ("rate constants", settled_sentence(found)),
+        ]
+        return html("Comparison", [*kinetics, ("data", floor_sentence(found)), *unseen, *facts])
 
     def save(self, folder: str | Path, how: Mapping[str, Any] | None = None) -> None:
         """Write ``index.html`` and ``results.json`` into `folder`.

@@ -112,7 +112,9 @@ def fit_exponentials(
     start[:, 0] = np.linspace(1.5, -1.5, n_components) if n_components > 1 else 0.0
     start[:, 0] -= np.log(dwells.complete.mean())
     start[1:] += rng.normal(size=(4, 2, n_components))
-    best, log_likelihood = max((_maximise(sample, x) for x in start), key=lambda fit: fit[1])
+    # A single exponential has one maximum.
+    starts = start if n_components > 1 else start[:1]
+    best, log_likelihood = max((_maximise(sample, x) for x in starts), key=lambda fit: fit[1])
 
     constants, weights = _sorted_components(best)
     if n_bootstrap:

@@ -80,9 +80,9 @@ def slowest_sentence(summary: Summary, unit: str) -> str:
             "The groups do not all lead to each other in the data, so how long its slowest process "
             "takes is not known."
         )
-    one, other = (listed(side) for side in slowest.between)
+    one, other = (" or ".join(side) for side in slowest.between)
     text = (
-        f"The slowest process of the data, between {one} and {other}, relaxes in "
+        f"The slowest process of the data, {one} ⇌ {other}, relaxes in "
         f"{number(slowest.time)} {interval(slowest.low, slowest.high, 3)} {unit}, with "
         f"{counted(slowest.count, 'transition', 'transitions')} across"
     )
