@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from trajlm import InputError, LSTMEstimator, ProductBins, States, load_model
 from trajlm.data import StateSpace
 from trajlm.errors import ModelFileError
+from trajlm.kernels.arguments import NEVER
 from trajlm.lstm.column_model import ColumnLSTMModel
 from trajlm.lstm.columns import make_columns, whole_state
 from trajlm.lstm.record import ColumnLSTMRecord
@@ -27,6 +28,11 @@ M, L = 3, 5
 SMALL = TrainingSettings(epochs=2, hidden_dim=8, embedding_dim=4, window=20, columns="groups")
 
 
+def never(column):
+    """Return a skip that forbids what no state has."""
+    return np.where(column.follow < 0, NEVER, np.float32(0))
+
+
 def random_model(labels=LABELS, seed=0, space=None):
     rng = np.random.default_rng(seed)
     columns = make_columns(labels, [f"label {k}" for k in range(len(labels))])
@@ -38,7 +44,7 @@ def random_model(labels=LABELS, seed=0, space=None):
         arrays = [rng.normal(size=s).astype(np.float32) for s in shapes]
         skip = rng.normal(size=(rows, column.n_labels)).astype(np.float32)
         g = None if column.is_first else rng.normal(size=(rows, M)).astype(np.float32)
-        weights.append(LSTMWeights(*arrays, skip if column.is_first else column.mask, g))
+        weights.append(LSTMWeights(*arrays, skip if column.is_first else never(column), g))
     starts = (np.array([0, 3]), np.array([5, 2, 1]))
     return ColumnLSTMModel(weights, columns, space or StateSpace(n), starts)
 
@@ -223,6 +229,17 @@ def test_which_columns_are_chosen():
     with pytest.raises(InputError, match="bins"):
         choose_columns(data, TrainingSettings(columns="bins"))
     assert whole_state(3).is_plain()
+
+
+def test_very_many_states_have_bundles_between_group_and_state(monkeypatch):
+    from trajlm.lstm.training import choose
+
+    data, _ = metastable(8_000)
+    monkeypatch.setattr(choose, "VERY_MANY_STATES", 5)
+    columns = choose_columns(data, TrainingSettings(columns="groups"))
+    assert [c.name for c in columns] == ["group", "bundle", "state"]
+    assert [c.n_labels for c in columns] == [2, 1, 3]
+    assert train(data, SMALL).cross_entropy(data) > 0
 
 
 def test_a_product_is_learned_as_a_product():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trajlm import States
-from trajlm.analysis.lumping import MOST_GROUPS, lump
+from trajlm.analysis.lumping import MOST_GROUPS, bundle, lump
 from trajlm.analysis.slow import SLOW, crisp_sets
 from trajlm.systems.hidden_markov import markov_chain
 
@@ -95,3 +95,20 @@ def test_given_sets_have_the_timescale_of_their_chain():
     sets = crisp_sets(chain.simulate(400_000, seed=0), np.array([0, 1]), 10)
     np.testing.assert_allclose(sets.slowest, -1 / np.log(1 - p - q), rtol=0.1)
     np.testing.assert_array_equal(sets.memberships, np.eye(2))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 12), st.integers(0, 5))
+def test_bundles_lie_within_groups_and_hold_no_more_than_allowed(largest, seed):
+    data = simulated(2_000, seed)
+    groups = lump(data, 10)
+    bundles = bundle(data, groups, largest)
+    assert np.bincount(bundles).max() <= largest
+    for k in np.unique(bundles):
+        assert len(np.unique(groups[bundles == k])) == 1
+
+
+def test_as_many_states_as_fit_are_bundled():
+    data = simulated()
+    bundles = bundle(data, OF, 5)
+    assert partition(bundles) == partition(OF)

@@ -118,7 +118,7 @@ def test_early_stopping_keeps_the_best_epoch():
 
 
 def test_network_starts_as_the_markov_model():
-    from trajlm.lstm.training.trainer import build_network
+    from trajlm.lstm.training.start import build_network
     from trajlm.models.markov import smoothed_transition_matrix
 
     states = chain_states(4000)
@@ -131,7 +131,7 @@ def test_network_starts_as_the_markov_model():
 
 
 def test_slow_units_start_with_memories_from_one_frame_to_a_window():
-    from trajlm.lstm.training.trainer import build_network
+    from trajlm.lstm.training.start import build_network
 
     states = chain_states(4000)
     whole = SMALL.model_copy(update={"slow_units": 0.5})

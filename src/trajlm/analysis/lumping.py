@@ -56,3 +56,34 @@ def lump(states: States, lag: int) -> Integers:
     number = np.zeros(states.n_states, np.int64)
     number[kept] = np.arange(len(kept))
     return number[group]
+
+
+def bundle(states: States, groups: Integers, largest: int) -> Integers:
+    """Return a bundle of neighbouring states of one group for each state, shape (n_states,).
+
+    The bundle of fewest states joins the one of its group that transitions, counted both ways over
+    one frame, lead to most often, as long as both have no more than `largest` states together.
+
+    Parameters
+    ----------
+    groups
+        The group of each state, shape (n_states,).
+    """
+    counts = states.transition_counts(1).astype(np.float64)
+    counts += counts.T.copy()
+    bundle, size = np.arange(len(groups)), np.ones(len(groups))
+    open_ = np.ones(len(groups), np.bool_)
+    while open_.any():
+        k = int(np.where(open_, size, np.inf).argmin())
+        fits = (groups == groups[k]) & (size > 0) & (size + size[k] <= largest)
+        fits[k] = False
+        if not fits.any():
+            open_[k] = False
+            continue
+        to = int(np.where(fits, counts[k], -1.0).argmax())
+        counts[to] += counts[k]
+        counts[:, to] += counts[:, k]
+        size[to] += size[k]
+        size[k], open_[k] = 0.0, False
+        bundle[bundle == k] = to
+    return np.unique(bundle, return_inverse=True)[1]

@@ -17,10 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.kernels.arguments import NEVER
-
 Integers = npt.NDArray[np.int64]
-F32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -60,14 +57,6 @@ class Column:
     def is_first(self) -> bool:
         """Whether nothing is given."""
         return self.n_given == 1
-
-    @property
-    def mask(self) -> F32:
-        """What is added to the logits so that no label is drawn that no state has.
-
-        Shape (n_given, n_labels).
-        """
-        return np.where(self.follow < 0, NEVER, np.float32(0))
 
     def is_plain(self) -> bool:
         """Return whether the column is the whole state."""

@@ -17,6 +17,8 @@ from trajlm.util.words import Fact, counted
 # and a training that had the epochs it needs gains next to nothing in them.
 LAST_PART = 0.1
 STILL_GAINED = 0.01
+# Pairs of sets whose transitions are told one by one, and populations and rates that are off.
+MOST_LISTED = 8
 # Nats a frame below which a gain does not show in the four digits that are printed.
 LEAST_GAIN = 1e-4
 
@@ -204,7 +206,8 @@ class Calibration(_Matched):
             "frames"
         )
         off = self.out_of_line()
-        return f"{said}; not in line: {', '.join(off)}" if off else said
+        more = [f"and {len(off) - MOST_LISTED} more"] if len(off) > MOST_LISTED else []
+        return f"{said}; not in line: {', '.join([*off[:MOST_LISTED], *more])}" if off else said
 
     def out_of_line(self) -> tuple[str, ...]:
         """Return the populations and rates that the data makes unlikely at 68 %, in words."""
@@ -275,6 +278,8 @@ class EarlierCalibration(_Matched):
 
 
 def _listed(counts: list[int]) -> str:
+    if len(counts) > MOST_LISTED:
+        return f"{min(counts)} to {max(counts)}"
     return ", ".join(str(n) for n in counts) or "none"
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
-from trajlm.analysis.lumping import lump
+import numpy as np
+import numpy.typing as npt
+
+from trajlm.analysis.lumping import bundle, lump
 from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.lstm.columns import Column, make_columns, whole_state
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.provenance.methods import ProductBinning
 
+Integers = npt.NDArray[np.int64]
+
 # From so many states on, the noise of the fine ones keeps a network from learning the slow ones.
 MANY_STATES = 100
+# From so many on, one softmax over all states of a group takes most of the time.
+VERY_MANY_STATES = 1000
 # Frames: groups that are left more slowly than three of these are metastable.
 GROUPING_LAG = 10
 
@@ -37,13 +44,31 @@ def choose_columns(states: States, settings: TrainingSettings) -> tuple[Column, 
     if max(len(s) for s in states) > GROUPING_LAG:
         groups = lump(states, GROUPING_LAG)
     if groups.any():
-        return make_columns([groups, np.arange(states.n_states)], ["group", "state"])
+        return _within(states, groups)
     if settings.columns == "groups":
         raise InputError(
             f"no states of the data are left after more than {3 * GROUPING_LAG} frames only, so "
             "that there are no metastable groups: train with columns = 'state'"
         )
     return (whole_state(states.n_states),)
+
+
+def _within(states: States, groups: Integers) -> tuple[Column, ...]:
+    """Return the group and the state; between them, of very many states, a bundle."""
+    n = states.n_states
+    if n <= VERY_MANY_STATES:
+        return make_columns([groups, np.arange(n)], ["group", "state"])
+    bundles = bundle(states, groups, math.ceil(math.sqrt(n)))
+    labels = groups, _ranks(bundles, groups), _ranks(np.arange(n), bundles)
+    return make_columns(labels, ["group", "bundle", "state"])
+
+
+def _ranks(values: Integers, of: Integers) -> Integers:
+    """Return the rank of each value among the different ones of its set, from 0 on."""
+    ranks = np.zeros_like(values)
+    for k in np.unique(of):
+        ranks[of == k] = np.unique(values[of == k], return_inverse=True)[1]
+    return ranks
 
 
 def _bins(states: States) -> tuple[Column, ...]:

@@ -27,7 +27,8 @@ class LSTMNetwork(nn.Module):
     log_transitions
         Log of a smoothed transition matrix, shape (n_states, n_labels), that the skip B starts
         from while D and b start at zero: the network starts as the Markov model and learns only
-        the memory. None: no skip (the network of the 2020 paper).
+        the memory. Where something is given, that of the labels given it, (n_given, n_labels).
+        None: no skip (the network of the 2020 paper).
     embedding_scale
         Standard deviation of the state vectors at the start.
     memories
@@ -37,9 +38,9 @@ class LSTMNetwork(nn.Module):
         Fixes the start. PyTorch's own generator, which all threads share, is left alone.
     n_labels
         Labels of the column; n_states when None.
-    mask
-        Added to the logits, shape (n_given, n_labels), where the columns before are given; then
-        G and the rows of what is given take part, see `trajlm.lstm.weights`.
+    n_given
+        Numbers of what the columns before say; then G takes part, and the skip goes by them, see
+        `trajlm.lstm.weights`. None in the first column.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class LSTMNetwork(nn.Module):
         memories: Tensor | None = None,
         seed: int = 0,
         n_labels: int | None = None,
-        mask: Tensor | None = None,
+        n_given: int | None = None,
     ) -> None:
         super().__init__()
         n_labels = n_states if n_labels is None else n_labels
@@ -62,13 +63,12 @@ class LSTMNetwork(nn.Module):
         self.readout = nn.Linear(hidden_dim, n_labels, device="meta")
         self.skip: nn.Embedding | None = None
         self.given: nn.Embedding | None = None
-        if mask is not None:
-            self.given = nn.Embedding(len(mask), embedding_dim, device="meta")
-        elif log_transitions is not None:
-            self.skip = nn.Embedding(n_states, n_labels, device="meta")
+        if n_given is not None:
+            self.given = nn.Embedding(n_given, embedding_dim, device="meta")
+        if log_transitions is not None:
+            rows = len(log_transitions)
+            self.skip = nn.Embedding(rows, n_labels, device="meta")
         self.to_empty(device="cpu")
-        self.mask: Tensor | None
-        self.register_buffer("mask", mask, persistent=False)
         self._start(torch.Generator().manual_seed(seed), embedding_scale)
         if memories is not None:
             self._remember(memories)
@@ -114,7 +114,7 @@ class LSTMNetwork(nn.Module):
         """Return logits (window, streams, n_labels) of the next labels, and the new memory.
 
         `states` have shape (window, streams), and so has `given`, the number of what the columns
-        before say of the next state, with a `mask`.
+        before say of the next state.
         """
         read = self.embedding(states)
         if self.given is not None:
@@ -122,9 +122,7 @@ class LSTMNetwork(nn.Module):
         hidden, memory = self.lstm(read, memory)
         logits: Tensor = self.readout(hidden)
         if self.skip is not None:
-            logits = logits + self.skip(states)
-        if self.mask is not None:
-            logits = logits + self.mask[given]
+            logits = logits + self.skip(states if self.given is None else given)
         return logits, memory
 
     def nats(
@@ -183,12 +181,9 @@ class LSTMNetwork(nn.Module):
         with torch.no_grad():
             table = linear(self.embedding.weight, inputs, biases[0] + biases[1])
             by_given = table[:0] if self.given is None else linear(self.given.weight, inputs)
-            if self.mask is not None:
-                skip = self.mask
-            elif self.skip is not None:
+            skip = table.new_zeros(len(table), out.out_features)
+            if self.skip is not None:
                 skip = self.skip.weight
-            else:
-                skip = table.new_zeros(len(table), out.out_features)
             arrays = (table, by_given, recurrent, out.weight, out.bias, skip)
             found = window(
                 WindowWeights(*(x.detach().numpy() for x in arrays)),
@@ -218,12 +213,9 @@ class LSTMNetwork(nn.Module):
 
 def export_weights(network: LSTMNetwork) -> LSTMWeights:
     """Return a copy of the network's weights as plain arrays."""
-    if network.mask is not None:
-        skip = network.mask
-    elif network.skip is not None:
+    skip = torch.zeros(network.embedding.num_embeddings, network.readout.out_features)
+    if network.skip is not None:
         skip = network.skip.weight
-    else:
-        skip = torch.zeros(network.embedding.num_embeddings, network.readout.out_features)
     lstm = dict(network.lstm.named_parameters())
     arrays = [
         t.detach().cpu().float().numpy().copy()

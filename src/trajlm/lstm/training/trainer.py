@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.data import States
 from trajlm.errors import InputError, ModelFileError
-from trajlm.lstm.columns import Column, whole_state
-from trajlm.lstm.record import Baselines, CheckpointRecord, EpochRecord, LSTMRecord
+from trajlm.lstm.columns import Column
+from trajlm.lstm.record import CheckpointRecord, EpochRecord, LSTMRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.batching import PADDING, Streams, Window, choose_n_streams, lay_streams
 from trajlm.lstm.training.direction import find_direction
-from trajlm.models.markov import fit_msm, smoothed_transition_matrix
+from trajlm.lstm.training.start import baselines, build_network
 from trajlm.util.devices import usable_device
 from trajlm.util.processes import Processes
 from trajlm.util.warn import warn
@@ -75,7 +74,7 @@ class Trainer:
                 "as many as so little data is read in: the others have nothing to do",
             )
         self.direction = find_direction(training, settings.reversible, settings.seed)
-        self.baselines = _baselines(training, validation, column, self.direction.both_ways)
+        self.baselines = baselines(training, validation, column, self.direction.both_ways)
         self.network = build_network(
             training, settings, self.window, self.direction.both_ways, column
         )
@@ -283,82 +282,3 @@ class Trainer:
         except (KeyError, ValueError, RuntimeError) as error:
             raise ModelFileError(f"{path} is damaged ({error!r}): train anew") from None
         self.history = list(record.history)
-
-
-def build_network(
-    training: States,
-    settings: TrainingSettings,
-    window: int,
-    both_ways: bool,
-    column: Column | None = None,
-) -> LSTMNetwork:
-    """Return the network before its first step: with the skip, the smoothed Markov model.
-
-    The memories of its slow units are spread from one frame to a window, evenly on a
-    logarithmic scale.
-    """
-    import torch
-
-    from trajlm.lstm.training.network import LSTMNetwork
-
-    column = column or whole_state(training.n_states)
-    mask = log_transitions = None
-    if not column.is_first:
-        mask = torch.from_numpy(column.mask)
-    elif settings.bigram_skip:
-        transitions = smoothed_transition_matrix(training, both_ways=both_ways)
-        log_transitions = torch.from_numpy(np.log(_by_label(transitions, column))).float()
-    memories = torch.logspace(
-        0.0, math.log10(window), round(settings.slow_units * settings.hidden_dim)
-    )
-    return LSTMNetwork(
-        training.n_states,
-        settings.embedding_dim,
-        settings.hidden_dim,
-        log_transitions,
-        settings.embedding_scale,
-        memories,
-        settings.seed,
-        column.n_labels,
-        mask,
-    )
-
-
-def _by_label(probabilities: npt.NDArray[np.float64], column: Column) -> npt.NDArray[np.float64]:
-    """Return the probabilities (rows, n_states) of each label of a first column."""
-    sums = np.zeros((len(probabilities), column.n_labels))
-    np.add.at(sums.T, column.labels, probabilities.T)
-    return sums
-
-
-def _baselines(training: States, validation: States, column: Column, reversible: bool) -> Baselines:
-    if column.is_plain():
-        smoothed = training.counts() + 1.0 / training.n_states
-        log_p: npt.NDArray[np.float64] = np.log(smoothed / smoothed.sum())
-        independent = -np.concatenate([log_p[s[1:]] for s in validation]).mean()
-        msm = fit_msm(training, reversible=reversible).cross_entropy(validation)
-        return Baselines(msm=msm, independent=float(independent))
-    return _column_baselines(training, validation, column, reversible)
-
-
-def _column_baselines(
-    training: States, validation: States, column: Column, both_ways: bool
-) -> Baselines:
-    """Return what smoothed counts say of a column, given the ones before."""
-    transitions = smoothed_transition_matrix(training, both_ways=both_ways)
-    populations = training.counts() + 1.0 / training.n_states
-    own = np.unique(column.given * column.n_labels + column.labels, return_inverse=True)[1]
-    nats = []
-    for rows in (transitions, populations[None] / populations.sum()):
-        by_own, by_given = (
-            np.zeros((len(rows), own.max() + 1)),
-            np.zeros((len(rows), column.n_given)),
-        )
-        np.add.at(by_own.T, own, rows.T)
-        np.add.at(by_given.T, column.given, rows.T)
-        total = 0.0
-        for s in validation:
-            now = s[:-1] if len(rows) > 1 else np.zeros(len(s) - 1, np.int64)
-            total -= np.log(by_own[now, own[s[1:]]] / by_given[now, column.given[s[1:]]]).sum()
-        nats.append(float(total / validation.n_transitions))
-    return Baselines(msm=nats[0], independent=nats[1])
