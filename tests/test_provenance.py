@@ -56,6 +56,7 @@ from trajlm.provenance import (
     Given,
     Grouped,
     Note,
+    ProductBinning,
     RunningMean,
     SpikesRemoved,
     frames_after,
@@ -78,6 +79,9 @@ points = st.integers(1, 3).flatmap(
 positive = st.integers(1, 10**6)
 cuts = st.one_of(
     st.lists(numbers, min_size=2, max_size=5, unique=True).map(lambda x: Binning(tuple(sorted(x)))),
+    st.lists(st.integers(1, 4), min_size=2, max_size=2).map(
+        lambda shape: ProductBinning(tuple(Binning(tuple(range(n + 1))) for n in shape))
+    ),
     points.map(Centers),
     st.builds(Clustering, points, st.integers(0, 2**32 - 1)),
     st.just(Given()),

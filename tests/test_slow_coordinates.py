@@ -376,6 +376,8 @@ def test_commands_with_slow_coordinates_bins_and_labels(tmp_path, monkeypatch, c
     assert read_states("s.npz").discretization.projection.scaling == "kinetic_map"
     assert run(["info", "s.npz"]) == 0
     assert "TICA of phi, psi at a lag of 10 frames" in capsys.readouterr().out
+    assert run(["cite", "s.npz"]) == 0
+    assert "perezhernandez2013" in capsys.readouterr().out
     assert run([*base, "--vamp", "10", "--scaling", "none", "--dim", "1", "--bins", "9"]) == 0
     assert read_states("s.npz").discretization.columns == ("VAMP1",)
     assert run([*base, "--bins", "12,12"]) == 0

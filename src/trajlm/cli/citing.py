@@ -21,6 +21,8 @@ CITED_FOR = {
     "msm": ("prinz2011", "hoffmann2022"),
     "hmm": ("rabiner1989", "hoffmann2022"),
     "kmeans": ("hoffmann2022",),
+    "tica": ("perezhernandez2013", "noe2015", "hoffmann2022"),
+    "vamp": ("wu2020", "hoffmann2022"),
     "pcca": ("roblitz2013", "hoffmann2022"),
     "deeptime": ("hoffmann2022",),
     "mdtraj": ("mcgibbon2015",),
@@ -38,8 +40,8 @@ def citations(paths: Sequence[str | Path] = (), used: Iterable[str] = ()) -> str
     paths
         Model folders, reports and files of states, which say how they were made.
     used
-        What they cannot say: names among lstm, ensemble, msm, hmm, kmeans, pcca, deeptime, mdtraj,
-        openmm, plumed and langevin.
+        What they cannot say: names among lstm, ensemble, msm, hmm, kmeans, tica, vamp, pcca,
+        deeptime, mdtraj, openmm, plumed and langevin.
 
     Raises
     ------
@@ -96,4 +98,5 @@ def _used_in_discretization(how: Discretization) -> set[str]:
     method = how.method
     names = {"pcca"} if isinstance(method, Grouped) and method.rule == "pcca" else set()
     cut = method.fine if isinstance(method, Grouped) else method
-    return names | ({"kmeans"} if isinstance(cut, Clustering) else set())
+    names |= {"kmeans"} if isinstance(cut, Clustering) else set()
+    return names | ({how.projection.method.lower()} if how.projection else set())
