@@ -200,6 +200,10 @@ def test_tables_come_as_flat_records(data):
     dwells = found.records("dwells")
     assert len(dwells) == 2 * 3
     assert all(r["low"] <= r["mean"] <= r["high"] for r in dwells)
+    frame = found.to_frame("rates")
+    assert frame[frame.of == "data"].rate_constant.tolist() == [
+        r["rate_constant"] for r in rates if r["of"] == "data"
+    ]
     populations = found.records("populations")
     assert sum(r["population"] for r in populations if r["of"] == "MSM") == pytest.approx(1)
 

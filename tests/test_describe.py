@@ -53,14 +53,21 @@ def test_everything_shows_itself_in_a_notebook_and_is_escaped(states):
         (model, "held-out"),
         (msm, "n_states 4"),
         (comparison, "D0"),
+        (trajlm.kinetics(states), "timescale 1"),
+        (trajlm.kinetics(msm), "population of 0"),
+        (comparison.grouping, "group 1"),
+        (trajlm.KMeans(2).fit(features), "n_clusters"),
+        (trajlm.Bins(30), "n_bins"),
     ):
         page = thing._repr_html_()
         tags = Tags()
         tags.feed(page)
         assert not tags.open
-        assert tags.seen == {"table", "caption", "b", "tr", "th", "td"}
+        assert tags.seen - {"img"} == {"table", "caption", "b", "tr", "th", "td"}
         assert word in page
-        assert len(page) < 5000
+        # A comparison shows its figures, too.
+        assert ("img" in tags.seen) == (thing is comparison)
+        assert thing is comparison or len(page) < 5000
 
 
 def test_info_on_files(states, tmp_path, capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from trajlm.analysis import Grouping
 from trajlm.data import StatesLike
@@ -25,8 +25,11 @@ from trajlm.evaluate.verdict import (
     unseen_sentence,
     verdicts,
 )
-from trajlm.report import load_results, save_report
+from trajlm.report import first_figures, load_results, save_report
 from trajlm.util.words import html
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Table = Literal["models", "rates", "dwells", "populations"]
 
@@ -43,7 +46,9 @@ class Comparison(Evaluation):
             ("slowest process", slowest_sentence(found, self.space.unit)),
             ("rate constants", settled_sentence(found)),
         ]
-        return html("Comparison", [*kinetics, ("data", floor_sentence(found)), *unseen, *facts])
+        facts = [*kinetics, ("data", floor_sentence(found)), *unseen, *facts]
+        table = html("Comparison", facts)
+        return table + first_figures(self)
 
     def save(self, folder: str | Path, how: Mapping[str, Any] | None = None) -> None:
         """Write ``index.html`` and ``results.json`` into `folder`.
@@ -86,6 +91,12 @@ class Comparison(Evaluation):
         if table == "populations":
             return [record for row in found.populations for record in population_records(row)]
         return [model_record(name, row) for name, row in found.models.items()]
+
+    def to_frame(self, table: Table = "models") -> pd.DataFrame:
+        """Return a table of the report (see `records`) as a data frame of pandas."""
+        import pandas as pd
+
+        return pd.DataFrame.from_records(self.records(table))
 
 
 def compare(

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from trajlm.analysis.hidden import HiddenStates, draw_paths
 from trajlm.analysis.runs import Integers
+from trajlm.analysis.transitions import name_states
 from trajlm.analysis.windows import circular_means, window_sums
 from trajlm.data import States, StatesLike, as_states, smallest_unsigned
 from trajlm.discretize.periodic import Period
 from trajlm.errors import InputError
 from trajlm.provenance import Discretization, Grouped, Rule, RunningMean
 from trajlm.util.trajectories import owned
-from trajlm.util.words import without_surrogates
+from trajlm.util.words import html, without_surrogates
 
 Floats = npt.NDArray[np.float64]
 
@@ -124,6 +125,13 @@ class Grouping:
                 f", after a running mean of the state centres over {self.running_mean} frames"
             )
         return f"{len(self.assignment)} states in {self.n_groups} groups {rule}{smoothed}."
+
+    def _repr_html_(self) -> str:
+        facts = [("rule", self.describe())]
+        for k, name in enumerate(self.names or map(str, range(self.n_groups))):
+            members = np.flatnonzero(self.assignment == k)
+            facts.append((f"group {name}", f"{name_states(members)}, {len(members)} in all"))
+        return html("Grouping", facts)
 
     def _described(self, fine: Discretization) -> Discretization:
         """Return how the groups were made, given how the fine states were."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +43,8 @@ class Timescales:
 
     values: Floats
     low: Floats
-    high: Floats
+    # Open above where events are few, which JSON cannot say.
+    high: Floats = field(metadata={"null": np.inf})
     n_events: Floats
     lag: int
     unit: str

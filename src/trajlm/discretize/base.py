@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Self
 
+import numpy as np
+
 from trajlm.data import Features, FeaturesLike, IntArray, States, as_features
 from trajlm.discretize.periodic import Array, Periods
 from trajlm.discretize.projection import project
 from trajlm.provenance import Discretization, Method, Projection
 from trajlm.util.parameters import Parameters
 from trajlm.util.trajectories import owned
-from trajlm.util.words import without_surrogates
+from trajlm.util.words import MOST_COLUMNS, html, without_surrogates
 
 
 class Discretizer(Parameters, ABC):
@@ -23,6 +25,12 @@ class Discretizer(Parameters, ABC):
     """
 
     projection_: Projection | None = None
+
+    def _repr_html_(self) -> str:
+        facts = [(name, _brief(value)) for name, value in self.get_params().items()]
+        found = {k: v for k, v in vars(self).items() if k.endswith("_") and v is not None}
+        facts += [(f"{name} (found)", _brief(value)) for name, value in found.items()]
+        return html(type(self).__name__, facts)
 
     def fit(self, features: FeaturesLike) -> Self:
         """Fit to `features`, anew each time, and return the discretizer itself.
@@ -87,3 +95,14 @@ class Discretizer(Parameters, ABC):
         """Fit to `features` and return their states."""
         features = as_features(features)
         return self.fit(features).transform(features)
+
+
+def _brief(value: object) -> str:
+    """Return a value in a line; of a long array its shape and its range."""
+    if isinstance(value, Projection):
+        return value.describe()
+    array = np.asarray(value) if isinstance(value, np.ndarray | list | tuple) else None
+    if array is None or array.size <= MOST_COLUMNS or array.dtype.kind not in "fiu":
+        return str(value)
+    shape = " × ".join(map(str, array.shape))
+    return f"{shape} numbers, {array.min():.4g} to {array.max():.4g}"

@@ -35,7 +35,7 @@ from trajlm.lstm.record import LSTMRecord
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import HiddenMarkovModel
 from trajlm.models.markov import MarkovModel
-from trajlm.util.words import listed
+from trajlm.util.words import Fact, html, interval, listed, number
 
 F64 = npt.NDArray[np.float64]
 StateSet = int | Sequence[int]
@@ -44,6 +44,8 @@ StateSet = int | Sequence[int]
 N_PARTS = 10
 # Frames a run where the model does not say how much data it comes from.
 DEFAULT_FRAMES = 100_000
+# States and timescales that a notebook shows.
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,23 @@ class Kinetics(ABC):
 
     def __init__(self, space: StateSpace) -> None:
         self.space = space
+
+    def facts(self) -> list[Fact]:
+        """Return the populations and the slowest timescales, of the first states each."""
+        shares = self.stationary_distribution()
+        slow = self.timescales(1, min(SHOWN, self.space.n_states - 1))
+        facts = [
+            (f"population of {k}", _in_words(shares, k))
+            for k in range(min(SHOWN, self.space.n_states))
+        ]
+        facts += [
+            (f"timescale {k + 1}", f"{_in_words(slow, k)} {slow.unit}")
+            for k in range(len(slow.value))
+        ]
+        return facts + ([("note", slow.why)] if slow.why else [])
+
+    def _repr_html_(self) -> str:
+        return html(f"{type(self).__name__} of {self.space.n_states} states", self.facts())
 
     @abstractmethod
     def transition_matrix(self, lag: int = 1) -> Estimate:
@@ -353,6 +372,11 @@ class CountedKinetics(Kinetics):
         half = stdtrit(n - 1, 0.975) * jackknife_error(left_out)
         low, high = (np.clip(value + sign * half, least, most) for sign in (-1, 1))
         return Estimate(value, low, high, unit)
+
+
+def _in_words(found: Estimate, k: int) -> str:
+    value, low, high = (float(x[k]) for x in (found.value, found.low, found.high))
+    return number(value) if low == high else f"{number(value)} {interval(low, high)}"
 
 
 def _exact(value: npt.ArrayLike, unit: str = "", why: str = "") -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,11 +10,14 @@ from trajlm.data import StatesLike
 from trajlm.errors import InputError
 from trajlm.lstm.ensemble import EnsembleModel
 from trajlm.lstm.language import LanguageModel
+from trajlm.lstm.record import Baselines, EpochRecord
 from trajlm.lstm.settings import Columns, TrainingSettings, training_settings
 from trajlm.lstm.training.calibrate import ReportRound
 from trajlm.lstm.training.ensemble import train_ensemble
 from trajlm.lstm.training.train import Report, train
 from trajlm.util.parameters import Parameters
+from trajlm.util.progress import Advance, in_notebook
+from trajlm.util.progress import progress as show_progress
 
 
 class LSTMEstimator(Parameters):
@@ -139,11 +143,35 @@ class LSTMEstimator(Parameters):
         resume: bool = False,
         report: Report | None = None,
         report_calibration: ReportRound | None = None,
+        progress: bool | None = None,
     ) -> Self:
         """Train on `states` with the options of `trajlm.train`; return the estimator itself.
 
         Of an ensemble `checkpoint` is a folder, and the reports are those of all members.
+        `progress` shows how many epochs are done; None does in a notebook.
         """
+        with self._progress(progress) as advance:
+
+            def report_all(record: EpochRecord, baselines: Baselines) -> None:
+                advance(1)
+                if report:
+                    report(record, baselines)
+
+            return self._fit(states, report_all, report_calibration, checkpoint, resume)
+
+    def _progress(self, shown: bool | None) -> AbstractContextManager[Advance]:
+        if not (in_notebook() if shown is None else shown):
+            return nullcontext(lambda n: None)
+        return show_progress("training", self.epochs * self.n_models, "epochs")
+
+    def _fit(
+        self,
+        states: StatesLike,
+        report: Report,
+        report_calibration: ReportRound | None,
+        checkpoint: str | Path | None,
+        resume: bool,
+    ) -> Self:
         if self.n_models != 1:
             self._model = train_ensemble(
                 states,
@@ -152,7 +180,7 @@ class LSTMEstimator(Parameters):
                 device=self.device,
                 folder=checkpoint,
                 resume=resume,
-                report=report and (lambda _, *done: report(*done)),
+                report=lambda _, *done: report(*done),
                 report_calibration=report_calibration and (lambda _, d: report_calibration(d)),
                 n_threads=self.n_threads,
             )

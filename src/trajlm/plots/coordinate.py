@@ -69,11 +69,15 @@ class Coordinate:
         """Return other values of the coordinate as they lie where the circle was opened."""
         return values if self.period is None else wrap(values, *self.period)
 
+    def in_domain(self, values: Floats) -> Floats:
+        """Return values as users know them, wherever the circle was opened."""
+        return values if self.domain is None else wrap(values, *self.domain)
+
     def label_ticks(self, axis: Axis) -> None:
         """Write round numbers of the domain at the axis, wherever the circle was opened."""
         if self.domain is not None:
             axis.set_major_locator(_CircleLocator(*self.domain))
-            axis.set_major_formatter(_CircleFormatter(*self.domain))
+            axis.set_major_formatter(CircleFormatter(*self.domain))
 
 
 class _CircleLocator(MaxNLocator):
@@ -95,13 +99,14 @@ class _CircleLocator(MaxNLocator):
         return list(map(float, found[(found >= vmin) & (found <= vmax)]))
 
 
-class _CircleFormatter(Formatter):
+class CircleFormatter(Formatter):
     """A number on the circle as it is in its domain."""
 
     def __init__(self, low: float, high: float) -> None:
         self.ends = low, high
 
     def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the words at a tick."""
         low, high = self.ends
         inside = float(wrap(np.array([x + 1e-9 * (high - low)]), low, high)[0])
         return f"{round(inside, 6):.4g}".replace("-", "−")

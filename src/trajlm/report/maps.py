@@ -85,7 +85,7 @@ def _excerpts(comparison: Evaluation, n: int, coordinate: Coordinate, zoom: int)
         states, frames = _stretch(source, n)
         times, values = curve_of(states, frames, comparison.space, coordinate, POINTS)
         label = f"time / {comparison.space.unit}"
-        tables[source.name] = {label: times, coordinate.label: values}
+        tables[source.name] = {label: times, coordinate.label: coordinate.in_domain(values)}
     return finish(wide, f"trajectory-{file_name(coordinate.name)}-{n}", alt, tables, narrow)
 
 
@@ -161,9 +161,9 @@ def hidden_path_picture(comparison: Evaluation) -> Picture | None:
     tables: dict[str, Columns] = {
         "data": {
             f"time / {space.unit}": times,
-            coordinate.label: coordinate.values[data.excerpt[:n]],
+            coordinate.label: coordinate.in_domain(coordinate.values)[data.excerpt[:n]],
             "hidden state": path.hidden[:n],
-            "level": levels[path.hidden[:n]],
+            "level": path.levels[path.hidden[:n]],
         }
     }
     return finish(sheet, "hidden-path", title, tables)

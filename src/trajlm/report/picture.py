@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from trajlm.plots.coordinate import CircleFormatter
 from trajlm.plots.style import BAND_COLOR, SourceStyle, plain_label
 from trajlm.plots.tables import Columns, as_csv
 
@@ -213,6 +214,7 @@ def _scales(sheet: Sheet) -> tuple[Mapping[str, object], ...]:
         if ax.get_label() == "<colorbar>" or not ax.axison:
             continue
         box = ax.get_position()
+        words = ax.yaxis.get_major_formatter()
         scales.append(
             {
                 "id": f"panel-{k}",
@@ -227,6 +229,7 @@ def _scales(sheet: Sheet) -> tuple[Mapping[str, object], ...]:
                 ],
                 "x": [float(end) for end in ax.get_xlim()],
                 "y": [float(end) for end in ax.get_ylim()],
+                "circle": list(words.ends) if isinstance(words, CircleFormatter) else None,
                 "log": [ax.get_xscale() == "log", ax.get_yscale() == "log"],
             }
         )

@@ -57,14 +57,20 @@ const shown = (x) => Math.abs(x) >= 1e5 || (x && Math.abs(x) < 1e-3) ? x.toExpon
 
 // One axis of a panel: from its ends in points to numbers and back, zoomed or not.
 class Scale {
-  constructor(from, to, ends, log) {
-    Object.assign(this, { from, to, log });
+  constructor(from, to, ends, log, circle) {
+    Object.assign(this, { from, to, log, circle });
     this.all = ends.map((x) => (log ? Math.log10(x) : x));
     this.ends = [...this.all];
   }
   at(point) {
     const x = this.ends[0] + (point - this.from) / (this.to - this.from) * (this.ends[1] - this.ends[0]);
     return this.log ? 10 ** x : x;
+  }
+  // The number as users know it, where the axis runs round a circle.
+  known(x) {
+    if (!this.circle) return x;
+    const [low, high] = this.circle, length = high - low;
+    return low + ((x - low) % length + length) % length;
   }
   // Where a point of the whole figure lies in the zoomed one: factor and shift.
   affine() {
@@ -95,13 +101,22 @@ class Scale {
         }
       return found;
     }
-    return nice(low, high).map((x) => [place(x), x]);
+    if (!this.circle) return nice(low, high).map((x) => [place(x), x]);
+    const [begin, end] = this.circle, step = nice(low, high, true), found = [];
+    for (let turn = Math.floor((low - begin) / (end - begin)); begin + turn * (end - begin) < high; turn++)
+      for (let k = Math.ceil(begin / step); k * step < end - 0.3 * step; k++) {
+        const x = k * step + turn * (end - begin);
+        if (x >= low && x <= high) found.push([place(x), k * step]);
+      }
+    return found;
   }
 }
 
-function nice(low, high) {
+// Round numbers between two, or their distance.
+function nice(low, high, distance) {
   const raw = (high - low) / 5, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
+  if (distance) return step;
   const found = [];
   for (let k = Math.ceil(low / step); k * step <= high * (1 + 1e-12); k++) found.push(k * step);
   return found;
@@ -120,7 +135,7 @@ class Panel {
     const [x0, y0, x1, y1] = scale.box;
     this.box = { x0, y0, x1, y1 };
     this.x = new Scale(x0, x1, scale.x, scale.log[0]);
-    this.y = new Scale(y1, y0, scale.y, scale.log[1]);
+    this.y = new Scale(y1, y0, scale.y, scale.log[1], scale.circle);
     this.group = svg.querySelector(`[id="${scale.id}"]`);
     this.marks = element("g", { "font-size": 7.5, "font-family": "sans-serif" }, svg);
     this.moving = [...this.group.querySelectorAll("[clip-path]")].map((clipped) => {
@@ -169,7 +184,7 @@ class Panel {
 // What each source has at the place of the pointer.
 function readOff(tables, panel, point) {
   const x = panel.x.at(point.x);
-  const words = [`x ${shown(x)}, y ${shown(panel.y.at(point.y))}`];
+  const words = [`x ${shown(x)}, y ${shown(panel.y.known(panel.y.at(point.y)))}`];
   const numbers = (rows) => rows.length > 1 && rows.every((row) => row[0] !== "" && isFinite(row[0]));
   for (const [source, rows] of tables.rows) {
     if (!numbers(rows) || tables.names.length < 2) return words.join(" ");

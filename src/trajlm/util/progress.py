@@ -26,6 +26,11 @@ def tell(text: str) -> None:
     print(visible_lines(text), flush=True)
 
 
+def in_notebook() -> bool:
+    """Return whether a notebook shows what is printed."""
+    return "ipykernel" in sys.modules
+
+
 @contextmanager
 def progress(what: str, total: int | None, unit: str = "frames") -> Iterator[Advance]:
     """Yield a function that is told how much was newly done, `total` in all if that is known.
@@ -35,7 +40,7 @@ def progress(what: str, total: int | None, unit: str = "frames") -> Iterator[Adv
     """
     if place()[0] > 0:
         yield lambda n: None
-    elif sys.stderr.isatty() or "ipykernel" in sys.modules:
+    elif sys.stderr.isatty() or in_notebook():
         with _bar(what, total) as advance:
             yield advance
     else:
