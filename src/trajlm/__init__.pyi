@@ -40,6 +40,7 @@ from .errors import OutputError as OutputError
 from .errors import TrajlmError as TrajlmError
 from .errors import TrajlmWarning as TrajlmWarning
 from .errors import UnfinishedTrainingError as UnfinishedTrainingError
+from .evaluate.conditions import rates_against_condition as rates_against_condition
 from .evaluate.grouping import group_by_hmm as group_by_hmm
 from .evaluate.kinetics import kinetics as kinetics
 from .io import fret_efficiency as fret_efficiency
@@ -55,10 +56,12 @@ from .io.datasets import fetch_dataset as fetch_dataset
 from .io.datasets import load_dataset as load_dataset
 from .io.md.backmap import backmap as backmap
 from .lstm.column_model import ColumnLSTMModel as ColumnLSTMModel
+from .lstm.conditional import ConditionalModel as ConditionalModel
 from .lstm.ensemble import EnsembleModel as EnsembleModel
 from .lstm.estimator import LSTMEstimator as LSTMEstimator
 from .lstm.model import LSTMModel as LSTMModel
 from .lstm.settings import TrainingSettings as TrainingSettings
+from .lstm.training.conditional import train_series as train_series
 from .lstm.training.ensemble import train_ensemble as train_ensemble
 from .lstm.training.train import train as train
 from .models.base import SequenceModel as SequenceModel

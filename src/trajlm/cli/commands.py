@@ -20,6 +20,8 @@ COMMANDS = {
     "train": ("model", "Train the language model on states."),
     "generate": ("model", "Generate trajectories from a model."),
     "constrain": ("constrain", "Change a model so that it meets measured populations and rates."),
+    "condition": ("series", "Take the model at one condition out of a model of a series."),
+    "series": ("series", "Draw and tabulate rates against the condition of a series."),
     "backmap": ("structures", "Turn generated states into structures."),
     "structures": ("structures", "Write structures of each metastable state."),
     "compare": ("compare", "Compare generated trajectories with the data."),

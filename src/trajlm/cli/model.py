@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from trajlm.cli.output import Overwrite, check_output
+from trajlm.cli.series import Condition, Extrapolate, at_condition, is_series, train_in_series
 from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.io import read_states, write_states
@@ -37,7 +38,14 @@ DEFAULT = TrainingSettings()
 
 
 def train(
-    states: Annotated[Path, typer.Argument(help="States: .npy of integers, or .npz.")],
+    states: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="STATES...",
+            help="States: .npy of integers, or .npz; of a series of conditions several, or a .csv "
+            "list of them.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
     epochs: Annotated[int, typer.Option(help="Passes over the data at most.")] = DEFAULT.epochs,
     hidden_dim: Annotated[int, typer.Option(help="LSTM units L.")] = DEFAULT.hidden_dim,
@@ -79,6 +87,10 @@ def train(
     n_models: Annotated[
         int, typer.Option(min=1, help="Trainings side by side, as one model: an ensemble.")
     ] = 1,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Of each file of a series, such as force=10.9."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of the processor (default: all cores).")
@@ -111,7 +123,18 @@ def train(
         columns=columns,
         seed=seed,
     )
-    data = read_states(states, key=key, dt=dt, unit=unit)
+    if is_series(states, condition):
+        if n_models > 1 or resume or place()[1] > 1:
+            raise InputError(
+                "a series is trained as one model, by one process and in one go: leave out "
+                "--n-models, --resume and torchrun"
+            )
+        train_in_series(
+            states, condition or [], out, settings, overwrite, device, threads, key, dt, unit
+        )
+        return
+    (path,) = states
+    data = read_states(path, key=key, dt=dt, unit=unit)
     check_writable(out / CHECKPOINT)
     # Of several processes the first holds the folder for all.
     with lone_writer(out) if place()[0] == 0 else nullcontext():
@@ -271,6 +294,8 @@ def generate(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of a language model (default: all cores).")
     ] = None,
+    condition: Condition = None,
+    extrapolate: Extrapolate = False,
     device: Annotated[
         str, typer.Option(help="cpu, or cuda for thousands of lanes of a language model.")
     ] = "cpu",
@@ -294,6 +319,8 @@ def generate(
             temperature=temperature,
             threads=threads,
             device=device,
+            condition=condition,
+            extrapolate=extrapolate,
         )
     if done:
         tell(f"{out}: {counted(lanes, 'lane', 'lanes')} of {steps:,} frames")
@@ -310,10 +337,12 @@ def _generate(
     temperature: float | None,
     threads: int | None,
     device: str,
+    condition: str | None,
+    extrapolate: bool,
 ) -> bool:
     """Let a model write to a file that is held; return whether there was anything to do."""
     begun = _check_generated(out, resume, overwrite)
-    model = load_model(model_dir)
+    model = at_condition(load_model(model_dir), condition, extrapolate)
     warmth = 1.0 if temperature is None else temperature
     if (
         resume

@@ -38,8 +38,8 @@ WARM_UP = 200
 # Added to squares: a share of the samples, so that units that never move do no harm, and samples
 # at which nothing is known, so that what is rare is taken for what is common.
 RIDGE, UNKNOWN = 1e-5, 20.0
-# Frames on which rows are fitted and covariances taken.
-FITTED, COMPARED = 1 << 19, 1 << 17
+# Frames at most from which values are found, to which rows are fitted, of which covariances are.
+JUDGED, FITTED, COMPARED = 1 << 20, 1 << 19, 1 << 17
 
 
 @dataclass(frozen=True)
@@ -170,50 +170,49 @@ def judge_decisions(
         H, in frames.
     """
     means = gains.mean(axis=(1, 2))
-    # The KL rate is what each past pays for its next decision.
-    paid = np.full(gains.shape[1:], np.nan)
-    paid[:, WARM_UP + 1 :] = paid_by(model, base, run)[:, :-1]
-    kl_rate = float(np.nanmean(paid))
-    # It is put to the frame that the decision leads to, where all else that it brings is.
-    paid[:, : WARM_UP + 1] = kl_rate
-    above = np.concatenate([gains - means[:, None, None], (paid - kl_rate)[None]])
-    values = _values(model, run, above, horizon)
-    # What is paid for the decision itself is no part of what follows from it.
-    above[-1] = 0.0
-    return Decisions(means, _fit_changes(model, run, above, values), kl_rate)
+    values, kl_rate = _values(model, base, run, gains, means, horizon)
+    return Decisions(means, _fit_changes(model, run, gains, values), kl_rate)
 
 
-def paid_by(model: LSTMModel, base: LSTMWeights, run: States) -> F64:
-    """Return the KL divergence of the next state's probabilities from those of `base`.
+def paid_by(model: LSTMModel, base: LSTMWeights, frames: Frames) -> F64:
+    """Return what each past pays for its next decision, shape (frames, lanes).
 
-    Parameters
-    ----------
-    model
-        Differs from `base` in D, B and b alone.
-    run
-        Lanes of equal length.
-
-    Returns
-    -------
-    ndarray, shape (lanes, frames - WARM_UP)
-        In nats, after each frame from `WARM_UP` on.
+    That is the KL divergence of the next state's probabilities from those of `base`, which differs
+    from the weights of `model` in D, B and b alone.
     """
-    lanes, length = len(run), len(run[0])
-    found = []
-    for frames in walk(model, run, np.empty((0, lanes, length)), 0):
-        states = frames.states.ravel()
-        hidden = frames.hidden.reshape(len(states), -1)
-        logs = [_log_probabilities(w, hidden, states) for w in (model.weights, base)]
-        paid = (np.exp(logs[0]) * (logs[0] - logs[1])).sum(axis=1, dtype=np.float64)
-        found.append(paid.reshape(-1, lanes).T)
-    return np.concatenate(found, axis=1)
+    states = frames.states.ravel()
+    hidden = frames.hidden.reshape(len(states), -1)
+    logs = [_log_probabilities(w, hidden, states) for w in (model.weights, base)]
+    paid = np.einsum("ij,ij->i", np.exp(logs[0]), logs[0] - logs[1])
+    return np.asarray(paid.reshape(frames.states.shape), np.float64)
+
+
+def kl_rate_of(model: LSTMModel, base: LSTMWeights, run: States) -> float:
+    """Return the KL rate of a model from `base` over its own free run, in nats a frame."""
+    total, n_frames = 0.0, 0
+    for frames in walk(model, run, np.empty((0, len(run), len(run[0]))), 0):
+        paid = paid_by(model, base, frames)
+        total, n_frames = total + float(paid.sum()), n_frames + paid.size
+        if n_frames > JUDGED:
+            break
+    return total / n_frames
 
 
 def _log_probabilities(w: LSTMWeights, hidden: F32, states: npt.NDArray[np.int64]) -> F32:
-    logits = hidden @ w.readout.T + (w.skip + w.readout_bias)[states]
-    logits -= logits.max(axis=1, keepdims=True)
-    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return logits
+    """Return ln Q of each next state after some pasts, shape (frames, n_states)."""
+    import torch
+
+    found = torch.from_numpy((w.skip + w.readout_bias)[states])
+    found.addmm_(torch.from_numpy(hidden), torch.from_numpy(w.readout).t())
+    logs: F32 = torch.log_softmax(found, dim=1).numpy()
+    return logs
+
+
+def _product(a: F32, b: F32) -> F64:
+    """Return a^T b; not by NumPy, whose threads wait for each other on a busy machine."""
+    import torch
+
+    return torch.mm(torch.from_numpy(a).t(), torch.from_numpy(b)).numpy().astype(np.float64)
 
 
 def _features(hidden: F32, states: npt.NDArray[np.int64], n_states: int) -> F32:
@@ -226,44 +225,57 @@ def _features(hidden: F32, states: npt.NDArray[np.int64], n_states: int) -> F32:
     return found
 
 
-def _values(model: LSTMModel, run: States, above: F64, horizon: int) -> F64:
-    """Return v of each measure, shape (L + n_states + 1, m)."""
+def _values(
+    model: LSTMModel, base: LSTMWeights, run: States, gains: F64, means: F64, horizon: int
+) -> tuple[F64, float]:
+    """Return v of each measure and of the KL rate, shape (L + n_states + 1, m + 1), and that rate.
+
+    What is paid for the next decision belongs to the value of the past that takes it.
+    """
     n, L = model.weights.readout.shape
-    m = len(above)
-    size = L + n + 1
-    squares, products = np.zeros((size, size)), np.zeros((size, m))
-    n_frames = 0
-    for frames in walk(model, run, above, horizon):
-        T = len(frames.states) - horizon
-        lanes = frames.states.shape[1]
+    m, size = len(gains), L + n + 1
+    squares, products, total = np.zeros((size, size)), np.zeros((size, m + 1)), np.zeros(size)
+    paid_in_all, n_frames = 0.0, 0
+    for frames in walk(model, run, gains, horizon):
+        T, lanes = len(frames.states) - horizon, frames.states.shape[1]
         phi = _features(frames.hidden, frames.states, n)
         now, then = phi[: T * lanes], phi[horizon * lanes :]
-        squares += now.T @ (now - then)
-        sums = np.cumsum(frames.gains, axis=1)
-        met = (sums[:, horizon:] - sums[:, :-horizon]).reshape(m, -1)
-        products += now.T @ met.T.astype(np.float32)
+        paid = paid_by(model, base, frames)
+        # Of what is gained, that after the frame counts; of what is paid, that from it on.
+        late = np.concatenate([frames.gains, np.roll(paid, 1, axis=0)[None]])
+        sums = np.cumsum(late, axis=1)
+        met = (sums[:, horizon:] - sums[:, :-horizon]).reshape(m + 1, -1)
+        squares += _product(now, now - then)
+        products += _product(now, np.ascontiguousarray(met.T, np.float32))
+        total += now.sum(axis=0, dtype=np.float64)
+        paid_in_all += float(paid[:T].sum())
         n_frames += len(now)
+        if n_frames > JUDGED:
+            break
+    kl_rate = paid_in_all / n_frames
+    products -= horizon * np.outer(total, np.append(means, kl_rate))
     ridge = RIDGE * n_frames + UNKNOWN
-    return np.asarray(np.linalg.solve(squares + ridge * np.eye(size), products))
+    return np.asarray(np.linalg.solve(squares + ridge * np.eye(size), products)), kl_rate
 
 
-def _fit_changes(model: LSTMModel, run: States, above: F64, values: F64) -> tuple[LogitChange, ...]:
+def _fit_changes(model: LSTMModel, run: States, gains: F64, values: F64) -> tuple[LogitChange, ...]:
     """Fit f(t+1) + V(t+1) of each next state to what is known before it."""
     n, L = model.weights.readout.shape
-    m, lanes, _ = above.shape
+    lanes, m = gains.shape[1], len(gains) + 1
     size = L + n + 1
     squares, products = np.zeros((n, size, size)), np.zeros((n, size, m))
     n_frames = 0
-    for frames in walk(model, run, above, 1):
+    for frames in walk(model, run, gains, 1):
         phi = _features(frames.hidden, frames.states, n)
-        worth = phi[lanes:] @ values + frames.gains[:, 1:].reshape(m, -1).T
+        worth = phi[lanes:] @ values
+        worth[:, :-1] += frames.gains[:, 1:].reshape(m - 1, -1).T
         follows = frames.states[1:].ravel()
         order = np.argsort(follows, kind="stable")
-        known, worth = phi[order], worth[order].astype(np.float32)
+        known, own = phi[order], np.asarray(worth[order], np.float32)
         cuts = np.searchsorted(follows[order], np.arange(n + 1))
         for k, (begin, end) in enumerate(pairwise(cuts.tolist())):
-            squares[k] += known[begin:end].T @ known[begin:end]
-            products[k] += known[begin:end].T @ worth[begin:end]
+            squares[k] += _product(known[begin:end], known[begin:end])
+            products[k] += _product(known[begin:end], own[begin:end])
         n_frames += len(known)
         if n_frames > FITTED:
             break

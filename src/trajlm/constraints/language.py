@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.uncertainty import jackknife_error
-from trajlm.constraints.decisions import LogitChange, covariances, judge_decisions, paid_by
+from trajlm.constraints.decisions import LogitChange, covariances, judge_decisions, kl_rate_of
 from trajlm.constraints.measures import Measure, Quantity
 from trajlm.constraints.multipliers import find_multipliers, within_a_step
 from trajlm.data import States
@@ -28,7 +28,7 @@ MOST_STEPS, AVERAGED, MOST_RESULTS = 20, 5, 3
 NEAR = 0.15
 # Frames of a run: as many as leave this uncertainty of every target on its scale.
 UNCERTAINTY = 0.02
-LEAST_FRAMES, MOST_FRAMES = 1_000_000, 8_000_000
+LEAST_FRAMES, MOST_FRAMES = 1_000_000, 4_000_000
 # A target without an error is met within this share.
 TOLERANCE = 0.02
 # Standard errors of a measurement within which it says nothing against a target.
@@ -113,7 +113,7 @@ def measure_run(
     others = (by_lane.sum(axis=1, keepdims=True) - by_lane) / (N_LANES - 1)
     left_out = np.array([_values(quantities, measures, means) for means in others.T])
     with one_thread_in_pytorch():
-        kl_rate = 0.0 if model is base else float(paid_by(model, base.weights, run).mean())
+        kl_rate = 0.0 if model is base else kl_rate_of(model, base.weights, run)
     return Measured(values, jackknife_error(left_out), kl_rate, run.n_frames)
 
 

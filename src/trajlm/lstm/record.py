@@ -305,6 +305,8 @@ class LSTMRecord(ModelRecord):
         What was done after the last epoch, where it was.
     constrained
         What the model was constrained to after the training, one after another.
+    condition
+        At which of a series of conditions a model of all of them was taken.
     """
 
     settings: TrainingSettings
@@ -318,6 +320,7 @@ class LSTMRecord(ModelRecord):
     rounding: Rounding | None = None
     calibration: Calibration | EarlierCalibration | None = None
     constrained: tuple[ConstraintRecord, ...] = ()
+    condition: tuple[Name, Number] | None = None
     kind: Literal["lstm"] = "lstm"
     version: Literal[2] = 2
 
@@ -368,6 +371,8 @@ class LSTMRecord(ModelRecord):
                 f"independent frames {self.baselines.independent:.4f})",
             ),
         ]
+        if self.condition:
+            facts.append(("taken at", f"{self.condition[0]} = {self.condition[1]:g}"))
         if unfinished := still_improving(self):
             facts.append(("training", unfinished))
         if self.direction:

@@ -15,6 +15,7 @@ from trajlm.util.words import lines
 # Where each kind lives: a class is imported when a folder of its kind is loaded.
 KINDS = {
     "lstm": "trajlm.lstm.model:LSTMModel",
+    "conditional": "trajlm.lstm.conditional:ConditionalModel",
     "ensemble": "trajlm.lstm.ensemble:EnsembleModel",
     "lstm-columns": "trajlm.lstm.column_model:ColumnLSTMModel",
     "msm": "trajlm.models.markov:MarkovModel",

@@ -7,6 +7,7 @@ Sources are laid over each other by calling a function once for each, with its s
     ax.legend()
 """
 
+from trajlm.plots.conditions import plot_rates_against_condition
 from trajlm.plots.coordinate import Coordinate, coordinate_of
 from trajlm.plots.equilibrium import plot_free_energy, plot_free_energy_map, plot_state_map
 from trajlm.plots.excerpt import plot_excerpt
@@ -38,6 +39,7 @@ __all__ = [
     "plot_group_network",
     "plot_kinetic_map",
     "plot_overview",
+    "plot_rates_against_condition",
     "plot_relaxation",
     "plot_state_map",
     "plot_survival",

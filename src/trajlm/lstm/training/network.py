@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy, embedding, linear
 
 from trajlm.lstm.training.batching import PADDING
 from trajlm.lstm.training.window import LSTMWindow, WindowWeights
@@ -116,14 +116,31 @@ class LSTMNetwork(nn.Module):
         `states` have shape (window, streams), and so has `given`, the number of what the columns
         before say of the next state.
         """
-        read = self.embedding(states)
+        read = embedding(states, self._vectors())
         if self.given is not None:
             read = read + self.given(given)
         hidden, memory = self.lstm(read, memory)
         logits: Tensor = self.readout(hidden)
-        if self.skip is not None:
-            logits = logits + self.skip(states if self.given is None else given)
+        if (skip := self._skip_rows()) is not None:
+            logits = logits + embedding(states if self.given is None else given, skip)
         return logits, memory
+
+    def _vectors(self) -> Tensor:
+        """Return the vector of each input."""
+        return self.embedding.weight
+
+    def _learn_vectors(self, gradient: Tensor) -> None:
+        """Leave the gradient by what the vectors are made of."""
+        self.embedding.weight.grad = gradient
+
+    def _skip_rows(self) -> Tensor | None:
+        """Return the row of the skip of each input, if there is a skip."""
+        return None if self.skip is None else self.skip.weight
+
+    def _learn_skip_rows(self, gradient: Tensor) -> None:
+        """Leave the gradient by what the rows of the skip are made of."""
+        assert self.skip is not None
+        self.skip.weight.grad = gradient
 
     def nats(
         self,
@@ -179,11 +196,12 @@ class LSTMNetwork(nn.Module):
         """Run a window through the loops; with `scale`, leave the gradients."""
         (inputs, recurrent, *biases), out = self.lstm.all_weights[0], self.readout
         with torch.no_grad():
-            table = linear(self.embedding.weight, inputs, biases[0] + biases[1])
+            vectors, skip_rows = self._vectors(), self._skip_rows()
+            table = linear(vectors, inputs, biases[0] + biases[1])
             by_given = table[:0] if self.given is None else linear(self.given.weight, inputs)
             skip = table.new_zeros(len(table), out.out_features)
-            if self.skip is not None:
-                skip = self.skip.weight
+            if skip_rows is not None:
+                skip = skip_rows
             arrays = (table, by_given, recurrent, out.weight, out.bias, skip)
             found = window(
                 WindowWeights(*(x.detach().numpy() for x in arrays)),
@@ -195,8 +213,8 @@ class LSTMNetwork(nn.Module):
             )
             if (by := found.gradients) is not None:
                 by_table, by_given = torch.from_numpy(by.table), torch.from_numpy(by.given)
-                self.embedding.weight.grad = by_table @ inputs
-                inputs.grad = by_table.t() @ self.embedding.weight
+                self._learn_vectors(by_table @ inputs)
+                inputs.grad = by_table.t() @ vectors
                 if self.given is not None:
                     self.given.weight.grad = by_given @ inputs
                     inputs.grad += by_given.t() @ self.given.weight
@@ -204,8 +222,8 @@ class LSTMNetwork(nn.Module):
                 biases[1].grad = biases[0].grad.clone()
                 recurrent.grad = torch.from_numpy(by.recurrent)
                 out.weight.grad, out.bias.grad = map(torch.from_numpy, (by.readout, by.bias))
-                if self.skip is not None:
-                    self.skip.weight.grad = torch.from_numpy(by.skip)
+                if skip_rows is not None:
+                    self._learn_skip_rows(torch.from_numpy(by.skip))
         after = torch.from_numpy(found.memory)
         nats = torch.from_numpy(np.array(found.nats, np.float32))
         return nats, (after[:1], after[1:])

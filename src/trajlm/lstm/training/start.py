@@ -16,6 +16,8 @@ from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.markov import fit_msm, smoothed_transition_matrix
 
 if TYPE_CHECKING:
+    import torch
+
     from trajlm.lstm.training.network import LSTMNetwork
 
 F64 = npt.NDArray[np.float64]
@@ -44,20 +46,25 @@ def build_network(
     elif settings.bigram_skip:
         transitions = smoothed_transition_matrix(training, both_ways=both_ways)
         log_transitions = torch.from_numpy(np.log(_summed(transitions, column.labels))).float()
-    memories = torch.logspace(
-        0.0, math.log10(window), round(settings.slow_units * settings.hidden_dim)
-    )
     return LSTMNetwork(
         training.n_states,
         settings.embedding_dim,
         settings.hidden_dim,
         log_transitions,
         settings.embedding_scale,
-        memories,
+        slow_memories(settings, window),
         settings.seed,
         column.n_labels,
         None if column.is_first else column.n_given,
     )
+
+
+def slow_memories(settings: TrainingSettings, window: int) -> torch.Tensor:
+    """Return the frames after which slow units forget at the start, shape (n_slow,)."""
+    import torch
+
+    n_slow = round(settings.slow_units * settings.hidden_dim)
+    return torch.logspace(0.0, math.log10(window), n_slow)
 
 
 def _log_populations(states: States, column: Column) -> F64:

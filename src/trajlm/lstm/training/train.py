@@ -101,7 +101,6 @@ def train(
     if data.visited().sum() < 2:
         raise InputError("the data holds one state only: there is nothing to learn")
     columns = choose_columns(data, settings)
-    columns = choose_columns(data, settings)
     held_out = hold_out(data, settings.validation, settings.seed)
     data_sha256 = fingerprint(data)
     networks = []
@@ -115,7 +114,7 @@ def train(
                 elif path and processes.is_first and (checkpoint_at_once or k):
                     trainer.save(path, data_sha256)
                 processes.check_same((data_sha256, settings, len(trainer.history)))
-                _run_epochs(trainer, path, data_sha256, report)
+                run_epochs(trainer, path, data_sha256, report)
                 networks.append((trainer.weights(), trainer.record(data, data_sha256)))
             model = _put_together(networks, columns, data, settings)
             if processes.is_first:
@@ -198,7 +197,7 @@ def train_in_folder(
     return model
 
 
-def _run_epochs(
+def run_epochs(
     trainer: Trainer, path: Path | None, data_sha256: str, report: Report | None
 ) -> None:
     """Run all epochs that are left, each saved before it is reported."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,10 @@ PATIENCE, PATIENT_STEPS = 5, 500
 DIVERGED = 10.0
 
 
+# Makes the network of training data, settings, window, whether it is read both ways, and column.
+Build = Callable[[States, TrainingSettings, int, bool, Column], "LSTMNetwork"]
+
+
 class Trainer:
     """Network, optimiser, history and best weights of the training of a column."""
 
@@ -50,6 +55,7 @@ class Trainer:
         n_threads: int,
         processes: Processes,
         column: Column,
+        build: Build | None = None,
     ) -> None:
         import torch
 
@@ -75,9 +81,8 @@ class Trainer:
             )
         self.direction = find_direction(training, settings.reversible, settings.seed)
         self.baselines = baselines(training, validation, column, self.direction.both_ways)
-        self.network = build_network(
-            training, settings, self.window, self.direction.both_ways, column
-        )
+        build = build or build_network
+        self.network = build(training, settings, self.window, self.direction.both_ways, column)
         self.network.to(self.device)
         self.averaged = copy.deepcopy(self.network)
         # To collect them from the layers anew would take longer than a step of the optimiser.
