@@ -23,7 +23,7 @@ from trajlm.errors import InputError
 from trajlm.lstm.generation.blocks import checked_starts
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.record import LSTMRecord
-from trajlm.lstm.weights import F32, LSTMWeights
+from trajlm.lstm.weights import F32, LSTMWeights, read_weights
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
 from trajlm.models.record import ModelRecord
@@ -261,7 +261,7 @@ class ConditionalModel(SequenceModel):
             "start_states": np.concatenate(stretches),
             "start_lengths": np.array([len(s) for s in stretches], dtype=np.int64),
             "start_counts": np.array([len(own) for own in self.starts], dtype=np.int64),
-            **{f"weights.{k}": v for k, v in vars(w.middle).items()},
+            **{f"weights.{k}": v for k, v in w.middle.arrays().items()},
             **{k: v for k, v in vars(w).items() if k != "middle"},
         }
         sizes = {
@@ -283,15 +283,13 @@ class ConditionalModel(SequenceModel):
         """Rebuild a model from what `to_arrays` returned."""
         if record is None:
             raise ValueError("a model of a series without its conditions")
-        plain = {k: v.astype(np.float32, copy=False) for k, v in arrays.items() if v.dtype == "f4"}
-        middle = LSTMWeights(
-            **{k.removeprefix("weights."): v for k, v in plain.items() if k.startswith("weights.")}
-        )
+        middle = read_weights(arrays, "weights.")
         names = ("embedding_slope", "skip_slope", "readout_corrections", "skip_corrections")
-        weights = ConditionalWeights(middle, *(plain[name] for name in names))
-        if not all(np.isfinite(v).all() for v in plain.values()):
+        plain = [arrays[name].astype(np.float32, copy=False) for name in names]
+        weights = ConditionalWeights(middle, *plain)
+        if not all(np.isfinite(v).all() for v in plain):
             raise ValueError("a weight is not a finite number")
-        if middle.embedding.shape[0] != space.n_states:
+        if not middle.embedding.shape[0] == middle.readout.shape[0] == space.n_states:
             raise ValueError("the embedding has another number of states than the model")
         stretches = checked_starts(arrays, space.n_states)
         counts = arrays["start_counts"]
