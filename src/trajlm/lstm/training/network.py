@@ -122,7 +122,7 @@ class LSTMNetwork(nn.Module):
         hidden, memory = self.lstm(read, memory)
         logits: Tensor = self.readout(hidden)
         if (skip := self._skip_rows()) is not None:
-            logits = logits + embedding(states if self.given is None else given, skip)
+            logits = logits + embedding(states if given is None else given, skip)
         return logits, memory
 
     def _vectors(self) -> Tensor:
