@@ -77,7 +77,7 @@ def test_info_on_files(states, tmp_path, capsys):
     np.save(tmp_path / "x.npy", np.linspace(0, 1, 50))
     for name, words in (
         ("s.npz", ["states", "3,000 frames in 2 trajectories", "4, 3 visited, k-means of"]),
-        ("f.npz", ["features", "one frame each 0.1 ps", "phi: 0 to 1, periodic on [-3.2, 3.2)"]),
+        ("f.npz", ["features", "0.1 ps per frame", "phi: 0 to 1, periodic on [-3.2, 3.2)"]),
         ("x.npy", ["features", "x0: 0 to 1"]),
     ):
         assert run(["info", str(tmp_path / name)]) == 0

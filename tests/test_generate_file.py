@@ -98,7 +98,7 @@ def test_damaged_memory_is_begun_anew_and_said_so(model, tmp_path):
     with pytest.raises(Interrupted):
         generate_to_file(model, path, STEPS, LANES, SEED, progress=stop_after(5_000))
     (tmp_path / ".x.partial.safetensors").write_bytes(b"{}")
-    with pytest.warns(TrajlmWarning, match="damaged .*: beginning anew"):
+    with pytest.warns(TrajlmWarning, match="damaged .*: starting over"):
         generate_to_file(model, path, STEPS, LANES, SEED, resume=True)
     np.testing.assert_array_equal(np.load(path), np.array(list(model.generate(STEPS, LANES, SEED))))
 
@@ -189,10 +189,10 @@ def test_what_does_not_fit_is_begun_anew_and_said_so(model, tmp_path, name):
     generate_to_file(model, whole, STEPS, LANES, SEED, n_threads=1)
     UNFIT[name](*interrupted(model, path))
     if name == "memory is a folder":
-        with pytest.raises(OutputError), pytest.warns(TrajlmWarning, match="beginning anew"):
+        with pytest.raises(OutputError), pytest.warns(TrajlmWarning, match="starting over"):
             generate_to_file(model, path, STEPS, LANES, SEED, resume=True)
         return
-    with pytest.warns(TrajlmWarning, match="beginning anew"):
+    with pytest.warns(TrajlmWarning, match="starting over"):
         generate_to_file(model, path, STEPS, LANES, SEED, resume=True)
     assert path.read_bytes() == whole.read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["whole.npy", "x.npy"]

@@ -91,7 +91,7 @@ def test_representations_are_short(states):
     features = trajlm.data.Features((np.zeros((5, 2)), np.ones((4, 2))), ("x", "y"))
     assert repr(states) == "States(6,000 frames of 3 states, one each 0.1 ps)"
     assert repr(features) == "Features(9 frames of x, y in 2 trajectories)"
-    assert repr(msm) == "MarkovModel(3 states, one frame each 0.1 ps)"
+    assert repr(msm) == "MarkovModel(3 states, 0.1 ps per frame)"
     comparison = trajlm.compare(states, {"MSM": msm}, n_runs=2)
     shown = repr(comparison)
     assert shown.startswith("Comparison(data of 6,000 frames with D0 = ")

@@ -246,7 +246,7 @@ def test_damaged_checkpoints_are_refused(tmp_path):
         lambda: save_file({"x": arrays["best/readout.bias"]}, checkpoint),
     ):
         damage()
-        with pytest.raises(ModelFileError, match="train anew"):
+        with pytest.raises(ModelFileError, match="train again"):
             train(states, SMALL, checkpoint=checkpoint, resume=True)
 
 

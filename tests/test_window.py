@@ -24,7 +24,7 @@ def network_of(hidden_dim, seed=0, skip=True, n_states=N_STATES):
 
 
 def run(network, states, targets, memory, loops):
-    """Nats a frame, memory after the window, and all gradients of the nats a frame."""
+    """Nats a frame, memory after the window, and all gradients of the nats per frame."""
     nats, after = network.learn(states, targets, memory, 1 / states.numel(), loops)
     gradients = {k: p.grad.clone() for k, p in network.named_parameters()}
     return nats.item() / states.numel(), after, gradients

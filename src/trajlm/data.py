@@ -32,7 +32,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 # Frames that are counted at a time: NumPy counts eight bytes a frame.
 COUNTED_AT_ONCE = 1 << 22
-# Of states of which nobody says how they were made.
+# Of states whose making is not known.
 AS_GIVEN = Discretization()
 
 
@@ -491,5 +491,5 @@ def _length(n_frames: int, n_trajectories: int, dt: float, unit: str) -> list[Fa
     several = f" in {n_trajectories} trajectories" if n_trajectories > 1 else ""
     facts = [("length", f"{n_frames:,} frames{several}")]
     if (dt, unit) != (1.0, "frame"):
-        facts.append(("time", f"one frame each {duration(dt, unit)}"))
+        facts.append(("time", f"{duration(dt, unit)} per frame"))
     return facts

@@ -166,7 +166,8 @@ def _is_to_be_trained(
     begun = holds_training(out)
     if begun and not (resume or overwrite):
         raise InputError(
-            f"{out} holds an unfinished training: --resume goes on with it, --overwrite begins anew"
+            f"{out} holds an unfinished training: use --resume to continue it or --overwrite to "
+            "start over"
         )
     if resume and _is_finished(data, out, settings, n_models):
         if place()[0] == 0:
@@ -178,12 +179,12 @@ def _is_to_be_trained(
         kind = "one model" if n_models > 1 else "several models"
         raise InputError(
             f"{out} holds an unfinished training of {kind}: give --n-models as then, or "
-            "--overwrite to begin anew"
+            "--overwrite to start over"
         )
     if holds_model(out) and not overwrite and not (resume and begun):
         raise InputError(f"{out} holds a trained model: --overwrite replaces it")
     if resume and not begun:
-        say(f"{out} holds no unfinished training: beginning anew")
+        say(f"{out} holds no unfinished training: starting over")
     return True
 
 
@@ -269,7 +270,7 @@ def _told(record: LSTMRecord | ColumnLSTMRecord) -> str:
             say(done.describe())
     if record.held_out_nats >= record.msm_nats:
         say(
-            "the model foretells the held-out stretch no better than the MSM: there is no "
+            "the model predicts the held-out stretch no better than the MSM: there is no "
             "memory to learn, or too little data to learn it from"
         )
     unfinished = still_improving(record)
@@ -402,9 +403,9 @@ def _check_generated(out: Path, resume: bool, overwrite: bool) -> bool:
         remove_orphans(out)
     if is_array and is_saved(out) and not (resume or overwrite):
         raise InputError(
-            f"{out} was begun and interrupted: --resume goes on with it, --overwrite begins anew"
+            f"{out} is incomplete: use --resume to continue it or --overwrite to start over"
         )
-    # What is gone on with was allowed to take the place of a file when it was begun.
+    # What is resumed was allowed to take the place of a file when it was begun.
     check_output(out, overwrite=overwrite or (resume and is_array))
     return is_array and is_begun(out)
 
@@ -431,8 +432,8 @@ def _language_model_writes(
     if out.suffix == ".npy":
         generate_to_file(model, out, *size, resume=resume, processes=processes, **options)
     elif processes.size > 1:
-        raise InputError(f"{out} is no .npy file: only these are written by several processes")
+        raise InputError(f"{out} is not an .npy file: several processes can only write .npy")
     elif resume:
-        raise InputError(f"{out} is no .npy file: only these are gone on with")
+        raise InputError(f"{out} is not an .npy file: only .npy output can be resumed")
     else:
         write_states(out, model.generate(*size, **options))

@@ -160,7 +160,7 @@ def _check_same(first: States, other: States, path: Path, other_path: Path) -> N
         )
     if (first.dt, first.unit) != (other.dt, other.unit):
         raise InputError(
-            f"{path} has one frame each {first.dt:g} {first.unit}, {other_path} one each "
+            f"{path} has one frame every {first.dt:g} {first.unit}, {other_path} one every "
             f"{other.dt:g} {other.unit}: a series has one time between frames"
         )
 
@@ -201,7 +201,9 @@ def train_in_series(
         )
         model.save(out)
     best = model.record.training.best
-    tell(f"{out}: {best.validation:.4f} nats a frame on the held-out stretch (epoch {best.epoch})")
+    tell(
+        f"{out}: {best.validation:.4f} nats per frame on the held-out stretch (epoch {best.epoch})"
+    )
 
 
 def at_condition(model: SequenceModel, condition: str | None, extrapolate: bool) -> SequenceModel:

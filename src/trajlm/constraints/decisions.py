@@ -99,7 +99,7 @@ class Decisions:
     changes
         By what the decisions are worth to each measure, m of them, and to the KL rate, the last.
     kl_rate
-        From the model before all changes, in nats a frame.
+        From the model before all changes, in nats per frame.
     """
 
     means: F64
@@ -188,7 +188,7 @@ def paid_by(model: LSTMModel, base: LSTMWeights, frames: Frames) -> F64:
 
 
 def kl_rate_of(model: LSTMModel, base: LSTMWeights, run: States) -> float:
-    """Return the KL rate of a model from `base` over its own free run, in nats a frame."""
+    """Return the KL rate of a model from `base` over its own free run, in nats per frame."""
     total, n_frames = 0.0, 0
     for frames in walk(model, run, np.empty((0, len(run), len(run[0]))), 0):
         paid = paid_by(model, base, frames)

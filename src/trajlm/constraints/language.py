@@ -62,7 +62,7 @@ class Step:
             f"{target}: {value:.4g}"
             for target, value in zip(self.targets, self.values, strict=True)
         )
-        return f"step {self.number}: {reached}; KL rate {self.kl_rate:.2e} nats a frame"
+        return f"step {self.number}: {reached}; KL rate {self.kl_rate:.2e} nats per frame"
 
 
 Report = Callable[[Step], None]
@@ -77,7 +77,7 @@ class Measured:
     values, errors
         In their own units, with their standard errors over lanes, shape (n,) each.
     kl_rate
-        From the model before all changes, in nats a frame.
+        From the model before all changes, in nats per frame.
     n_frames
         Of the run.
     """

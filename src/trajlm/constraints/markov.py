@@ -39,7 +39,7 @@ class ChainSolution:
     multipliers
         mu of each target on its scale, shape (n_targets,).
     kl_rate
-        sum_ij pi'_i P'_ij ln(P'_ij / P_ij), in nats a frame.
+        sum_ij pi'_i P'_ij ln(P'_ij / P_ij), in nats per frame.
     reached
         Whether the targets are met.
     """

@@ -44,7 +44,7 @@ class Constrained:
     model
         Of the kind of the one that was given; its record says what it was constrained to.
     kl_rate
-        KL divergence of its paths from those of the model that was given, in nats a frame.
+        KL divergence of its paths from those of the model that was given, in nats per frame.
     changes
         The targets, then the populations of all groups and the rates between them.
     n_generated
@@ -82,5 +82,5 @@ class Constrained:
             for row in rows
         )
         run = f", {self.n_generated:,} frames generated" if self.n_generated else ""
-        paid = f"KL rate {number(self.kl_rate)} nats a frame"
+        paid = f"KL rate {number(self.kl_rate)} nats per frame"
         return f"{table}\n{paid}{run}, {elapsed(self.seconds)}"

@@ -43,7 +43,7 @@ def discretizer_of(cut: States | StateSpace) -> Discretizer:
         case Grouped():
             raise InputError("groups of states are not cut from features: take the fine states")
         case Given():
-            raise InputError("it is not known how the states were cut: fit a discretizer anew")
+            raise InputError("it is not known how the states were cut: fit a new discretizer")
     if method.n_states != cut.n_states:
         raise InputError(
             f"the {method.what} make {method.n_states} states, but there are {cut.n_states}: fit "

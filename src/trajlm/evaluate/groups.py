@@ -44,7 +44,7 @@ def data_facts(comparison: Evaluation) -> list[tuple[str, str]]:
     facts.append(("Length", f"{data.n_frames:,} frames{several}"))
     if space.unit != "frame":
         whole = physical_time(data.n_frames, space.dt, space.unit)
-        facts.append(("Time", f"{whole}, one frame each {space.dt:g} {space.unit}"))
+        facts.append(("Time", f"{whole}, {space.dt:g} {space.unit} per frame"))
     visited = int((data.free_energy.populations > 0).sum())
     seen = "all visited" if visited == space.n_states else f"{visited} of them visited"
     facts.append(("States", f"{space.n_states}, {seen}"))

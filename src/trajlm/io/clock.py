@@ -148,7 +148,7 @@ def _after_restarts(times: Times) -> tuple[Rows, tuple[Note, ...]]:
         # One frame is what a run leaves that is stopped at its start; more are a run.
         if n_before == 0 and n_repeated > 1:
             raise InputError(
-                f"{times.path}, {place}: the time begins anew at {start}, so that all "
+                f"{times.path}, {place}: the time starts over at {start}, so that all "
                 f"{n_repeated} frames before it would be dropped: these are two runs in one file, "
                 "give each its own file"
             )

@@ -155,6 +155,6 @@ def _verified(path: Path, dataset: Dataset) -> Path:
 
     if pooch.file_hash(str(path)) != dataset.sha256:
         raise InputError(
-            f"{path} is not the published file, its checksum differs: get {dataset.url} anew"
+            f"{path} is not the published file, its checksum differs: download {dataset.url} again"
         )
     return path

@@ -134,13 +134,13 @@ def time_of(
     Raises
     ------
     InputError
-        A unit for frames of which nobody says how long they last, or another than the file's
+        A unit for frames whose duration is not known, or another than the file's
         without a dt in it.
     """
     unit = None if unit is None else canonical_unit(unit)
     if dt is not None and dt != 1 and unit is None and file_unit == "frame":
         warn(
-            f"dt is {dt:g} but nobody says of what: give the unit, too, such as ps",
+            f"dt = {dt:g} has no unit: give one, such as ps",
         )
         unit = UNNAMED_UNIT
     if unit is not None and unit != "frame" and dt is None and file_unit == "frame":

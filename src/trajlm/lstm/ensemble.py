@@ -84,7 +84,7 @@ class EnsembleRecord(ModelRecord):
             ),
             (
                 "held-out stretch",
-                f"{min(best):.4f} to {max(best):.4f} nats a frame (MSM {first.msm_nats:.4f})",
+                f"{min(best):.4f} to {max(best):.4f} nats per frame (MSM {first.msm_nats:.4f})",
             ),
         ]
         for k, member in enumerate(self.members):

@@ -45,7 +45,7 @@ class EpochRecord:
         """Return the line that is shown after the epoch."""
         return (
             f"{self.column + ', ' if self.column else ''}epoch {self.epoch}/{epochs}: "
-            f"{self.training:.4f} nats a frame, held out "
+            f"{self.training:.4f} nats per frame, held out "
             f"{self.validation:.4f} (MSM {baselines.msm:.4f}, independent frames "
             f"{baselines.independent:.4f}), {self.seconds:.1f} s"
         )
@@ -367,7 +367,7 @@ class LSTMRecord(ModelRecord):
             ),
             (
                 "held-out stretch",
-                f"{self.best.validation:.4f} nats a frame (MSM {self.baselines.msm:.4f}, "
+                f"{self.best.validation:.4f} nats per frame (MSM {self.baselines.msm:.4f}, "
                 f"independent frames {self.baselines.independent:.4f})",
             ),
         ]

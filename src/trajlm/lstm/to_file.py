@@ -67,7 +67,7 @@ def generate_to_file(
         together (a warning says so), it is replaced.
     processes
         Those that share the lanes, as `trajlm.util.processes.join` returns them. On processors of
-        one kind the file is bit-identical for any number; one is gone on with by as many as
+        one kind the file is bit-identical for any number; one is resumed by as many as
         began it.
 
     For the others see `LSTMModel.generate`.
@@ -223,7 +223,7 @@ def _go_on(
 
 
 def _begin_again(reason: object) -> None:
-    warn(f"{reason}: beginning anew")
+    warn(f"{reason}: starting over")
 
 
 def _begin_anew(array_path: Path, memories: Sequence[Path], resume: bool) -> None:
@@ -232,12 +232,12 @@ def _begin_anew(array_path: Path, memories: Sequence[Path], resume: bool) -> Non
     Raises
     ------
     InputError
-        It is to be gone on with, but was begun by another number of processes.
+        It is to be resumed, but was begun by another number of processes.
     """
     left = _memories_left(array_path)
     if left and resume and array_path.exists() and not set(left) & set(memories):
         raise InputError(
-            f"{left[0]} was made by another number of processes: start as many, or generate anew"
+            f"{left[0]} was made by another number of processes: start as many, or generate again"
         )
     for memory in left:
         memory.unlink(missing_ok=True)

@@ -160,7 +160,7 @@ class SequenceModel(ABC):
         return float(sum(x.sum() for x in self.log_probs(states)))
 
     def cross_entropy(self, states: StatesLike) -> float:
-        """Return J = -(1/T) sum_t ln Q(s(t+1) | s(0..t)) over all transitions, in nats a frame."""
+        """Return J = -(1/T) sum_t ln Q(s(t+1) | s(0..t)) over all transitions, nats per frame."""
         data = as_states(states)
         return -self.log_prob(data) / data.n_transitions
 
@@ -184,7 +184,7 @@ class SequenceModel(ABC):
         sizes, _ = self.to_arrays()
         facts = [
             (self.kind, ", ".join(f"{k} {v}" for k, v in sizes.items())),
-            ("time", f"one frame each {duration(space.dt, space.unit)}"),
+            ("time", f"{duration(space.dt, space.unit)} per frame"),
             ("states", f"{space.n_states}, {space.discretization.describe() or 'as given'}"),
         ]
         made = self.record.facts() if self.record else []
@@ -193,7 +193,7 @@ class SequenceModel(ABC):
     def __repr__(self) -> str:
         space = self.space
         states = counted(self.n_states, "state", "states")
-        return f"{type(self).__name__}({states}, one frame each {duration(space.dt, space.unit)})"
+        return f"{type(self).__name__}({states}, {duration(space.dt, space.unit)} per frame)"
 
     def _repr_html_(self) -> str:
         return html(type(self).__name__, self.facts())

@@ -74,7 +74,7 @@ class ConstraintRecord:
     targets
         All that were met at once.
     kl_rate
-        From the model before, in nats a frame.
+        From the model before, in nats per frame.
     n_generated
         Frames generated on the way; 0 where it was solved.
     seed
@@ -92,7 +92,7 @@ class ConstraintRecord:
             ("constrained to", f"{t.what} ({number(t.before)} before, {number(t.after)} now)")
             for t in self.targets
         ]
-        return [*met, ("KL rate of the constraints", f"{number(self.kl_rate)} nats a frame")]
+        return [*met, ("KL rate of the constraints", f"{number(self.kl_rate)} nats per frame")]
 
 
 @dataclass(frozen=True, config=FROZEN)

@@ -13,7 +13,7 @@ from trajlm.plots.style import new_axes, number_points, plain_label, style_of, t
 
 
 def plot_training(record: LSTMRecord, ax: Axes | None = None) -> Axes:
-    """Draw the nats a frame of the training and the held-out stretch after each epoch.
+    """Draw the nats per frame of the training and the held-out stretch after each epoch.
 
     Lines across give the held-out nats of two models without memory; one that lies far above
     the curves is named at the upper edge instead.

@@ -78,7 +78,7 @@ def run_demo(
         "command": command,
         "data": f"Alanine dipeptide (ACE-ALA-NME) in vacuum, AMBER ff96, {TEMPERATURE:g} K, "
         f"Langevin dynamics with OpenMM's Reference platform: {ns:g} ns in {N_WALKERS} "
-        f"trajectories, one frame each {FRAME_PS:g} ps; the angle phi in {N_STATES} equal bins.",
+        f"trajectories, {FRAME_PS:g} ps per frame; the angle phi in {N_STATES} equal bins.",
         "seeds": {"simulation": seed, "training": seed, "generation": seed},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}",

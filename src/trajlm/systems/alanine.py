@@ -62,7 +62,7 @@ def simulate_alanine(
     Returns
     -------
     Features
-        Columns phi and psi in radians in [-pi, pi), one frame each 0.1 ps, one trajectory a
+        Columns phi and psi in radians in [-pi, pi), 0.1 ps per frame, one trajectory a
         walker.
 
     Raises

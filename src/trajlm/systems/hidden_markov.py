@@ -33,7 +33,7 @@ _N_BLOCKS = 100
 
 
 class EntropyRate(NamedTuple):
-    """Entropy rate in nats a frame, with its standard error."""
+    """Entropy rate in nats per frame, with its standard error."""
 
     value: float
     standard_error: float
@@ -219,7 +219,7 @@ class HiddenMarkovProcess:
         Returns
         -------
         EntropyRate
-            Value and standard error in nats a frame.
+            Value and standard error in nats per frame.
 
         Raises
         ------
@@ -247,7 +247,7 @@ def markov_chain(
 
 
 def markov_entropy_rate(T: npt.ArrayLike) -> float:
-    r"""Compute the entropy rate of a Markov chain, in nats a frame.
+    r"""Compute the entropy rate of a Markov chain, in nats per frame.
 
     .. math:: h = -\sum_{ij} \pi_i T_{ij} \ln T_{ij}
 

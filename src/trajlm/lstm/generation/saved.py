@@ -84,7 +84,7 @@ def read_lanes(path: Path, request: dict[str, Any]) -> Memory:
         if then.get(name) != value:
             raise InputError(
                 f"{path} was made with another {name} than is asked for now ({value}): give the "
-                "same, or generate anew"
+                "same, or generate it again"
             )
     return arrays
 
@@ -116,7 +116,7 @@ def take_up(
     for lanes in lanes_of:
         if len(np.unique(made[lanes])) != 1:
             raise InputError(
-                f"{path} was made on another number of threads: give the same, or generate anew"
+                f"{path} was made on another number of threads: give the same, or generate it again"
             )
     if made.min() < 0 or made.max() > frames.shape[1]:
         raise Unfit(f"{path} is damaged (it counts {made.min()} to {made.max()} frames)")

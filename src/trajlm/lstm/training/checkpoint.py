@@ -62,7 +62,9 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], CheckpointReco
         metadata = json.loads(data[8 : 8 + length])["__metadata__"]
         tensors = load(data)
         if metadata["format"] != FORMAT:
-            raise ModelFileError(f"{path} is a checkpoint of another version of trajlm: train anew")
+            raise ModelFileError(
+                f"{path} is a checkpoint of another version of trajlm: train again"
+            )
         record = CheckpointRecord.from_dict(json.loads(metadata["record"]))
         groups = json.loads(metadata["param_groups"])
         weights: Weights = {}
@@ -77,5 +79,5 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], CheckpointReco
     except (
         SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError,
     ) as error:  # fmt: skip
-        raise ModelFileError(f"{path} is damaged ({error}): train anew") from None
+        raise ModelFileError(f"{path} is damaged ({error}): train again") from None
     return weights, {"state": moments, "param_groups": groups}, record

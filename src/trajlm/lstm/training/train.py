@@ -56,7 +56,7 @@ def train(
     n_threads: int | None = None,
     processes: Processes = ALONE,
 ) -> LanguageModel:
-    """Train a language model on `states` by minimising J, the nats a frame.
+    """Train a language model on `states` by minimising J, the nats per frame.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ class Trainer:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch (from 1) with the lowest held-out nats a frame; 0 before the first."""
+        """The epoch (from 1) with the lowest held-out nats per frame; 0 before the first."""
         values = [r.validation for r in self.history]
         return int(np.argmin(values)) + 1 if values else 0
 
@@ -140,7 +140,7 @@ class Trainer:
         return record
 
     def _learn(self, streams: Streams, epoch: int) -> float:
-        """Take one gradient step a window; return the nats a frame met on the way."""
+        """Take one gradient step a window; return the nats per frame met on the way."""
         own = streams.part(self.processes.share(streams.n_streams))
         memory = self.network.initial_memory(own.n_streams)
         frames_a_step = streams.n_targets / streams.n_steps
@@ -158,7 +158,7 @@ class Trainer:
         return total / streams.n_targets
 
     def _validate(self) -> float:
-        """Return the nats a frame of the averaged weights on the held-out stretch."""
+        """Return the nats per frame of the averaged weights on the held-out stretch."""
         import torch
 
         streams = self.validation_streams
@@ -271,13 +271,13 @@ class Trainer:
 
         weights, optimizer, record = read_checkpoint(path)
         if record.data_sha256 != data_sha256:
-            raise InputError(f"{path} belongs to other data: train anew")
+            raise InputError(f"{path} belongs to other data: train again")
         then = record.settings
         for name in TrainingSettings.model_fields:
             if getattr(then, name) != getattr(self.settings, name):
                 raise InputError(
                     f"{path} was trained with {name} = {getattr(then, name)}: give the same "
-                    "settings or train anew"
+                    "settings or train again"
                 )
         try:
             self.network.load_state_dict(weights["network"])
@@ -285,5 +285,5 @@ class Trainer:
             self.best = weights["best"]
             self.optimizer.load_state_dict(optimizer)
         except (KeyError, ValueError, RuntimeError) as error:
-            raise ModelFileError(f"{path} is damaged ({error!r}): train anew") from None
+            raise ModelFileError(f"{path} is damaged ({error!r}): train again") from None
         self.history = list(record.history)

@@ -52,7 +52,7 @@ def view_sections(view: ViewResult, system: str, several: bool) -> list[Block]:
         figure(
             "kinetics",
             "Inverse rate of each transition, counting stays of at least the commit time. Band: "
-            "95 % interval of the data. The MSM at a lag makes one frame each lag and is held "
+            "95 % interval of the data. The MSM at a lag makes one frame every lag and is held "
             "against data seen as often.",
             figures.kinetics(view),
         ),
