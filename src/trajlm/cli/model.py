@@ -80,7 +80,7 @@ def train(
         Columns,
         typer.Option(
             help="Drawn one after the other: the state; its metastable group, then the state; its "
-            "bin in each coordinate (auto: groups for 100 states and more)."
+            "bin in each coordinate (auto: groups for 100 states and more, if 2 to 12)."
         ),
     ] = DEFAULT.columns,
     seed: Annotated[int, typer.Option(help="Fixes the result.")] = DEFAULT.seed,

@@ -57,7 +57,8 @@ class LSTMEstimator(Parameters):
         Whether slow rates are matched to the data at last (with the skip).
     columns
         What is drawn one after the other: the "state"; its metastable group and then the state,
-        "groups"; or its bin in each coordinate, "bins". "auto": groups for 100 states and more.
+        "groups"; or its bin in each coordinate, "bins". "auto": groups for 100 states and more,
+        where there are 2 to 12.
     seed
         Fixes the result.
     n_models

@@ -20,6 +20,8 @@ Integers = npt.NDArray[np.int64]
 MANY_STATES = 100
 # From so many on, one softmax over all states of a group takes most of the time.
 VERY_MANY_STATES = 1000
+# Of more groups most are seen too seldom to be learned, or calibrated, better by themselves.
+FEW_GROUPS = 12
 # Frames: groups that are left more slowly than three of these are metastable.
 GROUPING_LAG = 10
 
@@ -28,6 +30,7 @@ def choose_columns(states: States, settings: TrainingSettings) -> tuple[Column, 
     """Return the columns that are drawn one after the other.
 
     Metastable groups stay for more than three times ten frames (`trajlm.analysis.lumping.lump`).
+    By themselves they are taken where there are 2 to 12, of 100 states or more.
 
     Raises
     ------
@@ -43,14 +46,15 @@ def choose_columns(states: States, settings: TrainingSettings) -> tuple[Column, 
     groups = np.zeros(states.n_states, np.int64)
     if max(len(s) for s in states) > GROUPING_LAG:
         groups = lump(states, GROUPING_LAG)
-    if groups.any():
-        return _within(states, groups)
-    if settings.columns == "groups":
+    n_groups = int(groups.max()) + 1
+    if settings.columns == "auto" and not 1 < n_groups <= FEW_GROUPS:
+        return (whole_state(states.n_states),)
+    if n_groups == 1:
         raise InputError(
-            f"no states of the data are left after more than {3 * GROUPING_LAG} frames only, so "
-            "that there are no metastable groups: train with columns = 'state'"
+            f"the data leaves all its states within {3 * GROUPING_LAG} frames, so that there are "
+            "no metastable groups: train with columns = 'state'"
         )
-    return (whole_state(states.n_states),)
+    return _within(states, groups)
 
 
 def _within(states: States, groups: Integers) -> tuple[Column, ...]:
