@@ -31,6 +31,8 @@ SHORTEST_STAY = 0.2
 # Distance from one at which the series of the logarithm is summed to so many terms, and roots that
 # are taken to get there at most.
 NEAR_ONE, SERIES_TERMS, MOST_HALVINGS = 0.25, 25, 40
+# Share of the largest rate that rounding may leave.
+ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,8 @@ def _generator(chain: Floats) -> Floats:
         logarithm -= power / k
     rates: Floats = np.maximum(np.real(2.0**halvings * logarithm), 0.0)
     np.fill_diagonal(rates, 0.0)
+    # What is left of zeros by rounding is no rate.
+    rates[rates < ROUNDING * rates.max(initial=0.0)] = 0.0
     return rates
 
 
