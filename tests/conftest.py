@@ -3,10 +3,16 @@
 import os
 import signal
 
+import torch
 from hypothesis import settings
 
 # Several test processes run side by side: more threads each would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Without a GPU its kernels run in Triton's interpreter. It is read when Triton is first imported,
+# which PyTorch's optimisers do.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # A property is right or wrong, however busy the machine and whatever is compiled on first use.
 settings.register_profile("trajlm", deadline=None)

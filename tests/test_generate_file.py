@@ -110,7 +110,7 @@ def test_command_line_writes_and_resumes(model, tmp_path, capsys):
     assert cli.run([*command, "--out", str(path), "--resume", "--threads", "1"]) == 0
     np.testing.assert_array_equal(np.load(path), np.array(list(model.generate(50, 3, 0))))
     assert cli.run([*command, "--out", str(tmp_path / "x.npz"), "--resume"]) == 2
-    assert "no .npy file" in capsys.readouterr().err
+    assert ".npy" in capsys.readouterr().err
 
 
 def interrupted(model, path, after=9_000):

@@ -27,9 +27,6 @@ from trajlm.models.markov import fit_msm
 
 HAS_GPU = torch.cuda.is_available()
 HAS_TRITON = importlib.util.find_spec("triton") is not None
-if not HAS_GPU:
-    # Read when Triton is first imported, which PyTorch's optimisers do.
-    os.environ["TRITON_INTERPRET"] = "1"
 FUSED = pytest.param(
     True,
     id="fused",

@@ -248,8 +248,8 @@ def test_stopped_generation_is_gone_on_with_by_as_many_processes(here):
 def test_what_is_the_work_of_one_process_is_refused(here):
     fit_msm(States((np.load("states.npy"),), 3)).save("msm")
     for command, sentence in (
-        (["generate", "one", "--steps", "9", "--out", "x.npz"], "no .npy file"),
-        (["generate", "msm", "--steps", "9", "--out", "x.npy"], "no language model"),
+        (["generate", "one", "--steps", "9", "--out", "x.npz"], ".npy"),
+        (["generate", "msm", "--steps", "9", "--out", "x.npy"], "language model"),
         ([*TRAIN, "--device", "mps", "--out", "mps"], "'mps'"),
         (["compare", "states.npy", "one", "--out", "report"], "the work of one process"),
     ):

@@ -528,7 +528,7 @@ def test_what_is_said_of_the_commit_time_fits_it(report, comparison, tmp_path):
 
 def test_stretches_are_named_by_what_they_are(report):
     page, _ = report
-    assert any("The first 3,000 ns" in picture for picture in page.drawn)
+    assert any("The first 500 ns" in picture for picture in page.drawn)
     assert "A stretch" not in page.text
     assert "random stretches" not in page.text
 

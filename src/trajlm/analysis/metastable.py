@@ -42,8 +42,8 @@ def default_grouping(states: States) -> Grouping:
     The first choice are PCCA+ groups, 2 to 4 as the implied timescales of the Markov state model,
     at a lag of ten frames, have their largest ratio; basins that the data never joins, or joins
     once, are groups of their own. Where no pair of these groups has 20 transitions between stays
-    of ten frames, other groups are tried: other numbers of them up to six and, on one coordinate,
-    those between the barriers of the free energy.
+    of ten frames, other groups are tried: on one coordinate those between the barriers of the free
+    energy, since other cuts would split a basin, else other numbers up to six.
 
     Groups are named by their mean centre where they lie on one coordinate, else by number.
     """
@@ -110,12 +110,11 @@ def _candidates(states: States) -> Iterator[Grouping]:
     ratios = timescales[:-1] / timescales[1:]
     order = [FIRST_TRIED[k] for k in np.argsort(-ratios, kind="stable")]
     yield group_by_pcca(states, order[0], lag)
-    for n_groups in order[1:]:
-        with suppress(InputError):
-            yield group_by_pcca(states, n_groups, lag)
-    if (assignment := _between_barriers(states)) is not None:
-        yield group_by_list(states, assignment)
-    for n_groups in range(FIRST_TRIED[-1] + 1, MOST_GROUPS + 1):
+    if states.centers is not None and states.centers.size == states.n_states:
+        if (assignment := _between_barriers(states)) is not None:
+            yield group_by_list(states, assignment)
+        return
+    for n_groups in [*order[1:], *range(FIRST_TRIED[-1] + 1, MOST_GROUPS + 1)]:
         with suppress(InputError):
             yield group_by_pcca(states, n_groups, lag)
 
@@ -131,8 +130,7 @@ def _between_barriers(states: States) -> list[int] | None:
     from scipy.signal import find_peaks
 
     centers = states.centers
-    if centers is None or centers.size != states.n_states:
-        return None
+    assert centers is not None
     turned = np.argsort(centers.ravel())
     if periods_of(states.space)[0] is not None:
         # Around a circle the highest barrier is where it is cut open.
