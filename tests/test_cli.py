@@ -100,8 +100,8 @@ def test_discretize_says_how_long_a_frame_is(here, capsys):
     for name, options, shown, note in (
         ("x.txt", (), "one each 1 frame;", "--dt and --unit give rates a time"),
         ("x.txt", ("--average", 10), "one each 10 frames;", "--dt and --unit give"),
-        ("x.txt", ("--dt", 0.1), "one each 0.1 time units;", "give the unit, too"),
-        ("x.txt", ("--dt", 0.1, "--average", 10), "one each 1 time unit;", "give the unit, too"),
+        ("x.txt", ("--dt", 0.1), "one each 0.1 time units;", "has no unit"),
+        ("x.txt", ("--dt", 0.1, "--average", 10), "one each 1 time unit;", "has no unit"),
         ("x.txt", ("--dt", 0.1, "--unit", "ms"), "one each 0.1 ms;", ""),
         ("timed.txt", (), "one each 0.0001 time units;", "--unit names it, such as --unit s"),
         ("timed.txt", ("--unit", "s"), "one each 0.0001 s;", ""),
@@ -340,7 +340,7 @@ def test_generated_files_are_replaced_when_told_and_gone_on_with_when_begun(here
     Path(".g.partial.npy").write_bytes(before)
     Path(".g.partial.safetensors").write_bytes(b"")
     Path("g.npy").unlink()
-    assert "g.npy was begun and interrupted: --resume" in refused(capsys, *generate, 40)
+    assert "g.npy is incomplete: use --resume" in refused(capsys, *generate, 40)
     ok(capsys, *generate, 40, "--overwrite")
     refused(capsys, "generate", "m", "--steps", 5, "--out", "g.npz", "--resume")
 

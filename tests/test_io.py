@@ -137,7 +137,7 @@ def test_dt_and_unit_given_are_held_against_those_of_the_file(tmp_path):
         assert read_states(tmp_path / "s.npz", dt=1).dt == 1
     assert read_states(tmp_path / "s.npz", dt=0.2, unit="ps").dt == 0.2
     path = put(tmp_path, npy_bytes(np.array([0, 1, 2])), "s.npy")
-    with pytest.warns(TrajlmWarning, match="nobody says of what") as warned:
+    with pytest.warns(TrajlmWarning, match="has no unit") as warned:
         states = read_states(path, dt=0.1)
     assert (states.dt, states.unit, len(warned)) == (0.1, "time unit", 1)
     assert read_states(path, dt=1).unit == "frame"
@@ -389,7 +389,7 @@ def test_targets_that_cannot_be_written(tmp_path):
 def test_a_dt_without_a_unit_is_noted(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.arange(10.0))
-    with pytest.warns(TrajlmWarning, match=r"dt is 0\.1 but nobody says of what: give the unit"):
+    with pytest.warns(TrajlmWarning, match=r"dt = 0\.1 has no unit: give one"):
         read_features(path, dt=0.1)
     assert read_features(path, dt=0.1, unit="ms").unit == "ms"
 

@@ -42,8 +42,8 @@ def default_grouping(states: States) -> Grouping:
     The first choice are PCCA+ groups, 2 to 4 as the implied timescales of the Markov state model,
     at a lag of ten frames, have their largest ratio; basins that the data never joins, or joins
     once, are groups of their own. Where no pair of these groups has 20 transitions between stays
-    of ten frames, other groups are tried: on one coordinate those between the barriers of the free
-    energy, since other cuts would split a basin, else other numbers up to six.
+    of ten frames, other groups are tried: on one coordinate as many as the barriers of the free
+    energy part, since more would split a basin, else other numbers up to six.
 
     Groups are named by their mean centre where they lie on one coordinate, else by number.
     """
@@ -112,6 +112,8 @@ def _candidates(states: States) -> Iterator[Grouping]:
     yield group_by_pcca(states, order[0], lag)
     if states.centers is not None and states.centers.size == states.n_states:
         if (assignment := _between_barriers(states)) is not None:
+            with suppress(InputError):
+                yield group_by_pcca(states, max(assignment) + 1, lag)
             yield group_by_list(states, assignment)
         return
     for n_groups in [*order[1:], *range(FIRST_TRIED[-1] + 1, MOST_GROUPS + 1)]:
