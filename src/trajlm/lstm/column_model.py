@@ -20,7 +20,7 @@ from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.record import ColumnLSTMRecord, LSTMRecord
 from trajlm.lstm.tables import StepTables, step_tables
-from trajlm.lstm.weights import F32, LSTMWeights, read_weights
+from trajlm.lstm.weights import F32, LSTMWeights, last_step, read_weights
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
 
@@ -161,14 +161,20 @@ class ColumnLSTMModel(SequenceModel):
         return out[:, 0]
 
     def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
-        """Score the past with each state that may follow: few, and asked for seldom."""
-        n = self.n_states
-        following = np.concatenate([np.tile(past, (n, 1)), np.arange(n)[:, None]], axis=1)
-        paths = following.astype(np.int64)
-        out = np.zeros((n, paths.shape[1] - 1))
-        for column, tables in zip(self.columns, self.tables_of_columns, strict=True):
-            loops().score_column(tables, column.given, column.labels, paths, out)
-        return np.asarray(np.exp(out[:, -1]))
+        from trajlm.kernels.arrays import cache_aligned
+
+        path, begin = np.array(past, np.int64)[None], np.zeros(1, np.int64)
+        logs = np.zeros(self.n_states)
+        for column, tables, weights in zip(
+            self.columns, self.tables_of_columns, self.weights_of_columns, strict=True
+        ):
+            hidden, cell = cache_aligned((2, 1, self.tables.hidden_dim))
+            loops().read_column(tables, column.given, path, begin, hidden, cell)
+            L = self.hidden_dim
+            z = last_step(weights, int(path[0, -1]), hidden[0, :L], cell[0, :L])
+            z -= np.logaddexp.reduce(z, axis=1, keepdims=True)
+            logs += z[column.given, column.labels]
+        return np.asarray(np.exp(logs))
 
     def generate(
         self,

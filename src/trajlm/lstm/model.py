@@ -17,16 +17,12 @@ from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
 from trajlm.lstm.record import LSTMRecord
 from trajlm.lstm.tables import StepTables, step_tables
-from trajlm.lstm.weights import F32, LSTMWeights, read_weights
+from trajlm.lstm.weights import F32, LSTMWeights, last_step, read_weights
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
 
 if TYPE_CHECKING:
     from trajlm.kernels.arguments import Recurrent
-
-
-def _sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * x))
 
 
 class LSTMModel(SequenceModel):
@@ -122,20 +118,12 @@ class LSTMModel(SequenceModel):
 
     def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
         from trajlm.kernels.arrays import cache_aligned
-        from trajlm.kernels.lstm import read_lanes
 
         t, w, L = self.tables, self.weights, self.hidden_dim
         hidden, cell = cache_aligned((2, 1, t.hidden_dim))
-        # As generation reads the beginnings of lanes, for which it is compiled anyway.
         path, begin = np.array(past, np.int64)[None], np.zeros(1, np.int64)
-        read_lanes(t.inputs, t.recurrent, path, begin, hidden, cell)
-        now = past[-1]
-        h, c, x = (v.astype(np.float64) for v in (hidden[0, :L], cell[0, :L], w.embedding[now]))
-        # The last step and the read-out, by their equations.
-        gates = w.input_weights @ x + w.gate_bias + w.recurrent_weights @ h
-        i, f, g, o = gates.reshape(4, L)
-        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-        logits = w.readout @ (_sigmoid(o) * np.tanh(c)) + w.readout_bias + w.skip[now]
+        loops().read_lanes(t.inputs, t.recurrent, path, begin, hidden, cell)
+        logits = last_step(w, int(past[-1]), hidden[0, :L], cell[0, :L])[0]
         return np.asarray(np.exp(logits - logits.max()))
 
     def generate(

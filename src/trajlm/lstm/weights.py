@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -98,3 +99,22 @@ def read_weights(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> LSTMWei
     if not all(np.isfinite(x).all() for x in weights.arrays().values()):
         raise ValueError("a weight is not a finite number")
     return weights
+
+
+def last_step(weights: LSTMWeights, state: int, hidden: F32, cell: F32) -> F64:
+    """Return the logits after a step from memory (L,) by the equations, shape (rows, n_labels).
+
+    A row for each number that may be given, or one where nothing is.
+    """
+    w = {name: x.astype(np.float64) for name, x in weights.arrays().items()}
+    read = w["embedding"][state] + w.get("given", np.zeros((1, 1)))
+    gates = read @ w["input_weights"].T + w["gate_bias"] + w["recurrent_weights"] @ hidden
+    i, f, g, o = np.split(gates, 4, axis=1)
+    c = _sigmoid(f) * cell + _sigmoid(i) * np.tanh(g)
+    skip = w["skip"] if "given" in w else w["skip"][state]
+    logits: F64 = (_sigmoid(o) * np.tanh(c)) @ w["readout"].T + w["readout_bias"] + skip
+    return logits
+
+
+def _sigmoid(x: F64) -> F64:
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * x))
