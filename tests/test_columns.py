@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,3 +257,16 @@ def test_a_product_is_learned_as_a_product():
 def test_a_gpu_is_refused_by_name():
     with pytest.raises(InputError, match="processor"):
         random_model().generate(10, device="cuda")
+
+
+def test_a_comparison_shows_the_training_of_each_column(tmp_path):
+    from trajlm import compare
+
+    data, _ = metastable(8_000)
+    comparison = compare(data, {"LSTM": train(data, SMALL)}, n_runs=2)
+    comparison.save(tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert "Nats per frame over epochs, LSTM" in page
+    assert "'epoch'" not in page
+    table = Path(tmp_path / "results.json").read_text()
+    assert "lstm-columns" in table

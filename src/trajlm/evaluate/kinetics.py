@@ -31,7 +31,7 @@ from trajlm.kernels.stochastic import (
     stationary_distribution,
 )
 from trajlm.lstm.ensemble import EnsembleRecord
-from trajlm.lstm.record import LSTMRecord
+from trajlm.lstm.record import ColumnLSTMRecord, LSTMRecord
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import HiddenMarkovModel
 from trajlm.models.markov import MarkovModel
@@ -212,9 +212,9 @@ def kinetics(
         )
     if isinstance(source, SequenceModel):
         record = source.record
-        known = (
-            record.n_frames if isinstance(record, LSTMRecord | EnsembleRecord) else DEFAULT_FRAMES
-        )
+        known = DEFAULT_FRAMES
+        if isinstance(record, LSTMRecord | ColumnLSTMRecord | EnsembleRecord):
+            known = record.n_frames
         frames = n_frames or known
         return CountedKinetics(source.generate(frames, n_runs, seed, n_threads=n_threads))
     return CountedKinetics(as_states(source))

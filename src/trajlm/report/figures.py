@@ -14,7 +14,7 @@ from trajlm.evaluate.coordinates import slow_columns
 from trajlm.evaluate.groups import state_table
 from trajlm.evaluate.result import Evaluation, SourceResult
 from trajlm.evaluate.significance import seen_pairs
-from trajlm.lstm.record import LSTMRecord
+from trajlm.lstm.record import ColumnLSTMRecord, LSTMRecord
 from trajlm.plots import (
     DATA,
     SourceStyle,
@@ -279,19 +279,30 @@ def discrepancy_picture(comparison: Evaluation) -> Picture | None:
 
 
 def training_picture(model: SourceResult) -> Picture | None:
-    """Return the training curve of a language model, where it is known."""
-    if not isinstance(model.record, LSTMRecord):
+    """Return the training curve of a language model, of each of its columns, where it is known."""
+    record = model.record
+    records: tuple[LSTMRecord, ...] = ()
+    if isinstance(record, LSTMRecord):
+        records = (record,)
+    elif isinstance(record, ColumnLSTMRecord):
+        records = record.columns
+    if not records:
         return None
-    sheet = new_sheet(f"Training of {model.name}", SINGLE, 2.6)
-    plot_training(model.record, sheet.fitted().add_subplot())
-    history = model.record.history
-    table: Columns = {
-        "epoch": np.array([epoch.epoch for epoch in history]),
-        "nats per frame, training": np.array([epoch.training for epoch in history]),
-        "nats per frame, held out": np.array([epoch.validation for epoch in history]),
-    }
+    sheet = new_sheet(f"Training of {model.name}", SINGLE, 2.6 * len(records))
+    tables: dict[str, Columns] = {}
+    for ax, trained in zip(
+        sheet.fitted().subplots(len(records), squeeze=False)[:, 0], records, strict=True
+    ):
+        plot_training(trained, ax)
+        ax.set_title(trained.best.column, loc="right")
+        history = trained.history
+        tables[f"{model.name} {trained.best.column}".strip()] = {
+            "epoch": np.array([epoch.epoch for epoch in history]),
+            "nats per frame, training": np.array([epoch.training for epoch in history]),
+            "nats per frame, held out": np.array([epoch.validation for epoch in history]),
+        }
     name = f"training-{file_name(model.name)}"
-    return finish(sheet, name, f"Nats a frame over epochs, {model.name}", {model.name: table})
+    return finish(sheet, name, f"Nats per frame over epochs, {model.name}", tables)
 
 
 def _panel(

@@ -15,7 +15,7 @@ from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate import groups, verdict
 from trajlm.evaluate.result import Evaluation, SourceResult
 from trajlm.evaluate.summary import Summary, UnseenSummary, summary
-from trajlm.lstm.record import LSTMRecord, still_improving
+from trajlm.lstm.record import ColumnLSTMRecord, LSTMRecord, still_improving
 from trajlm.models.record import HiddenMarkovRecord, MarkovRecord, ModelRecord
 from trajlm.plots.style import one_coordinate
 from trajlm.report import figures, maps
@@ -208,6 +208,8 @@ def _records(comparison: Evaluation) -> list[tuple[str, dict[str, Any]]]:
 
 def _worded(record: ModelRecord) -> dict[str, Any]:
     """Return the record with values that would say too little by themselves put into words."""
+    if isinstance(record, ColumnLSTMRecord):
+        return {column.best.column: _worded(column) for column in record.columns}
     unsaid = ("history", "kind", "version")
     worded = {key: value for key, value in as_values(record).items() if key not in unsaid}
     if isinstance(record, MarkovRecord):
