@@ -19,6 +19,7 @@ from trajlm.lstm.column_model import ColumnLSTMModel
 from trajlm.lstm.columns import make_columns, whole_state
 from trajlm.lstm.record import ColumnLSTMRecord
 from trajlm.lstm.settings import TrainingSettings
+from trajlm.lstm.to_file import generate_to_file
 from trajlm.lstm.training.choose import choose_columns
 from trajlm.lstm.training.train import finished_model, train, train_in_folder
 from trajlm.lstm.weights import LSTMWeights
@@ -46,7 +47,7 @@ def random_model(labels=LABELS, seed=0, space=None):
         skip = rng.normal(size=(rows, column.n_labels)).astype(np.float32)
         g = None if column.is_first else rng.normal(size=(rows, M)).astype(np.float32)
         weights.append(LSTMWeights(*arrays, skip if column.is_first else never(column), g))
-    starts = (np.array([0, 3]), np.array([5, 2, 1]))
+    starts = (np.array([0, 2], np.uint8), np.array([1, 2, 1], np.uint8))
     return ColumnLSTMModel(weights, columns, space or StateSpace(n), starts)
 
 
@@ -75,7 +76,16 @@ def test_scores_are_those_of_the_equations():
     np.testing.assert_allclose(model.log_probs([path])[0], equations(model, path), atol=2e-5)
 
 
-@pytest.mark.parametrize("labels", [LABELS, [*LABELS[::-1]], [[0, 0, 1], [0, 1, 0], [1, 0, 1]]])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        LABELS,
+        [*LABELS[::-1]],
+        [[0, 0, 1], [0, 1, 0], [1, 0, 1]],
+        [[0, 0, 0], [0, 1, 2]],
+        [[0, 1, 2], [0, 0, 0]],
+    ],
+)
 def test_probabilities_of_all_sequences_sum_to_one(labels):
     model = random_model([np.array(x) for x in labels], seed=2)
     n = model.n_states
@@ -254,9 +264,26 @@ def test_a_product_is_learned_as_a_product():
     assert p.sum() == pytest.approx(1.0)
 
 
-def test_a_gpu_is_refused_by_name():
+def test_a_gpu_is_refused_by_name(tmp_path):
     with pytest.raises(InputError, match="processor"):
         random_model().generate(10, device="cuda")
+    with pytest.raises(InputError, match="processor"):
+        generate_to_file(random_model(), tmp_path / "x.npy", 10, 1, 0, device="cuda")
+
+
+def test_a_column_of_one_label_changes_nothing_that_follows(tmp_path):
+    one = np.zeros(3, np.int64), np.arange(3)
+    model = random_model(one, seed=6)
+    lanes = 20_000
+    counts = np.zeros((3, 3))
+    for s in model.generate(2, lanes, seed=4, start=1):
+        counts[s[0], s[1]] += 1
+    paths = [np.array((1, a, b)) for a, b in itertools.product(range(3), repeat=2)]
+    expected = np.exp([x.sum() for x in model.log_probs(paths)]).reshape(3, 3)
+    error = np.sqrt(expected * (1 - expected) / lanes)
+    assert (np.abs(counts / lanes - expected) < 5 * error + 1e-9).all()
+    model.save(tmp_path)
+    assert load_model(tmp_path).log_prob(paths) == model.log_prob(paths)
 
 
 def test_a_comparison_shows_the_training_of_each_column(tmp_path):

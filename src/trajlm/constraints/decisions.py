@@ -79,7 +79,7 @@ class LogitChange:
             skip=(w.skip + self.skip).astype(np.float32),
             readout_bias=(w.readout_bias + self.bias).astype(np.float32),
         )
-        return LSTMModel(weights, model.space, model.starts, model.record, model.rounded)
+        return model.with_first_weights(weights)
 
     def of(self, hidden: F32, states: npt.NDArray[np.int64]) -> F32:
         """Return what is added to the logits after each of some pasts, shape (frames, n_states)."""

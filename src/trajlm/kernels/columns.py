@@ -3,7 +3,8 @@
 Each column c has a network of its own. It reads the present state x_t and the number q of what the
 columns before it have drawn for the next one; with the tables of `trajlm.kernels.training`::
 
-    a_t = A[x_t] + G[q] + h_{t-1} U;        z_t = B[q] + h_t D   (of the first column B[x_t], no G)
+    a_t = A[x_t] + G[q] + h_{t-1} U;        z_t = B[q] + h_t D   (B[x_t] and no G where nothing is
+                                                                   given, as in the first)
     label y ~ softmax(z_t);                 q of the next column = follow[q, y]
 
 What the last column's `follow` holds is the next state itself. Logits of labels that no state has
@@ -82,7 +83,8 @@ def generate_columns(
                 states, given, hidden[c], cell[c], column.inputs, column.given_inputs,
                 column.recurrent, gates, parts,
             )  # fmt: skip
-            read_out(given if c else states, hidden[c], column.readout, column.skip, z)
+            rows = given if len(column.given_inputs) else states
+            read_out(rows, hidden[c], column.readout, column.skip, z)
             counter = np.uint64((first + t) * n_columns + c)
             n_labels = column.follow.shape[1]
             sample(z, inverse_temperature, keys, counter, cumulative[:n_labels], drawn)
@@ -136,7 +138,6 @@ def score_column(
     gates, parts = aligned_rows(lanes, 4 * L), memory_for_bytes(lanes, column.recurrent)
     z, n_labels = aligned_rows(lanes, column.skip.shape[1]), column.follow.shape[1]
     states, given = np.empty(lanes, np.int64), np.empty(lanes, np.int64)
-    is_first = len(column.given_inputs) == 0
     for t in range(frames - 1):
         for lane in range(lanes):
             states[lane], given[lane] = paths[lane, t], given_of[paths[lane, t + 1]]
@@ -144,6 +145,7 @@ def score_column(
             states, given, hidden, cell, column.inputs, column.given_inputs, column.recurrent,
             gates, parts,
         )  # fmt: skip
-        read_out(states if is_first else given, hidden, column.readout, column.skip, z)
+        rows = given if len(column.given_inputs) else states
+        read_out(rows, hidden, column.readout, column.skip, z)
         for lane in range(lanes):
             out[lane, t] += log_prob(z, lane, labels[paths[lane, t + 1]], n_labels)

@@ -240,7 +240,8 @@ def generate_columns(
                 states, given, hidden[c], cell[c], column.inputs, column.given_inputs,
                 column.recurrent.weights, gates,
             )  # fmt: skip
-            _read_out(given if c else states, hidden[c], column.readout, column.skip, z)
+            rows = given if len(column.given_inputs) else states
+            _read_out(rows, hidden[c], column.readout, column.skip, z)
             for lane in range(lanes):
                 number = uniform(keys[lane], np.uint64((first + t) * n_columns + c))
                 label = _drawn(z[lane], inverse_temperature, number, np.empty(z.shape[1]))
@@ -280,14 +281,14 @@ def score_column(
         np.empty((lanes, 4 * L), np.float32),
         np.empty((lanes, column.skip.shape[1]), np.float32),
     )
-    is_first = len(column.given_inputs) == 0
     for t in range(frames - 1):
         states, given = paths[:, t].astype(np.int64), given_of[paths[:, t + 1]]
         _step(
             states, given, hidden, cell, column.inputs, column.given_inputs,
             column.recurrent.weights, gates,
         )  # fmt: skip
-        _read_out(states if is_first else given, hidden, column.readout, column.skip, z)
+        rows = given if len(column.given_inputs) else states
+        _read_out(rows, hidden, column.readout, column.skip, z)
         for lane in range(lanes):
             out[lane, t] += np.float64(z[lane, labels[paths[lane, t + 1]]]) - _log_sum_exp(z[lane])
 

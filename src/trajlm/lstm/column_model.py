@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
-from trajlm.errors import InputError
 from trajlm.lstm.columns import Column, make_columns
 from trajlm.lstm.generation.blocks import checked_starts
 from trajlm.lstm.generation.column_lanes import ColumnBlock
@@ -54,7 +53,7 @@ class ColumnLSTMModel(SequenceModel):
     kind = "lstm-columns"
     record_type = ColumnLSTMRecord
     record: ColumnLSTMRecord | None
-    shares_lanes = False
+    shares_lanes = on_gpus = False
 
     def __init__(
         self,
@@ -197,7 +196,6 @@ class ColumnLSTMModel(SequenceModel):
             Steps, lanes, seed, start or temperature out of range, or a device that is no
             processor.
         """
-        refuse_device(device)
         start = self.check_lanes(n_steps, n_lanes, seed, start)
         trajectories = generate_lanes(
             self, n_steps, n_lanes, seed, start, temperature, progress, n_threads, device
@@ -254,22 +252,8 @@ class ColumnLSTMModel(SequenceModel):
             rows = 0 if own.given is None else len(own.given)
             if len(own.embedding) != n or len(own.readout) != column.n_labels:
                 raise ValueError(f"the network of column {k} has other states or labels")
-            if rows != (column.n_given if k else 0):
+            if rows != (0 if column.is_first else column.n_given):
                 raise ValueError(f"the network of column {k} is given something else")
         if len({own.readout.shape[1] for own in weights}) > 1:
             raise ValueError("the columns have different numbers of hidden units")
         return cls(weights, columns, space, checked_starts(arrays, n), record)
-
-
-def refuse_device(device: str) -> None:
-    """Raise unless the device is the processor.
-
-    Raises
-    ------
-    InputError
-        It is not.
-    """
-    if device != "cpu":
-        raise InputError(
-            f"a model of tokens of several columns runs on the processor, not on {device}"
-        )

@@ -50,12 +50,12 @@ class Column:
 
     @property
     def n_given(self) -> int:
-        """Number of combinations of labels in the columns before; one in the first column."""
+        """Number of combinations of labels in the columns before; one where they say nothing."""
         return len(self.follow)
 
     @property
     def is_first(self) -> bool:
-        """Whether nothing is given."""
+        """Whether nothing is given, as in the first column or after one of a single label."""
         return self.n_given == 1
 
     def is_plain(self) -> bool:

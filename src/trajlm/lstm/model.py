@@ -45,7 +45,7 @@ class LSTMModel(SequenceModel):
     kind = "lstm"
     record_type = LSTMRecord
     record: LSTMRecord | None
-    shares_lanes = True
+    shares_lanes = on_gpus = True
 
     def __init__(
         self,

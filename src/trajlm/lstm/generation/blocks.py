@@ -54,6 +54,10 @@ class Generator(Protocol):
     def shares_lanes(self) -> bool:
         """Whether several threads may share a block of lanes."""
 
+    @property
+    def on_gpus(self) -> bool:
+        """Whether there is code for a GPU."""
+
     def lane_block(
         self,
         starts: Sequence[IntArray],

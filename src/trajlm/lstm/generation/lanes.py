@@ -80,7 +80,7 @@ def lane_blocks(
     Raises
     ------
     InputError
-        The temperature is out of range, or there is no such device.
+        The temperature is out of range, there is no such device, or no code for it.
     """
     from trajlm.kernels.random_streams import stream_keys, uniform
 
@@ -88,6 +88,10 @@ def lane_blocks(
     if not coldest <= temperature <= hottest:
         raise InputError(
             f"the temperature must lie between {coldest:g} and {hottest:g}, not at {temperature}"
+        )
+    if device != "cpu" and not model.on_gpus:
+        raise InputError(
+            f"a model of tokens of several columns runs on the processor, not on {device}"
         )
     if isinstance(start, States):
         starts = choose_starts(start, seed)
