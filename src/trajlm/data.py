@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, SupportsIndex, overload
 
 import numpy as np
@@ -396,6 +397,11 @@ class States:
 
     def counts(self) -> npt.NDArray[np.int64]:
         """Return the number of frames in each state, shape (n_states,)."""
+        return self._counts.copy()
+
+    @cached_property
+    def _counts(self) -> npt.NDArray[np.int64]:
+        # Asked for dozens of times in a comparison, and the trajectories do not change.
         counts = np.zeros(self.n_states, np.int64)
         for s in self.trajectories:
             for begin in range(0, len(s), COUNTED_AT_ONCE):

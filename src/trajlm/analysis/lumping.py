@@ -9,6 +9,7 @@ from trajlm.analysis.slow import SLOW
 from trajlm.data import States
 
 Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 # Share of the frames below which a group is rather part of another.
 LEAST_SHARE = 1e-3
@@ -46,10 +47,8 @@ def lump(states: States, lag: int) -> Integers:
         to = int(counts[k].argmax())
         stays[to] += stays[k] + 2 * counts[k, to]
         frames[to] += frames[k]
-        counts[to] += counts[k]
-        counts[:, to] += counts[:, k]
-        counts[to, to] = counts[k] = counts[:, k] = 0.0
-        frames[k] = stays[k] = 0.0
+        _join(counts, k, to)
+        counts[to, to] = frames[k] = stays[k] = 0.0
         group[group == k] = to
         open_[k], open_[to] = False, counts[to].any()
     kept = np.argsort(-frames)[: np.count_nonzero(frames)]
@@ -81,9 +80,15 @@ def bundle(states: States, groups: Integers, largest: int) -> Integers:
             open_[k] = False
             continue
         to = int(np.where(fits, counts[k], -1.0).argmax())
-        counts[to] += counts[k]
-        counts[:, to] += counts[:, k]
+        _join(counts, k, to)
         size[to] += size[k]
         size[k], open_[k] = 0.0, False
         bundle[bundle == k] = to
     return np.unique(bundle, return_inverse=True)[1]
+
+
+def _join(counts: Floats, k: int, to: int) -> None:
+    """Let the transitions of one set be those of another, shape (n, n), in place."""
+    counts[to] += counts[k]
+    counts[:, to] += counts[:, k]
+    counts[k] = counts[:, k] = 0.0
