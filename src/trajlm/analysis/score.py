@@ -72,7 +72,7 @@ def best_by(scores: Sequence[Floats]) -> tuple[int, list[int]]:
 def score_states(
     states: StatesLike, lag: int, n_processes: int = 5, n_folds: int = 5
 ) -> StateScore:
-    """Score states by how well counts of one part of the data foretell another.
+    """Score states by how well counts of one part of the data predict another.
 
     Both scores compare discretizations of the same data at the same lag, whatever their method and
     number of states: each rises with what the states resolve, and falls with what the data is too
@@ -82,12 +82,12 @@ def score_states(
     processes at two times a lag apart, found on the other folds, plus one for the equilibrium. It
     sees the slow processes alone.
 
-    The **predictive information** <ln Q(s'|s) - ln p(s')> is how many nats the present state tells
-    of that a lag later, Q and p counted on the other folds, with one frame a state spread as p. It
-    makes nats of different discretizations comparable: of a state s(x) the features x have density
-    p(x|s) = p(x)/p(s), so that a model of states is one of features, with
-    -<ln Q(s'|s) p(x'|s')> = -<ln Q(s'|s)/p(s')> - <ln p(x')> nats, whose last term is the same for
-    all discretizations.
+    The **predictive information** ``<ln Q(s'|s) - ln p(s')>`` is how many nats the present state
+    tells of that a lag later, Q and p counted on the other folds, with one frame a state spread as
+    p. It makes nats of different discretizations comparable: of a state s(x) the features x have
+    density ``p(x|s) = p(x)/p(s)``, so that a model of states is one of features, with
+    ``-<ln Q(s'|s) p(x'|s')> = -<ln Q(s'|s)/p(s')> - <ln p(x')>`` nats, whose last term is the same
+    for all discretizations.
 
     Parameters
     ----------

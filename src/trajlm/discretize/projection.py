@@ -175,7 +175,7 @@ class TICA(SlowCoordinates):
     name = "TICA"
 
     def timescales(self, dt: float = 1.0) -> Array:
-        """Return -lag dt / ln |eigenvalue| of each coordinate, in the unit of dt (frames)."""
+        """Return ``-lag dt / ln |eigenvalue|`` of each coordinate, in the unit of dt (frames)."""
         values = np.array(self._fitted().values)
         timescales: Array = -self.lag * dt / np.log(np.abs(values))
         return timescales
