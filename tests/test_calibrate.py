@@ -4,8 +4,8 @@ import pytest
 from trajlm.analysis.slow import SlowSets, find_slow_sets, slow_kinetics
 from trajlm.data import States, StateSpace
 from trajlm.errors import Interrupted
+from trajlm.lstm.calibration import Calibration
 from trajlm.lstm.model import LSTMModel
-from trajlm.lstm.record import Calibration
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.calibrate import calibrate, choose_target
 from trajlm.lstm.training.response import Search

@@ -33,11 +33,11 @@ from trajlm.discretize import (
 )
 from trajlm.errors import InputError, Interrupted, ModelFileError
 from trajlm.io import read_features, read_states, write_features, write_states
+from trajlm.lstm.calibration import EarlierCalibration
 from trajlm.lstm.record import (
     Baselines,
     CheckpointRecord,
     Direction,
-    EarlierCalibration,
     EpochRecord,
     LSTMRecord,
     Rounding,

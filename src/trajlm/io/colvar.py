@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError
+from trajlm.io.lines import Lines, Rows, read_lines
 from trajlm.io.record import Record, Wanted, features_of
 from trajlm.io.sources import Columns, PathLike, Paths, listed, read_all
-from trajlm.io.table import Lines, Rows, parse, printed_quantum, read_lines
+from trajlm.io.table import parse, printed_quantum
 from trajlm.provenance import Note
 
 FIELDS = "#! FIELDS"

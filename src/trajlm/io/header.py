@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from trajlm.errors import InputError
+from trajlm.io.lines import Lines
 from trajlm.io.names import is_counter, is_unit, time_unit
 from trajlm.io.sources import PathLike
-from trajlm.io.table import Lines, check_decimal_commas, is_number, separator_of, split_row
+from trajlm.io.table import check_decimal_commas, is_number, separator_of, split_row
 from trajlm.provenance import Note
 
 # Lines looked at to find where the numbers begin.

@@ -10,17 +10,11 @@ import numpy as np
 from trajlm.data import Features
 from trajlm.errors import InputError
 from trajlm.io.header import Header, read_header
+from trajlm.io.lines import Lines, read_lines
 from trajlm.io.names import is_counter, is_grid, time_unit
 from trajlm.io.record import Record, Wanted, features_of, rises_evenly
 from trajlm.io.sources import Columns, PathLike, Paths, read_all
-from trajlm.io.table import (
-    Lines,
-    Numbers,
-    check_points,
-    parse,
-    printed_quantum,
-    read_lines,
-)
+from trajlm.io.table import Numbers, check_points, parse, printed_quantum
 from trajlm.provenance import Note
 
 SET_BORDER = re.compile(r"\s*(&|@\s*target\b)", re.IGNORECASE)

@@ -15,6 +15,8 @@ from trajlm.util.checked import LARGEST
 from trajlm.util.words import counted, visible
 
 AnyArray = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.integer[Any]]
 A = TypeVar("A", bound=AnyArray)
 
 
@@ -299,3 +301,8 @@ def same_arrays(some: Sequence[AnyArray], others: Sequence[AnyArray]) -> bool:
     return len(some) == len(others) and all(
         a is b or np.array_equal(a, b) for a, b in zip(some, others, strict=True)
     )
+
+
+def same_fields(one: object, other: object, names: Sequence[str]) -> bool:
+    """Return whether two objects agree in the named fields."""
+    return all(getattr(one, name) == getattr(other, name) for name in names)

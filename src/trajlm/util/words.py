@@ -85,6 +85,15 @@ def extent(n_frames: int, n_trajectories: int, dt: float, unit: str, what: str) 
     return f"{counted(n_frames, 'frame', 'frames')} of {what}{several}{time}"
 
 
+def length_facts(n_frames: int, n_trajectories: int, dt: float, unit: str) -> list[Fact]:
+    """Return how much data there is, and its time where it has one."""
+    several = f" in {n_trajectories} trajectories" if n_trajectories > 1 else ""
+    facts = [("length", f"{n_frames:,} frames{several}")]
+    if (dt, unit) != (1.0, "frame"):
+        facts.append(("time", f"{duration(dt, unit)} per frame"))
+    return facts
+
+
 def first_rows(names: Sequence[str], table: npt.NDArray[np.float64], n: int = 3) -> str:
     """Return the first rows of a table under the names of its columns."""
     rows = [list(map(visible, names)), *([f"{x:.6g}" for x in row] for row in table[:n].tolist())]

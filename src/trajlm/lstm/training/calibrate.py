@@ -19,8 +19,8 @@ import numpy.typing as npt
 from trajlm.analysis.kinetics import commit_times
 from trajlm.analysis.slow import SlowKinetics, SlowSets, find_slow_sets, slow_kinetics
 from trajlm.data import States
+from trajlm.lstm.calibration import Calibration
 from trajlm.lstm.language import LanguageModel
-from trajlm.lstm.record import Calibration
 from trajlm.lstm.training.response import Search
 from trajlm.lstm.training.shifts import make_shifts
 
