@@ -223,7 +223,6 @@ class ColumnLSTMModel(SequenceModel):
         for k, weights in enumerate(self.weights_of_columns):
             arrays |= {f"column{k}.{name}": x for name, x in weights.arrays().items()}
         sizes = {
-            "n_states": self.n_states,
             "columns": [column.name for column in self.columns],
             "embedding_dim": int(self.weights_of_columns[0].embedding.shape[1]),
             "hidden_dim": self.hidden_dim,

@@ -265,7 +265,6 @@ class ConditionalModel(SequenceModel):
             **{k: v for k, v in vars(w).items() if k != "middle"},
         }
         sizes = {
-            "n_states": self.n_states,
             "embedding_dim": int(w.middle.embedding.shape[1]),
             "hidden_dim": int(w.middle.readout.shape[1]),
             "conditions": len(self.starts),

@@ -191,7 +191,6 @@ class LSTMModel(SequenceModel):
             **(rounded_arrays(self.rounded) if self.rounded else {}),
         }
         sizes = {
-            "n_states": self.n_states,
             "embedding_dim": int(self.embedding.shape[1]),
             "hidden_dim": self.hidden_dim,
             "bigram_skip": bool(self.weights.skip.any()),

@@ -86,7 +86,7 @@ class SequenceModel(ABC):
 
     @abstractmethod
     def to_arrays(self) -> tuple[dict[str, Any], Tensors]:
-        """Return sizes that fit in JSON, and the arrays that define the model."""
+        """Return sizes that fit in JSON, without n_states, and the arrays that define the model."""
 
     @classmethod
     @abstractmethod
@@ -172,7 +172,8 @@ class SequenceModel(ABC):
         OutputError
             The folder cannot be written.
         """
-        sizes, arrays = self.to_arrays()
+        own_sizes, arrays = self.to_arrays()
+        sizes = {"n_states": self.n_states, **own_sizes}
         record = self.record.to_dict() if self.record else None
         seed = self.record.seed if self.record else None
         content = ModelContent(self.kind, self.space, record, sizes, arrays, seed)
@@ -181,7 +182,7 @@ class SequenceModel(ABC):
     def facts(self) -> list[Fact]:
         """Return what the model is and how it was made, as names and values."""
         space = self.space
-        sizes, _ = self.to_arrays()
+        sizes = {"n_states": self.n_states, **self.to_arrays()[0]}
         facts = [
             (self.kind, ", ".join(f"{k} {v}" for k, v in sizes.items())),
             ("time", f"{duration(space.dt, space.unit)} per frame"),

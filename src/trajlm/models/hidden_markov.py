@@ -196,7 +196,7 @@ class HiddenMarkovModel(SequenceModel):
         if self.floor:
             arrays["floor_weight"] = np.array([self.floor.weight])
             arrays["floor_populations"] = self.floor.populations
-        return {"n_states": self.n_states, "n_hidden": self.n_hidden}, arrays
+        return {"n_hidden": self.n_hidden}, arrays
 
     @classmethod
     def from_arrays(

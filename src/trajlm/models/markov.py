@@ -125,7 +125,7 @@ class MarkovModel(SequenceModel):
             arrays["floor_weight"] = self.floor.weight
             arrays["floor_populations"] = self.floor.populations
             arrays["joined"] = self.floor.joined
-        return {"n_states": self.n_states}, arrays
+        return {}, arrays
 
     @classmethod
     def from_arrays(

@@ -132,7 +132,7 @@ class NGramModel(SequenceModel):
     def to_arrays(self) -> tuple[dict[str, Any], Tensors]:
         """Return sizes and arrays for the model files."""
         arrays = {"state": self.state, "count": self.count, "begin": self.begin}
-        return {"n_states": self.n_states, "order": self.order}, arrays
+        return {"order": self.order}, arrays
 
     @classmethod
     def from_arrays(
