@@ -5,7 +5,7 @@ import pytest
 
 from trajlm.analysis import committed_transitions, mean_first_passage_time, population_intervals
 from trajlm.data import StateSpace
-from trajlm.evaluate.kinetics import ExactKinetics
+from trajlm.evaluate.exact import ExactKinetics
 from trajlm.models.markov import MarkovModel
 
 N_SETS = 200

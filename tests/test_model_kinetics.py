@@ -1,6 +1,7 @@
 """Kinetics of models: closed forms against enumeration, deeptime and long simulations."""
 
 import inspect
+import itertools
 import runpy
 from pathlib import Path
 
@@ -108,6 +109,91 @@ def test_passages_between_sets_are_those_of_a_long_simulation(name, request):
     assert b.value == pytest.approx(a.value, rel=0.1)
     assert (b.low < b.value).all()
     assert (b.value < b.high).all()
+
+
+@pytest.mark.parametrize("commit_time", [1, 2, 5])
+def test_committed_rates_are_those_of_a_chain_that_counts_its_stays(hmm, commit_time):
+    T, E, n = hmm.transition_matrix, hmm.emission, hmm.n_states
+    # Hidden state, state shown, frames that it has been for, last state that lasted.
+    nodes = list(itertools.product(range(len(T)), range(n), range(1, commit_time + 1), range(n)))
+    number = {node: k for k, node in enumerate(nodes)}
+    steps, counted = np.zeros((2, len(nodes), len(nodes)))
+    pairs = {}
+    for (h, k, length, last), at in number.items():
+        for g, j in itertools.product(range(len(T)), range(n)):
+            longer = min(length + 1, commit_time) if j == k else 1
+            now = j if longer == commit_time else last
+            to = number[g, j, longer, now]
+            steps[at, to] += T[h, g] * E[g, j]
+            if now != last:
+                pairs[at, to] = last, now
+                counted[at, to] += T[h, g] * E[g, j]
+    weights = stationary(steps)
+    rates = np.zeros((n, n))
+    for (at, to), pair in pairs.items():
+        rates[pair] += weights[at] * counted[at, to]
+    found = trajlm.kinetics(hmm).committed_rates(commit_time)
+    np.testing.assert_allclose(found.value, rates / 0.5, rtol=1e-9, atol=1e-15)
+    assert (found.low == found.high).all()
+    assert found.unit == "1/ps"
+
+
+def test_dwell_times_and_rates_of_models_are_those_of_a_long_simulation(hmm, msm):
+    for model in (hmm, msm):
+        exact = trajlm.kinetics(model)
+        counted = trajlm.kinetics(model.generate(400_000, seed=5))
+        for of in (lambda k: k.dwell_times(), lambda k: k.committed_rates(3)):
+            truth, found = of(exact).value, of(counted)
+            np.testing.assert_allclose(found.value, truth, rtol=0.15)
+            inside = (found.low <= truth) & (truth <= found.high)
+            assert inside.mean() > 0.8
+
+
+def test_states_that_are_never_left_have_no_rates():
+    space = StateSpace(2)
+    model = MarkovModel(np.array([[0.5, 0.5], [0.0, 1.0]]), np.array([0.5, 0.5]), space)
+    rates = trajlm.kinetics(model).committed_rates(4).value
+    assert np.isfinite(rates).all()
+    assert rates[1, 0] == 0
+
+
+def test_a_prediction_holds_the_errors_of_data_and_training(msm):
+    data = msm.generate(20_000, seed=3)
+    fitted = trajlm.fit_msm(data)
+    counted = trajlm.kinetics(data).mfpt(0, 4)
+    alone = trajlm.kinetics(fitted).mfpt(0, 4)
+    predicted = trajlm.kinetics(fitted, data=data).mfpt(0, 4)
+    assert alone.low == alone.high
+    assert predicted.value == pytest.approx(alone.value)
+    # In logarithms: at least as wide as the data's, and wider by the distance from them.
+    shift = np.log(alone.value / counted.value)
+    for bound, of_data in ((predicted.low, counted.low), (predicted.high, counted.high)):
+        half = np.hypot(np.log(of_data / counted.value), shift)
+        assert abs(np.log(bound / alone.value)) == pytest.approx(half)
+    several = trajlm.kinetics([fitted] * 3, data=data).mfpt(0, 4)
+    assert several.high / several.value == pytest.approx(counted.high / counted.value)
+
+
+def test_a_rate_that_the_data_never_shows_is_known_by_its_upper_bound():
+    data = States([0] * 50 + [1] * 50 + [2] * 50)
+    model = MarkovModel(np.full((3, 3), 1 / 3), np.full(3, 1 / 3), StateSpace(3))
+    rates = trajlm.kinetics(model, data=data).committed_rates()
+    assert rates.low[2, 0] == 0
+    assert rates.value[2, 0] <= rates.high[2, 0] < np.inf
+    assert (np.diag(rates.value) == 0).all()
+    assert (np.diag(rates.high) == 0).all()
+
+
+def test_predictions_ask_for_what_belongs_together(msm):
+    data = msm.generate(1000, seed=0)
+    with pytest.raises(InputError, match="data"):
+        trajlm.kinetics([msm, msm])
+    with pytest.raises(InputError, match="model"):
+        trajlm.kinetics(data, data=data)
+    with pytest.raises(InputError, match=r"5 states.*3 states"):
+        trajlm.kinetics(msm, data=[0, 1, 2, 1])
+    with pytest.raises(InputError, match="commit time 0"):
+        trajlm.kinetics(data).committed_rates(0)
 
 
 def test_language_model_generates_and_keeps_its_state_numbers():
