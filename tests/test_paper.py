@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from importlib import import_module
 
 import numpy as np
@@ -12,6 +13,7 @@ from trajlm.errors import InputError
 from trajlm.evaluate.summary import summary
 from trajlm.evaluate.verdict import verdicts
 from trajlm.io import write_states
+from trajlm.models.markov import fit_msm
 from trajlm.models.registry import load_model
 from trajlm.reproduce.document import Document, Figure, Paragraph, Table, to_html, to_markdown
 from trajlm.reproduce.paper.authors import label_statistics, read_authors_labels
@@ -178,13 +180,13 @@ def test_an_interrupted_task_leaves_what_was_finished(tiny_recipes, tmp_path, mo
 
 def test_tasks_side_by_side_are_all_done_and_a_failure_is_passed_on(tmp_path):
     data = chain_file(tmp_path)
-    fits = [Fit(data, tmp_path / f"msm{lag}", lag, 2, 0) for lag in (1, 2, 3)]
+    fits = [Fit(data, tmp_path / f"msm{k}", partial(fit_msm, lag=k)) for k in (1, 2, 3)]
     said = []
     run_tasks(fits, 2, said.append)
     assert sorted(said) == ["msm1: fitted", "msm2: fitted", "msm3: fitted"]
     assert load_model(tmp_path / "msm3").record.lag == 3
     with pytest.raises(InputError, match="lag 99999"):
-        run_tasks([Fit(data, tmp_path / "bad", 99_999, 2, 0)], 2, said.append)
+        run_tasks([Fit(data, tmp_path / "bad", partial(fit_msm, lag=99_999))], 2, said.append)
 
 
 def chain_file(folder):

@@ -26,6 +26,7 @@ COMMANDS = {
     "structures": ("structures", "Write structures of each metastable state."),
     "compare": ("compare", "Compare generated trajectories with the data."),
     "paper": ("paper", "Go from nothing to the paper's figures and numbers for a system."),
+    "benchmark": ("benchmark", "Judge models on the unseen stretch of public data."),
     "bench": ("bench", "Measure speed beside plain PyTorch and the machine's matrix product."),
     "info": ("info", "Say what a model or a data file is and how it was made."),
     "cite": ("info", "Print BibTeX for what was used."),

@@ -12,9 +12,9 @@ from trajlm.data import States, StatesLike, as_states
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
 from trajlm.evaluate.grouping import choose_grouping
-from trajlm.evaluate.measure import measure_data, measure_model
+from trajlm.evaluate.measure import data_at_lag, measure_data, measure_model
 from trajlm.evaluate.reference import Reference, lag_of, make_reference
-from trajlm.evaluate.result import DataAtLag, Evaluation, UnseenData
+from trajlm.evaluate.result import Evaluation, UnseenData
 from trajlm.models.base import SequenceModel
 
 Stage = Callable[[str], None]
@@ -72,7 +72,7 @@ def evaluate(
         models=tuple(results),
         grouping=grouping,
         space=data.space,
-        lags=tuple(DataAtLag(lag, r.transitions, r.floor) for lag, r in at_lag.items() if lag > 1),
+        lags=tuple(data_at_lag(r, future.get(lag)) for lag, r in at_lag.items() if lag > 1),
         unseen=_describe_unseen(future[1]) if future else None,
         commit_time=commit_time,
         settings={"n_runs": n_runs, "n_frames": n_frames or data.n_frames, "seed": seed},

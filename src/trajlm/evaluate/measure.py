@@ -28,7 +28,7 @@ from trajlm.analysis.uncertainty import FEW_EVENTS, jackknife_error
 from trajlm.data import States
 from trajlm.evaluate import processes
 from trajlm.evaluate.reference import Reference, cut_alike
-from trajlm.evaluate.result import HiddenPath, SourceResult, TrainingResult, UnseenResult
+from trajlm.evaluate.result import DataAtLag, HiddenPath, SourceResult, TrainingResult, UnseenResult
 from trajlm.lstm.language import LanguageModel
 from trajlm.models.base import SequenceModel
 from trajlm.models.hidden_markov import HiddenMarkovModel
@@ -47,10 +47,18 @@ def measure_data(reference: Reference, unseen: Reference | None) -> SourceResult
     """Measure the data itself, and how close it is to an unseen stretch."""
     future = None
     if unseen is not None:
-        held = _count(cut_alike(reference.states, unseen.states), unseen)
-        future = UnseenResult(*_discrepancy_with_interval(unseen, [held]), None)
+        held = [_as_prediction(reference, unseen)]
+        future = UnseenResult(*_discrepancy_with_interval(unseen, held), None)
     counts = _Counts(reference.grouped, reference.transitions)
     return _source("data", reference, reference.states, counts, future)
+
+
+def data_at_lag(reference: Reference, unseen: Reference | None) -> DataAtLag:
+    """Return what models of one lag are held against, the data's own D to unseen data with it."""
+    own = None
+    if unseen is not None:
+        own = discrepancy(unseen.transitions, _as_prediction(reference, unseen).transitions)
+    return DataAtLag(reference.lag, reference.transitions, reference.floor, own)
 
 
 def measure_model(
@@ -123,6 +131,11 @@ class _Counts:
 def _count(states: States, reference: Reference) -> _Counts:
     grouped = reference.grouping.apply(states)
     return _Counts(grouped, committed_transitions(grouped, reference.transitions.commit_times))
+
+
+def _as_prediction(reference: Reference, unseen: Reference) -> _Counts:
+    """Count the data as what a model has generated is counted, to be held against unseen data."""
+    return _count(cut_alike(reference.states, unseen.states), unseen)
 
 
 def _together(parts: Sequence[States]) -> States:

@@ -244,11 +244,14 @@ class DataAtLag:
         Committed transitions between the groups.
     floor
         D0 between the two halves.
+    unseen
+        D of the training data, seen as often, against unseen data; None without such data.
     """
 
     lag: int
     transitions: CommittedTransitions
     floor: Discrepancy
+    unseen: Discrepancy | None = None
 
 
 @dataclass(frozen=True)
@@ -310,7 +313,8 @@ class Evaluation:
     def data_at(self, lag: int) -> DataAtLag:
         """Return the data as a model of that lag is held against it."""
         if lag == 1:
-            return DataAtLag(1, self.reference.transitions, self.reference.discrepancy)
+            data, own = self.reference, self.reference.unseen
+            return DataAtLag(1, data.transitions, data.discrepancy, own and own.discrepancy)
         return next(data for data in self.lags if data.lag == lag)
 
     def __repr__(self) -> str:

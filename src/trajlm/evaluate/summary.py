@@ -70,7 +70,7 @@ class UnseenSummary:
     D, D_interval
         The discrepancy to the unseen data and its 95 % interval.
     D_over_own
-        D over that of the training data itself; 1 for the training data.
+        D over that of the training data itself, seen as often; 1 for the training data.
     cross_entropy
         Nats per frame of the unseen data; None where no model is at hand.
     """
@@ -168,10 +168,10 @@ def _model(comparison: Evaluation, model: SourceResult, tables: RateTables) -> M
 
 
 def _unseen(comparison: Evaluation, source: SourceResult) -> UnseenSummary | None:
-    own = comparison.reference.unseen
+    own = comparison.data_at(source.lag).unseen
     if source.unseen is None or own is None:
         return None
-    value, of_own = source.unseen.discrepancy.value, own.discrepancy.value
+    value, of_own = source.unseen.discrepancy.value, own.value
     return UnseenSummary(
         D=value,
         D_interval=source.unseen.discrepancy_interval,

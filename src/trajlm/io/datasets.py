@@ -20,6 +20,14 @@ _WOODSIDE = (
 )
 
 
+_MEMNETS = (
+    "https://raw.githubusercontent.com/xuhuihuang/memnets/03cb2268d2d2e1984eeb9fc7e6940714a7b8148a/"
+    "data/alanine_dipeptide/dihedral_coordinates/"
+)
+_GPT = "https://raw.githubusercontent.com/palash892/gpt_state_generation/"
+_BERA = "Bera and Mondal, Chem. Sci. (2025)"
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A public record and where it is found.
@@ -35,7 +43,7 @@ class Dataset:
     path
         Where the file lies in a local folder.
     quantity
-        What its one column holds.
+        What its columns hold, with commas between.
     dt, unit
         Time between two frames and its unit.
     terms
@@ -55,8 +63,78 @@ class Dataset:
     cite: str
 
 
+def _dihedrals(run: int, sha256: str) -> Dataset:
+    return Dataset(
+        title=f"alanine dipeptide in water, run {run}: phi and psi/radian",
+        url=f"{_MEMNETS}dihedral_traj{run}.npy",
+        sha256=sha256,
+        path=f"mdshare_alanine/dihedral_traj{run}.npy",
+        quantity="phi, psi",
+        dt=1.0,
+        unit="ps",
+        terms="GitHub xuhuihuang/memnets (MIT), the data of the tutorials of PyEMMA and deeptime",
+        cite="Nueske et al., J. Chem. Phys. 146:094104 (2017)",
+    )
+
+
+def _gpt(system: str, folder: str, stretch: str, terms: str, sha256: str) -> Dataset:
+    """Describe a stretch of states, one a line, of the benchmark of language models."""
+    return Dataset(
+        title=f"{system.replace('_', ' ')}: states, {stretch}",
+        url=f"{_GPT}{folder}/run_1/{stretch}_data.txt",
+        sha256=sha256,
+        path=f"gpt_{system}/{stretch}_data.txt",
+        quantity="state",
+        dt=1.0,
+        unit="frame",
+        terms=f"GitHub palash892/gpt_state_generation (GPL-3){terms}",
+        cite=_BERA,
+    )
+
+
+_DESRES = "; a run of D. E. Shaw Research: not for commerce, not to be passed on"
+_TRPCAGE = "871abbe877f29c078897c45fb374969816e8a1ec/trpcage_deshaw_data"
+_POLYMER = "9bc70c03427d49cb984a93c741aed187faaef2f1/passive_polymer"
+
 DATASETS: Mapping[str, Dataset] = MappingProxyType(
     {
+        "gpt_passive_polymer_train": _gpt(
+            "passive_polymer",
+            _POLYMER,
+            "train",
+            "",
+            "1291fcbe2e7b52bf5304daa437192057264ba2ba360a47c69ef3f7d7e9e13804",
+        ),
+        "gpt_passive_polymer_inference": _gpt(
+            "passive_polymer",
+            _POLYMER,
+            "inference",
+            "",
+            "5dbb1ae442320cf66ff32327d9dae13321b0e4368d39242be749dd68680da9bd",
+        ),
+        "gpt_trpcage_train": _gpt(
+            "trpcage",
+            _TRPCAGE,
+            "train",
+            _DESRES,
+            "8a7e4e05fd3913a0d745a1271c59749d605e2b9869879f2cc72d59c1d7cd509f",
+        ),
+        "gpt_trpcage_inference": _gpt(
+            "trpcage",
+            _TRPCAGE,
+            "inference",
+            _DESRES,
+            "a115d9df511ca5be029249f4f69665797fff690819f8d91272271dc3a248b286",
+        ),
+        "mdshare_alanine_0": _dihedrals(
+            0, "d08f7af1fb8a169ee5ec01c2fe0e3dd7f9c8ec77ae8c57f5b547ea127915dc8e"
+        ),
+        "mdshare_alanine_1": _dihedrals(
+            1, "8f71bcc5014f0a7fdfaa55575b58faf7497196bae87fb4892ba9c99520262412"
+        ),
+        "mdshare_alanine_2": _dihedrals(
+            2, "296b542dff97bdf945fcc4520adfa8c4a976e921470fd78f14fc1d7d0c240741"
+        ),
         "riboswitch_mol2": Dataset(
             title="add adenine riboswitch aptamer at constant force, molecule 2: extension/nm",
             url=_WOODSIDE + "Mol2_6_Ext_9.txt",
@@ -113,19 +191,20 @@ def load_dataset(name: str) -> Features:
     Returns
     -------
     Features
-        One trajectory of one column.
+        One trajectory of the columns that `Dataset.quantity` names.
 
     Raises
     ------
     InputError
         As `fetch_dataset`.
     """
-    from trajlm.io import read_text
+    from trajlm.io import read_features
 
     path = fetch_dataset(name)
     dataset = DATASETS[name]
-    features = read_text(path, columns=[0], dt=dataset.dt, unit=dataset.unit)
-    return replace(features, names=(dataset.quantity,))
+    names = tuple(dataset.quantity.split(", "))
+    features = read_features(path, list(range(len(names))), dt=dataset.dt, unit=dataset.unit)
+    return replace(features, names=names)
 
 
 def _download(name: str, dataset: Dataset) -> Path:
@@ -136,7 +215,7 @@ def _download(name: str, dataset: Dataset) -> Path:
             pooch.retrieve(
                 dataset.url,
                 known_hash=f"sha256:{dataset.sha256}",
-                fname=Path(dataset.path).name,
+                fname=dataset.path.replace("/", "-"),
                 path=pooch.os_cache("trajlm"),
                 downloader=pooch.HTTPDownloader(timeout=30),
             )

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from trajlm.io import read_features, read_states, write_features, write_states
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.models.base import SequenceModel
+from trajlm.models.hidden_markov import fit_hmm
+from trajlm.models.markov import fit_msm
 from trajlm.models.registry import load_model
 from trajlm.reproduce.paper.data import (
     ExactCheck,
@@ -243,8 +246,12 @@ def _learning(recipe: Recipe, folder: Path, paths: Mapping[str, Path]) -> list[T
     for view in recipe.views:
         models = _models_folder(recipe, view, folder)
         for lag in (None, *recipe.models.lags):
-            where = models / _fit_name(recipe, lag)
-            tasks.append(Fit(paths[view.name], where, lag, recipe.models.max_hidden, recipe.seed))
+            fit = (
+                partial(fit_hmm, max_hidden=recipe.models.max_hidden, seed=recipe.seed)
+                if lag is None
+                else partial(fit_msm, lag=lag)
+            )
+            tasks.append(Fit(paths[view.name], models / _fit_name(recipe, lag), fit))
     for k in range(recipe.models.n_models):
         for view in recipe.views:
             for kind in _kinds(recipe):

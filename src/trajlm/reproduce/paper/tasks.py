@@ -17,9 +17,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Thread
 
+from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.io import read_states
 from trajlm.lstm.settings import TrainingSettings
+from trajlm.models.base import SequenceModel
 from trajlm.models.files import holds_model, settle_model
 from trajlm.util.atomic import lone_writer
 from trajlm.util.signals import STOPPING
@@ -51,29 +53,18 @@ class Training:
 
 @dataclass(frozen=True)
 class Fit:
-    """Fit a Markov state model at a lag, or a hidden Markov model chosen by BIC (lag None)."""
+    """Fit another model to the states in a file, by a function of a module, into a folder."""
 
     states: Path
     folder: Path
-    lag: int | None
-    max_hidden: int
-    seed: int
+    fit: Callable[[States], SequenceModel]
 
     def __call__(self) -> str:
         """Fit and save, unless it is there; return a line about it."""
-        from trajlm.models.hidden_markov import fit_hmm
-        from trajlm.models.markov import fit_msm
-
         with lone_writer(self.folder):
             settle_model(self.folder)
             if not holds_model(self.folder):
-                data = read_states(self.states)
-                model = (
-                    fit_hmm(data, max_hidden=self.max_hidden, seed=self.seed)
-                    if self.lag is None
-                    else fit_msm(data, self.lag)
-                )
-                model.save(self.folder)
+                self.fit(read_states(self.states)).save(self.folder)
         return f"{self.folder.name}: fitted"
 
 

@@ -1,0 +1,1 @@
+"""Public systems, learned from one stretch and judged on another."""
