@@ -141,6 +141,20 @@ def test_the_training_data_itself_is_judged_beside_the_models_on_unseen_data(dat
     assert 0 < model.discrepancy.value < 0.5
 
 
+def test_a_model_of_a_lag_is_judged_beside_training_data_seen_as_often(data):
+    training = States((data.trajectories[0][:20_000],), 3, 0.5, "ps")
+    unseen = States((data.trajectories[0][20_000:],), 3, 0.5, "ps")
+    found = compare(training, {"lag 5": fit_msm(training, lag=5)}, unseen=unseen, n_runs=4)
+    strided = [States((s.trajectories[0][::5],), 3, 2.5, "ps") for s in (training, unseen)]
+    own = found.data_at(5).unseen
+    times = committed_transitions(strided[1], np.unique(own.commit_times))
+    by_hand = discrepancy(times, committed_transitions(strided[0], times.commit_times))
+    assert own.value == pytest.approx(by_hand.value)
+    row = summary(found).models["lag 5"].unseen
+    assert row.D_over_own == pytest.approx(row.D / own.value)
+    assert own.value != found.reference.unseen.discrepancy.value
+
+
 def test_a_model_of_a_lag_is_held_against_the_data_seen_as_often(data):
     found = compare(data, {"MSM": fit_msm(data), "lag 10": fit_msm(data, lag=10)})
     one, ten = found.models

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from trajlm.analysis.memory import (
+from trajlm.analysis import (
     grouped_propagators,
     hummer_szabo,
     propagate_memory,
     transfer_tensors,
+    transition_probabilities,
 )
-from trajlm.analysis.relaxation import transition_probabilities
 from trajlm.systems.hidden_markov import markov_chain
 
 GROUPS = np.array([0, 0, 1, 1, 2])

@@ -24,6 +24,12 @@ from trajlm.analysis.kinetic_map import KineticMap, kinetic_map
 from trajlm.analysis.kinetics import CommittedTransitions, commit_times, committed_transitions
 from trajlm.analysis.lag import LagChoice, choose_lag
 from trajlm.analysis.lumping import lump
+from trajlm.analysis.memory import (
+    grouped_propagators,
+    hummer_szabo,
+    propagate_memory,
+    transfer_tensors,
+)
 from trajlm.analysis.passages import (
     FirstPassage,
     TransitionPaths,
@@ -80,6 +86,8 @@ __all__ = [
     "group_by_hidden_states",
     "group_by_list",
     "group_by_pcca",
+    "grouped_propagators",
+    "hummer_szabo",
     "kinetic_map",
     "lump",
     "mean_first_passage_time",
@@ -87,10 +95,12 @@ __all__ = [
     "population_intervals",
     "populations",
     "principal_plane",
+    "propagate_memory",
     "rate_constants",
     "score_states",
     "stationary_first_passage_time",
     "survival",
+    "transfer_tensors",
     "transition_path_times",
     "transition_probabilities",
 ]

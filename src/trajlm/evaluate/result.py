@@ -313,8 +313,9 @@ class Evaluation:
     def data_at(self, lag: int) -> DataAtLag:
         """Return the data as a model of that lag is held against it."""
         if lag == 1:
-            data, own = self.reference, self.reference.unseen
-            return DataAtLag(1, data.transitions, data.discrepancy, own and own.discrepancy)
+            data = self.reference
+            own = None if data.unseen is None else data.unseen.discrepancy
+            return DataAtLag(1, data.transitions, data.discrepancy, own)
         return next(data for data in self.lags if data.lag == lag)
 
     def __repr__(self) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from trajlm.analysis import Grouping, group_by_list
-from trajlm.data import IntArray, States
+from trajlm.data import States
 from trajlm.discretize import Bins, KMeans
 from trajlm.errors import InputError
 from trajlm.io import fret_efficiency, read_features, read_states
-from trajlm.io.arrays import load_npz
+from trajlm.io.arrays import AnyArray, load_npz
 from trajlm.io.datasets import DATASETS, FOLDER_VARIABLE, fetch_dataset, load_dataset
 
 # States of the angles of alanine dipeptide, and bins of FRET efficiencies.
@@ -56,22 +56,20 @@ def gpt_states(system: str) -> Stretches:
     packed = local_file(f"{system}/states.npz")
     if packed is not None:
         arrays, _ = load_npz(packed, None)
-        both = [np.asarray(arrays[name], np.int64) for name in ("train", "unseen")]
-    else:
-        files = [_text_file(f"{system}/{name}_data.txt") for name in ("train", "inference")]
-        both = [read_states(file).trajectories[0] for file in files]
-    return _same_states(both[0], both[1], 1.0, "frame")
+        return _same_states(arrays["train"], arrays["unseen"], 1.0, "frame")
+    files = [_text_file(f"{system}/{name}_data.txt") for name in ("train", "inference")]
+    training, unseen = (read_states(file).trajectories[0] for file in files)
+    return _same_states(training, unseen, 1.0, "frame")
 
 
 def hp35_contacts() -> Stretches:
     """Cut the microstates of villin in half; groups are the published macrostates."""
     arrays, _ = load_npz(wanted_file("hp35_contacts/states.npz", HP35_FORM), None)
-    microstates = np.asarray(arrays["microstates"], np.int64)
-    macrostates = np.asarray(arrays["macrostate_of_microstate"], np.int64)
+    microstates, macrostates = arrays["microstates"], arrays["macrostate_of_microstate"]
     half = len(microstates) // 2
     found = _same_states(microstates[:half], microstates[half:], 0.2, "ns")
     names = [str(k) for k in range(1, macrostates.max() + 1)]
-    grouping = group_by_list(found.training, (macrostates - 1).tolist(), names=names)
+    grouping = group_by_list(found.training, [int(k) - 1 for k in macrostates], names=names)
     return Stretches(found.training, found.unseen, grouping)
 
 
@@ -122,6 +120,7 @@ def _text_file(path: str) -> Path:
     return fetch_dataset(name) if name in DATASETS else wanted_file(path, GPT_FORM)
 
 
-def _same_states(training: IntArray, unseen: IntArray, dt: float, unit: str) -> Stretches:
+def _same_states(training: AnyArray, unseen: AnyArray, dt: float, unit: str) -> Stretches:
     n_states = 1 + int(max(training.max(), unseen.max()))
-    return Stretches(*(States([s], n_states, dt, unit) for s in (training, unseen)))
+    first, second = (States(s.astype(np.int64), n_states, dt, unit) for s in (training, unseen))
+    return Stretches(first, second)

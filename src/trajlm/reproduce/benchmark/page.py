@@ -146,8 +146,8 @@ def _details(values: dict[str, Any]) -> str:
         f"{options['seed']} to {last}; each training generates "
         f"{counted(values['runs'], 'trajectory', 'trajectories')} as long as the data. The "
         "interval of several trainings holds the spread of the seeds, that of one model its "
-        f"generation only. Seconds are those of the processor for one training or fit.{left_out} Data: "
-        f"{values['source']} Machine: {values['machine']}."
+        f"generation only. Seconds are those of the processor for one training or fit.{left_out} "
+        f"Data: {values['source']} Machine: {values['machine']}."
     )
 
 

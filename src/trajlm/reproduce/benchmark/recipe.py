@@ -62,7 +62,8 @@ _GPT_STRETCHES = (
 _KINSOFT = "kinSoftChallenge, Zenodo 5701310 (CC-BY-4.0); Götz et al., Nat. Commun. 13:5402 (2022)"
 _FRET = (
     "Efficiencies in 30 bins, cut at bleaching; the first, third, fifth ... trace is learned, the "
-    "others are unseen. Groups are hidden states of the training traces"
+    "others are unseen. Groups are hidden states of the training traces: every path, of data and "
+    "of models, is drawn by a hidden Markov model, which brings kinetics of its own into each row"
 )
 
 

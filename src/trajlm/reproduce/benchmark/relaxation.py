@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis import Grouping, populations
-from trajlm.analysis.memory import (
+from trajlm.analysis import (
+    Grouping,
     grouped_propagators,
     hummer_szabo,
+    populations,
     propagate_memory,
     transfer_tensors,
+    transition_probabilities,
 )
-from trajlm.analysis.relaxation import transition_probabilities
 from trajlm.data import States
 from trajlm.models.base import SequenceModel
 from trajlm.models.markov import MarkovModel

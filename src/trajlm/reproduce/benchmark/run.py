@@ -102,6 +102,7 @@ def run_system(system: System, options: Options, folder: Path, say: Say) -> Syst
     data = folder / f"data-{fingerprint(stretches.training)[:8]}"
     states = data / "states.npz"
     if not states.exists():
+        write_states(data / "unseen.npz", stretches.unseen)
         write_states(states, stretches.training)
     tasks = _tasks(system, options, states)
     clock = StageClock(data / "seconds.json", time.process_time)
@@ -126,7 +127,7 @@ def run_system(system: System, options: Options, folder: Path, say: Say) -> Syst
 
 
 def _shortened(stretches: Stretches, frames: int | None) -> Stretches:
-    if frames is None:
+    if frames is None or frames >= stretches.training.n_frames - 1:
         return stretches
     head, _ = stretches.training.split_at(frames)
     return Stretches(head, stretches.unseen, stretches.grouping)
@@ -145,8 +146,8 @@ def _tasks(system: System, options: Options, states: Path) -> dict[str, list[Fit
         "MSM, chosen lag": [Fit(states, fits / "msm-auto", partial(fit_msm, lag="auto"))],
         "counts": [Fit(states, fits / "ngram", fit_ngram)],
     }
-    most = options.max_hidden or system.max_hidden
     if system.max_hidden is not None:
+        most = options.max_hidden or system.max_hidden
         fit = partial(fit_hmm, max_hidden=most, seed=options.seed)
         tasks["HMM"] = [Fit(states, fits / f"hmm-max{most}-seed{options.seed}", fit)]
     trained: dict[str, list[Fit | Training]] = {}
