@@ -187,6 +187,26 @@ def test_description_and_dictionary_are_plain():
     assert grouping.names == ("0", "1", "2")
 
 
+@pytest.mark.parametrize(
+    ("centers", "columns", "names"),
+    [
+        ([[-1.0], [0.0], [9.4]], ("phi",), ("phi \u22121.0", "phi 0.0", "phi 9.4")),
+        ([[706.1], [711.4], [730.0]], ("extension",), ("706", "711", "730")),
+        ([[0.1], [0.104], [5.0]], (), ("0.100", "0.104", "5.000")),
+        ([[-1.76, 2.65], [-1.7, -0.04], [1, 0.5]], ("phi", "psi"), None),
+        ([[0, 0, 0], [1, 1, 1], [2, 2, 2]], ("a", "b", "c"), ("0", "1", "2")),
+        ([[1, 1], [1, 1], [2, 2]], ("a", "b"), ("0", "1", "2")),
+    ],
+)
+def test_groups_found_by_themselves_are_named_by_their_place(centers, columns, names):
+    centers = np.array(centers, float)
+    states = np.repeat([0, 1, 2, 1, 0], 200)
+    data = States(states, 3, centers=centers, discretization=Discretization(columns=columns))
+    expected = names or ("(\u22121.8, 2.6)", "(\u22121.7, 0.0)", "(1.0, 0.5)")
+    assert group_by_pcca(data, 3).names == expected
+    assert group_by_pcca(data, 3, names=("a", "b", "c")).names == ("a", "b", "c")
+
+
 def test_groupings_that_cannot_be_made_are_refused():
     states = States((np.array([0, 1, 2, 3, 4]),), centers=CENTERS)
     bare = States((np.array([0, 1, 2]),))

@@ -126,6 +126,13 @@ def test_a_period_is_declared(here, capsys):
     assert "lower to a higher" in refused(
         capsys, *arguments[:-1], -200, "--bins", 4, "--out", "t.npz"
     )
+    np.savetxt("radians.txt", np.radians(angles))
+    in_radians = ("discretize", "radians.txt", *arguments[2:6], "--bins", 4, "--average", 5)
+    ok(capsys, *in_radians, "--period", "-pi", "pi", "--out", "r.npz")
+    assert read_states("r.npz").counts().tolist() == states.counts().tolist()
+    message = refused(capsys, *in_radians, "--period", "-pie", "pi", "--out", "t.npz")
+    assert "--period" in message
+    assert "-pie" in message
 
 
 def test_folders_without_a_model_are_told_apart(here, capsys):

@@ -399,6 +399,27 @@ def test_the_network_shows_populations_and_rate_constants():
     assert len([patch for patch in ax.patches if "Arrow" in type(patch).__name__]) == 1
 
 
+def test_the_network_lies_as_the_groups_do_with_room_for_arrows_and_shows_those_asked_for():
+    result = rate_constants(committed_transitions(np.arange(3000) % 3, [1]), 1)
+    shares, names = np.array([0.6, 0.3, 0.1]), ("(0.0, 2.7)", "(0.0, 2.5)", "(1.0, 0.5)")
+    shown = np.zeros((3, 3), bool)
+    shown[0, 1] = True
+    ax = plot_group_network(
+        result,
+        shares,
+        new_axes(),
+        names=names,
+        positions=[[0, 2.7], [0, 2.5], [1, 0.5]],
+        shown=shown,
+    )
+    circles = [patch for patch in ax.patches if "Circle" in type(patch).__name__]
+    (x0, y0), (x1, y1), (x2, y2) = (circle.center for circle in circles)
+    assert x2 > max(x0, x1)
+    assert y0 > y1 > y2
+    assert y0 - y1 > circles[0].radius + circles[1].radius + 0.6
+    assert len([patch for patch in ax.patches if "Arrow" in type(patch).__name__]) == 1
+
+
 def test_the_kinetic_map_has_a_dot_for_each_state_that_is_joined():
     states = in_the_plane()
     found = kinetic_map(states, 5)

@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from trajlm.analysis import group_by_edges, group_by_list, rate_constants
+from trajlm.analysis import ExponentialMixture, group_by_edges, group_by_list, rate_constants
 from trajlm.comparison import Comparison, compare
 from trajlm.data import States
 from trajlm.errors import OutputError
@@ -28,6 +28,7 @@ from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.markov import fit_msm
 from trajlm.provenance import Clustering, Discretization, Note
 from trajlm.report import save_report
+from trajlm.report.page import exponentials
 from trajlm.report.results import collect_results
 from trajlm.util.atomic import plain
 from trajlm.util.words import (
@@ -480,9 +481,12 @@ def test_states_in_several_columns_are_listed_with_their_groups(plane, plane_pag
     assert "The states of each group" in plane_page.text
     assert number(table.rows[3].center[1]) in plane_page.text
     # State 14 was never visited.
-    assert groups_line(plane) == (
-        "15 states in 2 groups by a list (left: states 0 to 2, 12 to 13; right: states 3 to 11)"
-    )
+    left, right = plane.grouping.group_centers
+    for name, n, place in (("left", 5, left), ("right", 9, right)):
+        assert (
+            f"{name}: {n} states about x {number(place[0])}, y {number(place[1])}"
+            in groups_line(plane)
+        )
     alts = [image["alt"] for image in plane_page.images]
     assert "Free energy over x and y, data and models on one scale" in alts
     # The coordinate that tells the groups apart, not the number of the state, is correlated.
@@ -492,6 +496,14 @@ def test_states_in_several_columns_are_listed_with_their_groups(plane, plane_pag
 
 def test_numbers_of_states_without_centres_are_said_to_have_no_order(report):
     assert "numbers have no order" in report[0].text
+
+
+def test_time_constants_shorter_than_a_frame_are_said_to_be():
+    bounds = np.array([1e-13, 6.0]), np.array([1e11, 9.0])
+    fit = ExponentialMixture(
+        np.array([0.004, 7.0]), np.array([0.13, 0.87]), *bounds, *bounds, -1.0, 0.95, "s"
+    )
+    assert exponentials(fit, 0.2) == "below 0.200 (13%); 7.00 [6.00, 9.00] (87%)"
 
 
 def test_states_on_one_coordinate_or_without_centres_need_no_table(comparison, tmp_path):

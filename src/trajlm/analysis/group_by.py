@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from trajlm.analysis.group_names import names_by_place
 from trajlm.analysis.grouping import Floats, Grouping, one_coordinate
 from trajlm.analysis.hidden import HiddenStates
 from trajlm.analysis.pcca import pcca_sets
@@ -146,7 +147,7 @@ def group_by_pcca(
     running_mean
         Frames of the running mean over the centres, 1 for none.
     names
-        One name a group; the numbers from 0 when not given.
+        One name a group; when not given, the mean centre on one coordinate or two, else the number.
 
     Raises
     ------
@@ -162,7 +163,10 @@ def group_by_pcca(
         assignment = sets[nearest(points, points[connected], periods_of(states.space))]
     assignment[connected] = sets
     order = np.argsort(_sort_keys(states, assignment, n_groups), kind="stable")
-    return _grouping(states, np.argsort(order)[assignment], "pcca", running_mean, names, None)
+    found = _grouping(states, np.argsort(order)[assignment], "pcca", running_mean, names, None)
+    if names:
+        return found
+    return replace(found, names=names_by_place(states, found.group_centers) or found.names)
 
 
 def group_by_hidden_states(

@@ -10,6 +10,7 @@ import numpy as np
 
 from trajlm.analysis.discrepancy import MIN_COUNT
 from trajlm.analysis.group_by import group_by_list, group_by_pcca, group_mean
+from trajlm.analysis.group_names import names_by_place
 from trajlm.analysis.grouping import Floats, Grouping
 from trajlm.analysis.kinetics import committed_transitions
 from trajlm.analysis.pcca import slow_timescales
@@ -32,8 +33,6 @@ BARRIER = 1.0
 WHITE, MOSTLY_WHITE, SLOWLY = 0.15, 0.5, 0.7
 # Rate constants at one frame over those between stays of five, from which on groups flicker.
 FLICKER = 1.3
-# Letters of the name of a column that the name of a group begins with.
-LONGEST_COLUMN = 6
 
 
 def default_grouping(states: States) -> Grouping:
@@ -45,7 +44,7 @@ def default_grouping(states: States) -> Grouping:
     of ten frames, other groups are tried: on one coordinate as many as the barriers of the free
     energy part, since more would split a basin, else other numbers up to six.
 
-    Groups are named by their mean centre where they lie on one coordinate, else by number.
+    Groups are named by their mean centre on one coordinate or two, else by number.
     """
     if states.n_states <= FEW_STATES:
         return group_by_list(states, list(range(states.n_states)))
@@ -53,9 +52,9 @@ def default_grouping(states: States) -> Grouping:
     for grouping in _candidates(states):
         first = first or grouping
         if _tells(states, grouping):
-            return _named(states, grouping)
+            return grouping
     assert first is not None
-    return _named(states, first)
+    return first
 
 
 def is_noisy(states: States, grouping: Grouping) -> bool:
@@ -114,7 +113,8 @@ def _candidates(states: States) -> Iterator[Grouping]:
         if (assignment := _between_barriers(states)) is not None:
             with suppress(InputError):
                 yield group_by_pcca(states, max(assignment) + 1, lag)
-            yield group_by_list(states, assignment)
+            found = group_by_list(states, assignment)
+            yield replace(found, names=names_by_place(states, found.group_centers))
         return
     for n_groups in [*order[1:], *range(FIRST_TRIED[-1] + 1, MOST_GROUPS + 1)]:
         with suppress(InputError):
@@ -151,26 +151,3 @@ def _by_centre(groups: Integers, centers: Floats) -> Integers:
     means = [centers[groups == g].mean() for g in range(int(groups.max()) + 1)]
     numbered: Integers = np.argsort(np.argsort(means))[groups]
     return numbered
-
-
-def _named(states: States, grouping: Grouping) -> Grouping:
-    return replace(grouping, names=center_names(states, grouping))
-
-
-def center_names(states: States, grouping: Grouping) -> tuple[str, ...]:
-    """Return the mean centre of each group as its name, where groups lie on one coordinate.
-
-    With as many digits as tell them apart, after a short name of the column; else their numbers.
-    """
-    centers = grouping.group_centers
-    if centers is None or centers.size != grouping.n_groups:
-        return grouping.names
-    columns = states.discretization.columns
-    short = f"{columns[0]} " if columns and len(columns[0]) <= LONGEST_COLUMN else ""
-    for digits in range(2, 6):
-        names = tuple(
-            f"{short}{x:.{digits}g}".replace("-", "\N{MINUS SIGN}") for x in centers.ravel()
-        )
-        if len(set(names)) == len(names):
-            return names
-    return grouping.names

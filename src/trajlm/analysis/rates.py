@@ -31,8 +31,9 @@ SHORTEST_STAY = 0.2
 # Distance from one at which the series of the logarithm is summed to so many terms, and roots that
 # are taken to get there at most.
 NEAR_ONE, SERIES_TERMS, MOST_HALVINGS = 0.25, 25, 40
-# Share of the largest rate that rounding may leave.
-ROUNDING = 1e-10
+# Share of the largest rate that rounding may leave, and of a rate below which an end of its
+# interval is zero.
+ROUNDING, NOTHING = 1e-10, 1e-3
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def rate_constants(
         bounds = _bounds(values, events, level)
         nothing = (counts == 0) | (values == 0)
         most = count_interval(0, dispersion, level)[1] / exposure[:, None]
-        low = np.where(nothing, 0.0, bounds[0])
+        low = np.where(nothing | (bounds[0] < NOTHING * values), 0.0, bounds[0])
         high = np.where(nothing, np.fmax(bounds[1], most), bounds[1])
         leaving = np.nansum(values, axis=1)
         of_leaving = _bounds(leaving, exits, level)
@@ -187,8 +188,8 @@ def _generator(chain: Floats) -> Floats:
         logarithm -= power / k
     rates: Floats = np.maximum(np.real(2.0**halvings * logarithm), 0.0)
     np.fill_diagonal(rates, 0.0)
-    # What is left of zeros by rounding is no rate.
-    rates[rates < ROUNDING * rates.max(initial=0.0)] = 0.0
+    # What is left of zeros by rounding is no rate, nor what ways round leave of a step never made.
+    rates[(chain == 0) | (rates < ROUNDING * rates.max(initial=0.0))] = 0.0
     return rates
 
 

@@ -14,6 +14,7 @@ from trajlm.cli.output import Overwrite, output
 from trajlm.data import Features
 from trajlm.errors import InputError
 from trajlm.io import fret_efficiency, read_features, read_states, write_features, write_states
+from trajlm.io.colvar import parse_pi
 from trajlm.io.read import file_kind
 from trajlm.provenance import Scaling
 from trajlm.systems import simulate as run_simulation
@@ -52,6 +53,19 @@ def simulate(
     )
 
 
+def number_of(text: str) -> float:
+    """Return a number of the command line, such as ``-180``, ``pi`` or ``-2*pi/3``.
+
+    Raises
+    ------
+    BadParameter
+        It is none.
+    """
+    if (value := parse_pi(text.strip())) is None:
+        raise typer.BadParameter(f"{text} is not a number, such as -180 or pi")
+    return value
+
+
 # What settles what a file does not say; the same for every command that reads features.
 Column = Annotated[
     list[str] | None,
@@ -66,7 +80,8 @@ Periodic = Annotated[
     tuple[float, float] | None,
     typer.Option(
         metavar="LOW HIGH",
-        help="The columns are periodic, such as -180 180 for an angle (default: as the file says).",
+        parser=number_of,
+        help="The columns are periodic, such as -180 180 or -pi pi (default: as the file says).",
     ),
 ]
 TimeColumn = Annotated[
@@ -83,7 +98,9 @@ HeaderLines = Annotated[
 ]
 Clip = Annotated[
     tuple[float, float] | None,
-    typer.Option(metavar="LOW HIGH", help="Set values beyond these ends to them."),
+    typer.Option(
+        metavar="LOW HIGH", parser=number_of, help="Set values beyond these ends to them."
+    ),
 ]
 
 
@@ -125,6 +142,7 @@ def discretize(
         typer.Option(
             "--range",
             metavar="LOW HIGH",
+            parser=number_of,
             help="Where the bins begin and end (default: the data's range).",
         ),
     ] = None,
@@ -324,6 +342,6 @@ def numbers(text: str, option: str) -> list[float]:
         Something in it is not a number.
     """
     try:
-        return [float(word) for word in text.split(",")]
-    except ValueError:
+        return [number_of(word) for word in text.split(",")]
+    except typer.BadParameter:
         raise InputError(f"{option} {text} is not a list of numbers with commas") from None

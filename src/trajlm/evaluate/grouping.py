@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trajlm.analysis import Grouping, blocks, group_by_hidden_states
-from trajlm.analysis.metastable import center_names, default_grouping, is_noisy
+from trajlm.analysis.group_names import names_by_place
+from trajlm.analysis.metastable import default_grouping, is_noisy
 from trajlm.data import States, StatesLike, as_states
 from trajlm.models.hidden_markov import fit_hmm
 
@@ -30,7 +31,7 @@ def group_by_hmm(states: StatesLike, n_groups: int, seed: int = 0) -> Grouping:
 
     For noisy records, such as FRET efficiencies: the rates between the groups are those between
     the levels behind the noise (`trajlm.analysis.group_by_hidden_states`). Groups are named by
-    their level where states lie on one coordinate.
+    their level where states lie on one coordinate or two.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def group_by_hmm(states: StatesLike, n_groups: int, seed: int = 0) -> Grouping:
     found = group_by_hidden_states(
         data, model.transition_matrix, model.emission, model.stationary_distribution
     )
-    return replace(found, names=center_names(data, found))
+    return replace(found, names=names_by_place(data, found.group_centers) or found.names)
 
 
 def _part(data: States) -> States:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,15 +97,29 @@ def state_table(comparison: Evaluation) -> StateTable | None:
 
 
 def _members(comparison: Evaluation) -> list[tuple[str, str]]:
-    """Return for each group the centres of its visited states or, off one coordinate, numbers."""
+    """Return what each group is: the centres of its states, in several columns their mean.
+
+    Without centres it is the numbers of the states.
+    """
     grouping = comparison.grouping
     centers = grouping.centers
+    visited = comparison.reference.free_energy.populations > 0
+    if (table := state_table(comparison)) is not None and grouping.group_centers is not None:
+        sizes = np.bincount(grouping.assignment[visited], minlength=grouping.n_groups)
+        return [
+            (
+                name,
+                f"{counted(int(size), 'state', 'states')} about {_place(table.columns, mean)}"
+                if size
+                else "never visited",
+            )
+            for name, size, mean in zip(grouping.names, sizes, grouping.group_centers, strict=True)
+        ]
     if centers is None or centers.size != len(grouping.assignment):
         what, values = "states", np.arange(len(grouping.assignment), dtype=np.float64)
     else:
         what, values = "centres", centers.ravel()
     order = np.argsort(values)
-    visited = comparison.reference.free_energy.populations > 0
     groups, values = np.where(visited, grouping.assignment, -1)[order], values[order]
     pieces = np.split(np.arange(len(values)), np.flatnonzero(np.diff(groups)) + 1)
     found = []
@@ -114,6 +129,13 @@ def _members(comparison: Evaluation) -> list[tuple[str, str]]:
         more = ", …" if len(ends) > RANGES_SHOWN else ""
         found.append((name, f"{what} {text}{more}" if ends else "never visited"))
     return found
+
+
+def _place(columns: Sequence[str], center: Sequence[float]) -> str:
+    """Return the first coordinates of a centre with their names."""
+    shown = list(zip(columns, center, strict=False))[:RANGES_SHOWN]
+    more = ", …" if len(center) > RANGES_SHOWN else ""
+    return ", ".join(f"{name} {number(float(x))}" for name, x in shown) + more
 
 
 def _range(low: float, high: float, what: str) -> str:

@@ -208,7 +208,7 @@ def _refuted(summary: Summary, name: str) -> str:
     outside, judged = row.settled.outside, row.settled.inside + row.settled.outside
     if row.settled.inside < MOST_INSIDE * judged:
         which = (
-            f"{outside} of its {judged} settled rate constants lie"
+            f"{outside} of its {judged} settled rate constants {'lies' if outside == 1 else 'lie'}"
             if judged > 1
             else "its one settled rate constant lies"
         )
@@ -247,10 +247,8 @@ def _outside(row: ModelSummary) -> str:
     outside = row.rates_judged - row.rates_inside
     if row.rates_inside >= MOST_INSIDE * row.rates_judged:
         return ""
-    return (
-        f" But {outside} of the {row.rates_judged} rates that D is a mean over lie outside their "
-        "95 % intervals."
-    )
+    where = "lies outside its 95 % interval" if outside == 1 else "lie outside their 95 % intervals"
+    return f" But {outside} of the {row.rates_judged} rates that D is a mean over {where}."
 
 
 def _unseen_reading(row: ModelSummary) -> str:

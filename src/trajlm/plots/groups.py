@@ -16,8 +16,12 @@ from trajlm.util.words import number
 # Radius of the circle of a group of all frames, where the network is about 2 wide.
 LARGEST_RADIUS = 0.42
 SMALLEST_RADIUS = 0.06
-# Letters of a name.
-LONGEST_NAME = 12
+# Letters of a name, and of one inside a circle.
+LONGEST_NAME, LONGEST_INSIDE = 12, 8
+# Least length of an arrow, and rounds of pushing circles apart for it.
+SHORTEST, ROUNDS = 0.75, 200
+# Room around the circles, and for words above or below them.
+ROOM, FOR_WORDS = 0.6, 0.25
 # Widths of arrows in points, and the ratio of rates over which they go from thick to thin.
 WIDEST, THINNEST, WIDTHS = 2.6, 0.5, 1000
 # Okabe and Ito's colours, light enough for black letters.
@@ -31,6 +35,7 @@ def plot_group_network(
     *,
     names: Sequence[str] = (),
     positions: npt.ArrayLike | None = None,
+    shown: npt.ArrayLike | None = None,
 ) -> Axes:
     """Draw the groups as circles and their rate constants as arrows between them.
 
@@ -50,27 +55,36 @@ def plot_group_network(
         Of the groups; their numbers when empty.
     positions
         Where the groups lie, shape (n, 2); on a circle when None.
+    shown
+        Which arrows are drawn, shape (n, n); all when None.
     """
     ax = ax or new_axes()
     shares = np.asarray(populations, dtype=np.float64)
     n = len(shares)
-    places = _spread(positions, n)
     radii = np.maximum(LARGEST_RADIUS * np.sqrt(shares), SMALLEST_RADIUS)
-    constants = np.where(np.isfinite(result.values), result.values, 0.0)
+    places = _spread(positions, radii)
+    known = np.isfinite(result.values) & (True if shown is None else np.asarray(shown))
+    constants = np.where(known, result.values, 0.0)
     fastest = float(constants.max(initial=0.0))
     for i in range(n):
         for j in range(n):
             if i != j and constants[i, j] > 0:
                 _arrow(ax, places, radii, (i, j), float(constants[i, j]), fastest)
+    middle = float(places[:, 1].min() + places[:, 1].max()) / 2
+    outside = any(len(name) > LONGEST_INSIDE for name in names)
     for k in range(n):
         name = names[k] if names else str(k)
         color = GROUP_COLORS[k % len(GROUP_COLORS)]
         ax.add_patch(_circle(places[k], radii[k], color))
         words = plain_label(name[:LONGEST_NAME]), f"{shares[k]:.2g}"
-        # Below a circle that is too small for its words.
-        inside = radii[k] > 0.25
-        y = places[k, 1] if inside else places[k, 1] - radii[k]
-        for text, offset in zip(words, (4.5, -4.5) if inside else (-7, -16), strict=True):
+        # On the outer side of a circle that is too small for its words.
+        if radii[k] > 0.25 and len(name) <= LONGEST_INSIDE:
+            y, offsets = places[k, 1], (4.5, -4.5)
+        elif places[k, 1] > middle:
+            y, offsets = places[k, 1] + radii[k], (15.0, 6.0)
+        else:
+            y, offsets = places[k, 1] - radii[k], (-7.0, -16.0)
+        for text, offset in zip(words, offsets, strict=True):
             ax.annotate(
                 text,
                 (places[k, 0], y),
@@ -80,8 +94,9 @@ def plot_group_network(
                 va="center",
                 zorder=6,
             )
-    ax.set_xlim(places[:, 0].min() - 0.6, places[:, 0].max() + 0.6)
-    ax.set_ylim(places[:, 1].min() - 0.6, places[:, 1].max() + 0.6)
+    x, y = places.T
+    ax.set_xlim(x.min() - ROOM, x.max() + ROOM)
+    ax.set_ylim(y.min() - ROOM - FOR_WORDS * outside, y.max() + ROOM + FOR_WORDS * outside)
     ax.set_aspect("equal")
     ax.set_axis_off()
     return ax
@@ -131,15 +146,24 @@ def plot_kinetic_map(
     return ax
 
 
-def _spread(positions: npt.ArrayLike | None, n: int) -> npt.NDArray[np.float64]:
-    """Return places of n circles about a unit apart, as they were given or on a circle."""
+def _spread(
+    positions: npt.ArrayLike | None, radii: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return places of circles: as they were given, with room for arrows, or on a circle."""
+    n = len(radii)
     if positions is not None:
         places: npt.NDArray[np.float64] = np.array(positions, dtype=np.float64)
         extent = np.ptp(places, axis=0)
         places = (places - places.min(axis=0)) / np.where(extent > 0, extent, 1.0) * (2.4, 1.5)
-        apart = np.linalg.norm(places[:, None] - places, axis=-1) + 10 * np.eye(n)
-        if apart.min() > 0.9:
-            return places
+        apart = radii[:, None] + radii + SHORTEST
+        np.fill_diagonal(apart, 0.0)
+        for _ in range(ROUNDS):
+            away = places[:, None] - places
+            distance = np.linalg.norm(away, axis=-1)
+            if (distance >= 0.95 * apart).all():
+                return places
+            push = np.maximum(apart - distance, 0.0) / np.maximum(distance, 1e-9)
+            places = places + 0.3 * (push[:, :, None] * away).sum(axis=1)
     turns = 2 * np.pi * np.arange(n) / n + (np.pi if n == 2 else np.pi / 2)
     return np.column_stack([1.2 * np.cos(turns), (1.0 if n > 2 else 0.0) * np.sin(turns)])
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate.coordinates import slow_columns
 from trajlm.evaluate.groups import state_table
 from trajlm.evaluate.result import Evaluation, SourceResult
@@ -107,8 +108,17 @@ def free_energy_pictures(comparison: Evaluation) -> list[Picture]:
 
 
 def transition_pictures(comparison: Evaluation) -> list[Picture]:
-    """Return one panel for each ordered pair that was ever seen."""
-    return [_transitions(comparison, pair) for pair in seen_pairs(comparison)]
+    """Return one panel for each ordered pair that has enough transitions to show a curve.
+
+    That is in the data or in what a model generated; where no pair has, for each that was seen.
+    """
+    seen = seen_pairs(comparison)
+    sources = (comparison.reference, *comparison.models)
+    most = np.max([source.transitions.counts.max(axis=0) for source in sources], axis=0)
+    return [
+        _transitions(comparison, pair)
+        for pair in [p for p in seen if most[p] >= FEW_EVENTS] or seen
+    ]
 
 
 def _transitions(comparison: Evaluation, pair: tuple[int, int]) -> Picture:

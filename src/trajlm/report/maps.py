@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.image import AxesImage
 
 from trajlm.analysis import RateConstants, principal_plane
-from trajlm.data import IntArray
+from trajlm.analysis.uncertainty import FEW_EVENTS
+from trajlm.data import FloatArray, IntArray
 from trajlm.evaluate.coordinates import slow_columns
 from trajlm.evaluate.rates import commit_index, rate_constants_of
 from trajlm.evaluate.result import Evaluation, SourceResult
@@ -226,6 +227,8 @@ def network_picture(comparison: Evaluation) -> Picture | None:
     n_rows, n_columns = _grid(len(sources))
     space = comparison.space
     commit = physical_time(time, space.dt, space.unit)
+    counts = comparison.reference.transitions.counts[commit_index(comparison)]
+    settled = counts >= FEW_EVENTS if (counts >= FEW_EVENTS).any() else None
     title = f"Populations, and rate constants per {space.unit} at a commit time of {commit}"
     # Two circles lie beside each other.
     height = 1.15 if len(names) == 2 else 2.1
@@ -238,12 +241,24 @@ def network_picture(comparison: Evaluation) -> Picture | None:
             ax.set_axis_off()
             continue
         populations = source.group_free_energy.populations
-        plot_group_network(found, populations, ax, names=names)
+        plot_group_network(
+            found, populations, ax, names=names, positions=_places(comparison), shown=settled
+        )
         ax.set_title(plain_label(style.name[:24]), loc="left", color=style.color)
         tables[source.name] = _network_columns(source, found, names)
     for ax in panels.flat[len(sources) :]:
         ax.set_visible(False)
     return finish(sheet, "network", "Network of the groups: data and models", tables)
+
+
+def _places(comparison: Evaluation) -> FloatArray | None:
+    """Return where the groups lie on the map of two coordinates; None where there is none."""
+    populations = comparison.reference.free_energy.populations
+    slow = slow_columns(comparison.space, comparison.grouping, populations)
+    centers = comparison.grouping.group_centers
+    if len(slow) < 2 or centers is None:
+        return None
+    return centers[:, sorted(slow[:2])]
 
 
 def _network_columns(source: SourceResult, found: RateConstants, names: tuple[str, ...]) -> Columns:

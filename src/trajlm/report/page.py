@@ -72,8 +72,11 @@ def _shown(value: Any) -> Any:
     return words.visible_lines(value) if plain_text else value
 
 
-def exponentials(fit: ExponentialMixture | None) -> str:
-    """Return time constants with their intervals and, of several, their weights."""
+def exponentials(fit: ExponentialMixture | None, frame: float) -> str:
+    """Return time constants with their intervals and, of several, their weights.
+
+    Of one that is shorter than the time between frames the data only tells that it is.
+    """
     if fit is None:
         return "–"
     found = []
@@ -85,7 +88,10 @@ def exponentials(fit: ExponentialMixture | None) -> str:
         strict=True,
     ):
         share = f" ({weight:.0%})" if len(fit.weights) > 1 else ""
-        found.append(f"{words.number(tau)} {words.interval(low, high, 3)}{share}")
+        if tau < frame:
+            found.append(f"below {words.number(frame)}{share}")
+        else:
+            found.append(f"{words.number(tau)} {words.interval(low, high, 3)}{share}")
     return "; ".join(found)
 
 
@@ -140,6 +146,7 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
         "data_source": values.get("data"),
         "unit": space.unit,
         "flicker_too": frames > 1,
+        "frames": {source.name: source.lag * space.dt for source in _sources(comparison)},
         "one_frame_long": words.physical_time(1, space.dt, space.unit),
         "hidden_groups": comparison.grouping.method == "hmm",
         "commit": commit,
@@ -194,6 +201,10 @@ def _unseen_rows(numbers: Summary) -> list[tuple[str, UnseenSummary]]:
     return [(name, row) for name, row in rows if row is not None]
 
 
+def _sources(comparison: Evaluation) -> tuple[SourceResult, ...]:
+    return (comparison.reference, *comparison.models)
+
+
 def _one_frame(comparison: Evaluation) -> str:
     """Return the groups in which no stay is longer than a frame, as a list in a sentence."""
     names = [comparison.grouping.names[k] for k in figures.one_frame_groups(comparison)]
@@ -211,7 +222,11 @@ def _worded(record: ModelRecord) -> dict[str, Any]:
     if isinstance(record, ColumnLSTMRecord):
         return {column.best.column: _worded(column) for column in record.columns}
     unsaid = ("history", "kind", "version")
-    worded = {key: value for key, value in as_values(record).items() if key not in unsaid}
+    worded = {
+        key: value
+        for key, value in as_values(record).items()
+        if key not in unsaid and value is not None and np.size(value)
+    }
     if isinstance(record, MarkovRecord):
         worded["lag"] = counted(record.lag, "frame", "frames")
     if isinstance(record, HiddenMarkovRecord) and record.stopped_at_most:
