@@ -16,7 +16,7 @@ from trajlm.cli.constrain import parse_population, parse_rate, parse_ratio
 from trajlm.constraints.decisions import walk
 from trajlm.constraints.language import is_met, measure_run
 from trajlm.constraints.markov import chain_values, solve_chain
-from trajlm.constraints.measures import CommittedFlux, make_quantity
+from trajlm.constraints.measures import CommittedFlux, group_number, make_quantity
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import stationary_distribution
 from trajlm.lstm.model import LSTMModel
@@ -214,6 +214,14 @@ def test_targets_that_none_can_meet_are_refused_at_once():
             made()
     with pytest.raises(InputError, match="error"):
         Population(0, 0.5, -0.1)
+
+
+def test_a_group_is_known_by_its_name_and_else_by_its_number():
+    of = groups(0, 1, 2, names=("1", "open", "(0.1, 2)"))
+    numbers = [group_number(Population(0, 0.5), group, of) for group in ("1", 0, "2", "open")]
+    assert numbers == [0, 0, 2, 1]
+    with pytest.raises(InputError, match="open"):
+        group_number(Population(0, 0.5), "3", of)
 
 
 def test_what_a_model_never_does_is_refused():

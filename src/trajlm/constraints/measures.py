@@ -309,7 +309,7 @@ def make_quantity(
 
 
 def group_number(target: Target, group: Group, grouping: Grouping) -> int:
-    """Return the number of a group.
+    """Return the number of a group that is given by its name or, where none has that, its number.
 
     Raises
     ------
@@ -319,8 +319,8 @@ def group_number(target: Target, group: Group, grouping: Grouping) -> int:
     names = grouping.names or tuple(str(g) for g in range(grouping.n_groups))
     if str(group) in names:
         return names.index(str(group))
-    if isinstance(group, int) and 0 <= group < grouping.n_groups:
-        return group
+    if str(group).isdecimal() and int(group) < grouping.n_groups:
+        return int(group)
     known = listed([visible(name) for name in names])
     raise InputError(f"{target}: there is no group {visible(str(group))!r}, the groups are {known}")
 
