@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.image import AxesImage
 
 from trajlm.analysis import RateConstants, principal_plane
 from trajlm.analysis.uncertainty import FEW_EVENTS
-from trajlm.data import FloatArray, IntArray
+from trajlm.data import IntArray
 from trajlm.evaluate.coordinates import slow_columns
 from trajlm.evaluate.rates import commit_index, rate_constants_of
 from trajlm.evaluate.result import Evaluation, SourceResult
@@ -251,7 +252,7 @@ def network_picture(comparison: Evaluation) -> Picture | None:
     return finish(sheet, "network", "Network of the groups: data and models", tables)
 
 
-def _places(comparison: Evaluation) -> FloatArray | None:
+def _places(comparison: Evaluation) -> npt.NDArray[np.float64] | None:
     """Return where the groups lie on the map of two coordinates; None where there is none."""
     populations = comparison.reference.free_energy.populations
     slow = slow_columns(comparison.space, comparison.grouping, populations)
