@@ -215,6 +215,7 @@ def test_the_commands_of_a_series(files, capsys):
     head = (files / "rates" / "rates.csv").read_text().splitlines()[0]
     assert head == "force,trained on,quantity,value,low,high"
     assert (files / "rates" / "rates.png").read_bytes().startswith(b"\x89PNG")
+    assert (files / "rates" / "rates.pdf").read_bytes().startswith(b"%PDF")
     again, two = [*generated, "--overwrite"], given[:2]
     for arguments, words in (
         ([*again], "force"),

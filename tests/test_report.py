@@ -13,13 +13,14 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import matplotlib
+import matplotlib.style
 import numpy as np
 import pytest
 
 from trajlm.analysis import ExponentialMixture, group_by_edges, group_by_list, rate_constants
 from trajlm.comparison import Comparison, compare
 from trajlm.data import States
-from trajlm.errors import OutputError
+from trajlm.errors import InputError, OutputError
 from trajlm.evaluate.groups import data_facts, grouping_warning, groups_line, state_table
 from trajlm.evaluate.rates import FEW_EVENTS, commit_index, rate_tables
 from trajlm.evaluate.significance import population_rows, typical_dwells
@@ -27,7 +28,8 @@ from trajlm.lstm.record import Baselines, Direction, EpochRecord, LSTMRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.markov import fit_msm
 from trajlm.provenance import Clustering, Discretization, Note
-from trajlm.report import save_report
+from trajlm.report import gallery, save_report
+from trajlm.report.figures import LOOK, discrepancy_picture
 from trajlm.report.page import exponentials
 from trajlm.report.results import collect_results
 from trajlm.util.atomic import plain
@@ -245,6 +247,28 @@ def test_the_page_is_the_same_each_time_whatever_the_settings_of_matplotlib(
         save_report(comparison, tmp_path, HOW)
         assert dict(matplotlib.rcParams) == before
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == page.html
+
+
+def test_the_figures_of_the_page_are_written_as_files_with_their_numbers(
+    report, comparison, tmp_path, monkeypatch
+):
+    # Of all that the page shows, in the same places, one that is drawn fast.
+    with matplotlib.style.context(LOOK):
+        drawn = discrepancy_picture(comparison)
+    places = {"one": drawn, "none": None, "by model": [(comparison.models[0], [drawn])]}
+    monkeypatch.setattr(gallery, "pictures_of", lambda comparison: places)
+    written = comparison.save_figures(tmp_path / "figures", ("svg", "pdf", "png"))
+    assert sorted(written) == sorted((tmp_path / "figures").iterdir())
+    of = {path.name: path.read_bytes() for path in written}
+    names = ("discrepancy", "discrepancy-2")
+    assert set(of) == {f"{name}.{end}" for name in names for end in ("svg", "pdf", "png", "csv")}
+    assert of["discrepancy.svg"].decode() in report[0].drawn
+    # Type 42 fonts, which drawing programs open as text.
+    assert b"/CIDFontType2" in of["discrepancy.pdf"]
+    assert of["discrepancy.png"].startswith(b"\x89PNG")
+    assert of["discrepancy.csv"].startswith(b"source,D,low,high")
+    with pytest.raises(InputError, match="jpg"):
+        comparison.save_figures(tmp_path, "jpg")
 
 
 def test_names_of_users_are_shown_and_never_run(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +25,7 @@ from trajlm.evaluate.verdict import (
     unseen_sentence,
     verdicts,
 )
-from trajlm.report import first_figures, load_results, save_report
+from trajlm.report import first_figures, load_results, save_figures, save_report
 from trajlm.util.words import html
 
 if TYPE_CHECKING:
@@ -61,6 +61,34 @@ class Comparison(Evaluation):
             The folder cannot be written.
         """
         save_report(self, Path(folder), how or {})
+
+    def save_figures(self, folder: str | Path, formats: str | Sequence[str] = "pdf") -> list[Path]:
+        """Write every figure of the page as a file, with its numbers as CSV beside it.
+
+        Titles, legends and units are inside, and text stays text. Figures are as wide as one or
+        two columns of a journal.
+
+        Parameters
+        ----------
+        folder
+            Created where it does not exist.
+        formats
+            ``"pdf"``, ``"svg"`` or ``"png"`` (600 dots per inch), or several of them.
+
+        Returns
+        -------
+        list of Path
+            The files that were written.
+
+        Raises
+        ------
+        InputError
+            Another format.
+        OutputError
+            The folder cannot be written.
+        """
+        given = [formats] if isinstance(formats, str) else list(formats)
+        return save_figures(self, Path(folder), given)
 
     @classmethod
     def load(cls, folder: str | Path) -> Comparison:

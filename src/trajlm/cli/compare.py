@@ -33,9 +33,10 @@ from trajlm.models.hidden_markov import fit_hmm
 from trajlm.models.markov import fit_msm
 from trajlm.models.ngram import fit_ngram
 from trajlm.models.registry import load_model
+from trajlm.report.gallery import FORMATS
 from trajlm.util.atomic import check_writable, lone_writer
 from trajlm.util.progress import progress, say, tell
-from trajlm.util.words import visible
+from trajlm.util.words import listed, visible
 
 MODELS_HELP = (
     "Also fit and compare these, with commas between: msm (at a lag of one frame), msm:auto (at "
@@ -64,6 +65,14 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder for index.html and results.json.")] = Path(
         "comparison"
     ),
+    figures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT[,FORMAT]",
+            help="Also write every figure as a file, with its numbers as CSV, into OUT/figures: "
+            "pdf, svg, png.",
+        ),
+    ] = None,
     group: Annotated[str | None, typer.Option(help=GROUP_HELP)] = None,
     running_mean: Annotated[
         int,
@@ -100,6 +109,7 @@ def compare(
     mean |ln(rate / rate of the data)|, D0 the same between the two halves of the data.
     """
     began = time.perf_counter()
+    formats = figure_formats(figures)
     data = read_states(reference, key=key, dt=dt, unit=unit)
     check_writable(out / "index.html")
     context.with_resource(lone_writer(out))
@@ -137,6 +147,9 @@ def compare(
         "seconds": {"all": round(time.perf_counter() - began, 1)},
     }
     comparison.save(out, how)
+    if formats:
+        say(f"drawing the figures as {listed(formats)}")
+        comparison.save_figures(out / "figures", formats)
     if warning := grouping_warning(comparison):
         say(f"note: {warning}")
     tell(groups_line(comparison))
@@ -150,6 +163,21 @@ def compare(
     ]
     tell("\n".join(sentence for sentence in sentences if sentence))
     tell(str(out / "index.html"))
+
+
+def figure_formats(text: str | None) -> list[str]:
+    """Return the formats that ``--figures`` names; none without it.
+
+    Raises
+    ------
+    InputError
+        A format that is not known.
+    """
+    formats = [] if text is None else [word.strip().lower() for word in text.split(",")]
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"--figures knows {listed(FORMATS)}, not {name!r}")
+    return formats
 
 
 def parse_grouping(text: str | None, data: States, running_mean: int) -> Grouping | None:

@@ -233,7 +233,7 @@ def at_condition(model: SequenceModel, condition: str | None, extrapolate: bool)
 def series(
     context: typer.Context,
     model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Model of a series.")],
-    out: Annotated[Path, typer.Option(help="Folder for rates.csv and rates.png.")],
+    out: Annotated[Path, typer.Option(help="Folder for rates.csv, rates.pdf and rates.png.")],
     at: Annotated[
         str | None,
         typer.Option(help="Conditions with commas (default: those trained on, and between)."),
@@ -270,22 +270,26 @@ def series(
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows(result.rows())
     write_text_atomic(out / "rates.csv", table.getvalue())
-    _draw(result, out / "rates.png")
+    drawn = [out / "rates.pdf", out / "rates.png"]
+    _draw(result, drawn)
     tell(table.getvalue().rstrip())
-    tell(f"{out / 'rates.csv'}, {out / 'rates.png'}")
+    tell(", ".join(str(path) for path in (out / "rates.csv", *drawn)))
 
 
-def _draw(result: RatesAgainstCondition, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _draw(result: RatesAgainstCondition, paths: Sequence[Path]) -> None:
+    import matplotlib.style
     from matplotlib.figure import Figure
 
     from trajlm.plots.conditions import plot_rates_against_condition
+    from trajlm.report.figures import LOOK
+    from trajlm.report.picture import SINGLE
 
-    figure = Figure(figsize=(5.0, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    plot_rates_against_condition(result, figure.add_subplot())
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png")
+    with matplotlib.style.context(LOOK):
+        figure = Figure(figsize=(SINGLE, 3.2), layout="constrained")
+        plot_rates_against_condition(result, figure.add_subplot())
+        for path in paths:
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format=path.suffix[1:])
 
 
 def condition(

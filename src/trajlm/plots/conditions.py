@@ -6,10 +6,9 @@ from itertools import permutations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
 
 from trajlm.evaluate.conditions import RatesAgainstCondition
-from trajlm.plots.style import new_axes, plain_label, tidy
+from trajlm.plots.style import label_few, new_axes, plain_label, styles_in_turn, tidy
 
 
 def plot_rates_against_condition(result: RatesAgainstCondition, ax: Axes | None = None) -> Axes:
@@ -29,23 +28,27 @@ def plot_rates_against_condition(result: RatesAgainstCondition, ax: Axes | None 
     ax = ax or new_axes()
     order = np.argsort(result.values)
     x, trained = result.values[order], result.trained[order]
-    for g, h in permutations(range(len(result.names)), 2):
+    pairs = list(permutations(range(len(result.names)), 2))
+    names = [f"{result.names[g]} → {result.names[h]}" for g, h in pairs]
+    for (g, h), style in zip(pairs, styles_in_turn(names), strict=True):
         rate, low, high = (
             values[order, g, h] for values in (result.rates, result.rate_low, result.rate_high)
         )
         seen = rate > 0
         if not seen.any():
             continue
-        name = f"{plain_label(result.names[g])} → {plain_label(result.names[h])}"
-        (line,) = ax.plot(x[seen], rate[seen], lw=1, label=name)
-        color = line.get_color()
-        for chosen, face in ((seen & trained, color), (seen & ~trained, "white")):
-            bars = np.array([rate - low, high - rate])[:, chosen]
-            ax.errorbar(x[chosen], rate[chosen], bars, fmt="o", ms=4, mfc=face, color=color, lw=1)
+        ax.plot(x[seen], rate[seen], **style.marked() | {"markerfacecolor": style.color})
+        bars = np.array([rate - low, high - rate])[:, seen]
+        ax.errorbar(x[seen], rate[seen], bars, fmt="none", ecolor=style.color, elinewidth=0.9)
+        between = seen & ~trained
+        look = style.marked() | {"linestyle": "none", "label": None, "zorder": 5}
+        ax.plot(x[between], rate[between], **look)
     ax.set_yscale("log")
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    label_few(ax.yaxis)
     ax.set_xlabel(plain_label(result.condition))
     ax.set_ylabel(f"transitions per {plain_label(result.unit)}")
-    ax.legend()
+    ax.set_title(f"Rates against {plain_label(result.condition)}", loc="left")
+    # Below the axis, where no curve is.
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2, frameon=False)
     tidy(ax)
     return ax

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from trajlm.data import StateSpace
 from trajlm.plots.coordinate import coordinate_of
-from trajlm.util.words import visible
+from trajlm.util.words import number, visible
 
 BAND_COLOR = "#d4d4d4"
 # Ranges of a logarithmic axis from which on 1, 2, 5 are enough labels, and the decades alone.
@@ -101,6 +101,12 @@ def styles_of(names: Sequence[str]) -> tuple[SourceStyle, ...]:
     return tuple(styles)
 
 
+def styles_in_turn(names: Sequence[str]) -> tuple[SourceStyle, ...]:
+    """Return one style a name for what is no model, such as pairs of groups."""
+    looks = (*_KNOWN.values(), *_OTHERS)
+    return tuple(SourceStyle(name, *looks[k % len(looks)]) for k, name in enumerate(names))
+
+
 def new_axes() -> Axes:
     """Return the axes of a new figure, which a notebook shows."""
     import matplotlib.pyplot as plt
@@ -126,7 +132,16 @@ def label_few(axis: Axis, decades_from: float = MANY_TIMES) -> None:
     else:
         steps = (1.0, 2.0, 5.0) if high < decades_from * low else (1.0,)
         axis.set_major_locator(LogLocator(subs=steps))
+    if high < decades_from * low:
+        # Narrow enough for the margin of a panel.
+        axis.set_major_formatter(FuncFormatter(_short_number))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _short_number(x: float, pos: int | None = None) -> str:
+    """Return a tick of one digit, or of two where it has them."""
+    digits = 1 if float(f"{x:.0e}") == float(f"{x:.4e}") else 2
+    return number(x, digits).removeprefix("1×")
 
 
 def quantity_of(space: StateSpace) -> str:

@@ -18,8 +18,8 @@ from trajlm.evaluate.summary import Summary, UnseenSummary, summary
 from trajlm.lstm.record import ColumnLSTMRecord, LSTMRecord, still_improving
 from trajlm.models.record import HiddenMarkovRecord, MarkovRecord, ModelRecord
 from trajlm.plots.style import one_coordinate
-from trajlm.report import figures, maps
-from trajlm.report.picture import Picture
+from trajlm.report import figures
+from trajlm.report.gallery import pictures_of
 from trajlm.report.results import versions
 from trajlm.util import words
 from trajlm.util.plain import as_values
@@ -62,7 +62,7 @@ def render_page(comparison: Evaluation, how: Mapping[str, Any]) -> str:
     # Nothing runs in the page but this script, whatever names from files it holds.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     with matplotlib.style.context(figures.LOOK):
-        shown = {**_findings(comparison, how), **_pictures(comparison)}
+        shown = {**_findings(comparison, how), **pictures_of(comparison)}
         return template.render(**shown, script=Markup(script), script_digest=digest)
 
 
@@ -142,6 +142,7 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
         "few_rows": ROWS_SHOWN,
         "coordinate": one_coordinate(space) is not None,
         "one_frame": _one_frame(comparison),
+        "slow_coordinate": figures.slow_coordinate(comparison),
         "unfinished": {model.name: still_improving(model.record) for model in comparison.models},
         "data_source": values.get("data"),
         "unit": space.unit,
@@ -164,34 +165,6 @@ def _findings(comparison: Evaluation, how: Mapping[str, Any]) -> dict[str, Any]:
         "records": _records(comparison),
         "versions": versions(),
     }
-
-
-def _pictures(comparison: Evaluation) -> dict[str, Any]:
-    return {
-        "discrepancy": figures.discrepancy_picture(comparison),
-        "excerpts": maps.excerpt_pictures(comparison),
-        "hidden_path": maps.hidden_path_picture(comparison),
-        "free_energy_map": maps.free_energy_map_picture(comparison),
-        "free_energies": figures.free_energy_pictures(comparison),
-        "network": maps.network_picture(comparison),
-        "transitions": figures.transition_pictures(comparison),
-        "relaxation": figures.relaxation_picture(comparison),
-        "timescales": figures.timescale_picture(comparison),
-        "survivals": figures.survival_pictures(comparison),
-        "autocorrelation": figures.autocorrelation_picture(comparison),
-        "slow_coordinate": figures.slow_coordinate(comparison),
-        "networks": [
-            (model, pictures)
-            for model in comparison.models
-            if (pictures := _of_network(model, comparison))
-        ],
-    }
-
-
-def _of_network(model: SourceResult, comparison: Evaluation) -> list[Picture]:
-    """Return the training curve and the map of the states of a language model."""
-    found = figures.training_picture(model), maps.state_map_picture(model, comparison)
-    return [picture for picture in found if picture is not None]
 
 
 def _unseen_rows(numbers: Summary) -> list[tuple[str, UnseenSummary]]:

@@ -22,10 +22,12 @@ from trajlm.plots.tables import Columns, as_csv
 
 # Widths of a journal's columns, in inches.
 SINGLE, DOUBLE = 3.4, 7.0
+# Dots per inch of a PNG file, as of those that the page saves.
+DPI = 600
 # Heights of a title and of a row of the legend, and the width of a letter and a sample, in inches.
 TITLE, ROW, LETTER, SAMPLE = 0.2, 0.16, 0.06, 0.44
 # The label of a tick at the right end is as wide again beyond it.
-MARGINS = {"left": 0.62, "right": 0.14, "bottom": 0.46, "top": 0.06}
+MARGINS = {"left": 0.68, "right": 0.14, "bottom": 0.46, "top": 0.06}
 # Letters of a name in a legend.
 LONGEST_NAME = 40
 # Numbers of many digits, and the tags in which they are coordinates and not text.
@@ -54,6 +56,8 @@ class Picture:
         Of each panel: where it lies and what its axes run over, for reading values off.
     narrow, narrow_size
         For phones; empty where the image is small enough.
+    figure
+        Of matplotlib, from which it was made.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Picture:
     scales: tuple[Mapping[str, object], ...] = ()
     narrow: bytes = b""
     narrow_size: tuple[float, float] = (0.0, 0.0)
+    figure: Figure = field(default_factory=Figure, repr=False, compare=False)
 
     @property
     def image(self) -> str:
@@ -80,6 +85,13 @@ class Picture:
     def document(self) -> str:
         """The PDF file as an address."""
         return as_uri(self.pdf, "application/pdf")
+
+    @property
+    def png(self) -> bytes:
+        """The PNG file."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue()
 
     @property
     def packed_csv(self) -> str:
@@ -169,6 +181,7 @@ def finish(
         scales=_scales(sheet),
         narrow=as_svg(narrow.figure, narrow.size) if narrow else b"",
         narrow_size=narrow.size if narrow else (0.0, 0.0),
+        figure=sheet.figure,
     )
 
 
