@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 import torch
 from hypothesis import settings
 
@@ -21,3 +22,12 @@ settings.load_profile("trajlm")
 
 # A shell starts what runs in the background with Ctrl-C ignored, here and in what tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _pages_without_pdf(monkeypatch):
+    """Leave the PDF files out of pages, half of the time that one takes.
+
+    Pages of module fixtures, which are made before, have them.
+    """
+    monkeypatch.setattr("trajlm.report.picture.as_pdf", lambda figure: b"")

@@ -59,6 +59,7 @@ def test_a_gpu_is_measured_too(quick, monkeypatch):
     assert "GPU" in result.table()
 
 
+@pytest.mark.slow
 def test_large_networks_are_measured_as_trained_and_rounded(quick, monkeypatch):
     monkeypatch.setattr(precision, "REDUCED_FROM", 1)
     result = run.run_bench(run.SIZES, repeats=1)

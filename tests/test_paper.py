@@ -112,7 +112,7 @@ def tiny_recipes(monkeypatch):
     monkeypatch.setattr("trajlm.cli.paper.load_recipe", load)
 
 
-@pytest.mark.parametrize("name", ["linear3", "kinsoft3"])
+@pytest.mark.parametrize("name", [pytest.param("linear3", marks=pytest.mark.slow), "kinsoft3"])
 def test_a_system_goes_from_nothing_to_page_and_numbers(tiny_recipes, tmp_path, name, capsys):
     out = tmp_path / "paper"
     assert run(["paper", name, "--out", str(out), "--workers", "1"]) == 0

@@ -176,7 +176,7 @@ def finish(
         alt=alt,
         svg=as_svg(sheet.figure, sheet.size),
         size=sheet.size,
-        pdf=_as_pdf(sheet.figure),
+        pdf=as_pdf(sheet.figure),
         csv=as_csv(tables),
         scales=_scales(sheet),
         narrow=as_svg(narrow.figure, narrow.size) if narrow else b"",
@@ -213,7 +213,8 @@ def as_uri(content: bytes, kind: str = "image/svg+xml") -> str:
     return f"data:{kind};base64," + base64.b64encode(content).decode("ascii")
 
 
-def _as_pdf(figure: Figure) -> bytes:
+def as_pdf(figure: Figure) -> bytes:
+    """Return the figure as PDF."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
     return buffer.getvalue()
