@@ -165,13 +165,14 @@ def test_a_prediction_holds_the_errors_of_data_and_training(msm):
     predicted = trajlm.kinetics(fitted, data=data).mfpt(0, 4)
     assert alone.low == alone.high
     assert predicted.value == pytest.approx(alone.value)
-    # In logarithms: at least as wide as the data's, and wider by the distance from them.
-    shift = np.log(alone.value / counted.value)
-    for bound, of_data in ((predicted.low, counted.low), (predicted.high, counted.high)):
-        half = np.hypot(np.log(of_data / counted.value), shift)
-        assert abs(np.log(bound / alone.value)) == pytest.approx(half)
-    several = trajlm.kinetics([fitted] * 3, data=data).mfpt(0, 4)
-    assert several.high / several.value == pytest.approx(counted.high / counted.value)
+    assert (predicted.low, predicted.high) == (counted.low, counted.high)
+    other = MarkovModel(random_chain(5, 7), stationary(random_chain(5, 7)), data.space)
+    far = trajlm.kinetics(other).mfpt(0, 4).value
+    off = trajlm.kinetics(other, data=data).mfpt(0, 4)
+    assert (off.low, off.high) == (min(far, counted.low), max(far, counted.high))
+    several = trajlm.kinetics([fitted, other, other], data=data).mfpt(0, 4)
+    assert several.value == pytest.approx((alone.value * far**2) ** (1 / 3))
+    assert several.low < min(alone.value, far) < max(alone.value, far) < several.high
 
 
 def test_a_rate_that_the_data_never_shows_is_known_by_its_upper_bound():

@@ -65,35 +65,50 @@ class CountedKinetics(Kinetics):
     def dwell_times(self) -> Estimate:
         """Return the time in each state over the number of its stays that ended.
 
-        The interval is that of the number of ends, over-dispersed as the lengths of the stays are.
+        The interval is that of the number of ends, over-dispersed as the lengths of the stays are
+        and as the mean varies from part to part.
         """
-        states, n = self.states, self.space.n_states
-        value, low, high, ends = np.full((4, n), np.nan)
-        for k in np.flatnonzero(states.visited()):
-            stays = dwell_times(states, int(k))
-            whole = stays.durations[~(stays.cut_at_start | stays.cut_at_end)]
-            ends[k] = np.count_nonzero(~stays.cut_at_end)
-            spread = whole.var() / whole.mean() ** 2 if len(whole) > 1 else 1.0
-            bounds = count_interval(ends[k], max(spread, 1.0))
+        value, low, high, ends = np.full((4, self.space.n_states), np.nan)
+        for k in np.flatnonzero(self.states.visited()).tolist():
+            time, ends[k] = _time_and_ends(self.states, k)
+            bounds = count_interval(ends[k], self._dispersion_of_stays(k, ends[k]))
             with np.errstate(divide="ignore"):
-                value[k], high[k], low[k] = stays.durations.sum() / np.array([ends[k], *bounds])
+                value[k], high[k], low[k] = time / np.array([ends[k], *bounds])
         few = np.flatnonzero(~(ends >= FEW_EVENTS))
         why = f"fewer than {FEW_EVENTS} stays in {name_states(few)} have ended" if len(few) else ""
         dt = self.space.dt
         return Estimate(value * dt, low * dt, high * dt, self.space.unit, why, ends)
 
+    def _dispersion_of_stays(self, k: int, n_ends: float) -> float:
+        """Return the variance of ln(mean stay) times the number of ends, at least 1."""
+        stays = dwell_times(self.states, k)
+        whole = stays.durations[~(stays.cut_at_start | stays.cut_at_end)]
+        spread = whole.var() / whole.mean() ** 2 if len(whole) > 1 else 1.0
+        sums = np.array([_time_and_ends(part, k) for part in independent_parts(self.states, 20)])
+        left_out = sums.sum(axis=0) - sums
+        if n_ends >= FEW_EVENTS and (left_out > 0).all():
+            error = jackknife_error(np.log(left_out[:, 0] / left_out[:, 1]))
+            spread = max(spread, n_ends * float(error) ** 2)
+        return max(spread, 1.0)
+
     def committed_rates(self, commit_time: int = 1) -> Estimate:
-        """Return counts over the total time, with quasi-Poisson intervals."""
+        """Return counts over the total time, with quasi-Poisson intervals.
+
+        Frames at the ends of trajectories, where no transition can be seen to be committed, are
+        left out of the time in the state that it leaves.
+        """
         self._check_lag(commit_time, "commit time")
         found = committed_transitions(self.states, [commit_time])
-        low, high = found.rate_intervals()
         counts = found.counts[0].astype(np.float64)
+        bounds = count_interval(counts, found.dispersion[0])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = found.time_in_state / found.exposure[0] / found.total_time
+            value, low, high = (x * share[:, None] for x in (counts, *bounds))
+        for x in (value, low, high):
+            np.fill_diagonal(x, 0.0)
         few = counts[(counts > 0) & (counts < FEW_EVENTS)]
         why = f"a rate rests on {few.min():.0f} transitions" if len(few) else ""
-        for bound in (low, high):
-            np.fill_diagonal(bound[0], 0.0)
-        unit = f"1/{self.space.unit}"
-        return Estimate(found.rates()[0], low[0], high[0], unit, why, counts)
+        return Estimate(value, low, high, f"1/{self.space.unit}", why, counts)
 
     def _jackknife(
         self, of: Callable[[States], F64], least: float, most: float, unit: str = ""
@@ -115,3 +130,9 @@ class CountedKinetics(Kinetics):
         half = stdtrit(n - 1, 0.975) * jackknife_error(left_out)
         low, high = (np.clip(value + sign * half, least, most) for sign in (-1, 1))
         return Estimate(value, low, high, unit)
+
+
+def _time_and_ends(states: States, k: int) -> tuple[float, float]:
+    """Return the frames in a state and the number of its stays that end in sight."""
+    stays = dwell_times(states, k)
+    return float(stays.durations.sum()), float(np.count_nonzero(~stays.cut_at_end))

@@ -15,20 +15,13 @@ Scale = tuple[Callable[[F64], F64], Callable[[F64], F64]]
 
 
 class FittedKinetics(Kinetics):
-    r"""Kinetics of models as predictions about the molecule whose data they learned.
+    """Kinetics of models as predictions about the molecule whose data they learned.
 
-    A model that agrees with its data is wrong where the data is. With :math:`g` the logarithm of a
-    time or a rate, or the logit of a probability, its 95 % interval reaches from :math:`g(m)` so
-    far down and up as
-
-    .. math::
-
-        \sqrt{h_\mathrm{data}^2 + h_\mathrm{generation}^2 + h_\mathrm{training}^2},
-
-    with the lower and upper half-widths of the same quantity counted from the data, of the
-    generation, and of the training. That of a single training is its distance from the data, which
-    is all that is known of its error; that of K of them is Student's, of their mean, whose
-    spread holds that of the generation.
+    A model is wrong where its data is, so that no prediction is better known than the same quantity
+    counted from the data: the 95 % interval reaches over that of the counts and over that of
+    the model. The latter holds the generation of a single training, and Student's interval of the
+    mean of several, whose spread holds both. Times and rates are averaged as logarithms,
+    probabilities as logits.
 
     Parameters
     ----------
@@ -82,30 +75,27 @@ class FittedKinetics(Kinetics):
         to, back = scale
         counted, found = of(self.data), [of(training) for training in self.trainings]
         with np.errstate(divide="ignore", invalid="ignore"):
-            values, data = to(np.array([x.value for x in found])), to(counted.value)
-            at, training = values.mean(axis=0), _training_error(values, data)
-            # A rate that was never seen in the data is known by its upper bound alone.
-            center = np.where(np.isfinite(data), data, at)
-            bounds = []
-            for side, sign in (("low", -1), ("high", 1)):
-                of_data = to(getattr(counted, side)) - center
-                generated = to(getattr(found[0], side)) - values[0] if len(found) == 1 else 0.0
-                half = np.sqrt(of_data**2 + generated**2 + training**2)
-                bounds.append(at + sign * np.where(np.isnan(half), np.inf, half))
+            values = to(np.array([x.value for x in found]))
+            at = values.mean(axis=0)
+            value = np.asarray(back(at))
+            low, high = found[0].low, found[0].high
+            if len(found) > 1:
+                half = _student_half_width(values)
+                low, high = back(at - half), back(at + half)
+        # What is zero or certain in the model has no error of its own.
         known = np.isfinite(at)
-        value = np.asarray(back(at))
-        low, high = (np.where(known, back(bound), value) for bound in bounds)
+        low, high = (np.where(known, x, value) for x in (low, high))
+        low = np.fmin.reduce([low, counted.low, value])
+        high = np.fmax.reduce([high, counted.high, value])
         why = next(filter(None, (x.why for x in (counted, *found))), "")
         return Estimate(value, low, high, counted.unit, why, counted.n_events)
 
 
-def _training_error(values: F64, data: F64) -> F64:
-    """Return the half-width of the 95 % interval for the error of the trainings."""
+def _student_half_width(values: F64) -> F64:
+    """Return the half-width of the 95 % interval of the mean over the first axis."""
     from scipy.special import stdtrit
 
     n = len(values)
-    if n == 1:
-        return np.where(np.isfinite(data), np.abs(values[0] - data), 0.0)
     return np.asarray(stdtrit(n - 1, 0.975) * values.std(axis=0, ddof=1) / np.sqrt(n))
 
 
