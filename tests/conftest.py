@@ -2,10 +2,36 @@
 
 import os
 import signal
+from collections import Counter
 
 import pytest
 import torch
 from hypothesis import settings
+
+# How much the slow tests of faults try.
+COUNTS = {
+    "inputs": (20_000, "crafted files, over all readers and loaders"),
+    "pairs": (50, "pairs of concurrent runs, of each command that writes"),
+}
+# What was tried of it, for the last lines of a run.
+TRIED: Counter[str] = Counter()
+
+
+def pytest_addoption(parser):
+    for name, (number, what) in COUNTS.items():
+        parser.addoption(f"--{name}", type=int, default=number, help=f"{what} ({number:,})")
+
+
+@pytest.fixture
+def tried():
+    return TRIED
+
+
+def pytest_terminal_summary(terminalreporter):
+    if TRIED:
+        counts = ", ".join(f"{n:,} {what}" for what, n in sorted(TRIED.items()))
+        terminalreporter.write_line(f"tried: {counts}")
+
 
 # Several test processes run side by side: more threads each would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -242,7 +242,7 @@ def test_the_commands_of_a_series(files, capsys):
 
 def test_bad_lists_of_files_are_refused(files, capsys):
     for text, words in (
-        ("", "states,NAME"),
+        ("", "bad.csv is empty"),
         ("states,force\n", "states,NAME"),
         ("file,force\ns0.npz,1\n", "states,NAME"),
         ("states,force\ns0.npz,x\n", "row 2"),

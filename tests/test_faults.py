@@ -20,18 +20,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import trajlm
 from trajlm.cli import run
+from trajlm.discretize import Bins, ProductBins
 from trajlm.systems.hidden_markov import markov_chain
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX processes")
 FORK = multiprocessing.get_context("fork")
 CHAIN = np.array([[0.95, 0.04, 0.01], [0.10, 0.85, 0.05], [0.02, 0.08, 0.90]])
 PDB = str(resources.files("trajlm.systems").joinpath("alanine_dipeptide.pdb"))
-CALLS = ("replace", "fsync", "unlink", "rmdir", "rename", "link", "truncate")
+CALLS = (
+    "open", "mkdir", "replace", "fsync", "unlink", "rmdir", "rename", "link", "truncate",
+)  # fmt: skip
 KILLED = 9
 TRAIN = ["train", "states.npy", "--hidden-dim", "4", "--embedding-dim", "2", "--epochs", "3",
          "--patience", "3", "--no-calibration"]  # fmt: skip
 GENERATE = ["generate", "m", "--lanes", "3", "--steps", "400"]
+SERIES = ["train", "a.npy", "b.npy", "--condition", "force=1", "--condition", "force=2", *TRAIN[2:]]
 
 
 @dataclass
@@ -43,6 +48,11 @@ class Case:
     before: list = field(default_factory=list)
     again: list = field(default_factory=list)
     needs: str = ""
+    states: str = "states.npy"
+
+    def __post_init__(self):
+        for command in (self.command, *self.before):
+            command[:] = [self.states if x == "states.npy" else x for x in command]
 
     def run_again(self):
         return [*self.command, *self.again]
@@ -83,6 +93,52 @@ CASES = {
         ["c/results.json", "c/index.html"],
         [["compare", "states.npy", "m", "--runs", "2", "--out", "c"]],
     ),
+    "train columns over": Case(
+        [*TRAIN, "--columns", "bins", "--out", "t", "--seed", "1", "--overwrite"],
+        ["t/model.safetensors"],
+        [[*TRAIN, "--columns", "bins", "--out", "t"]],
+        ["--resume"],
+        states="grid.npz",
+    ),
+    "train ensemble over": Case(
+        [*TRAIN, "--n-models", "2", "--out", "t", "--seed", "1", "--overwrite", "--threads", "1"],
+        ["t/model.safetensors"],
+        [[*TRAIN, "--n-models", "2", "--out", "t"]],
+        ["--resume"],
+    ),
+    "train series": Case([*SERIES, "--out", "t"], ["t/model.safetensors"], again=["--resume"]),
+    "train series over": Case(
+        [*SERIES, "--out", "t", "--seed", "1", "--overwrite"],
+        ["t/model.safetensors"],
+        [[*SERIES, "--out", "t"]],
+        ["--resume"],
+    ),
+    "constrain over": Case(
+        ["constrain", "msm", "--population", "0=0.5", "--out", "t", "--overwrite"],
+        ["t/model.safetensors"],
+        [["constrain", "msm", "--population", "0=0.4", "--out", "t"]],
+    ),
+    "constrain a language model": Case(
+        ["constrain", "m", "--population", "0=0.5", "--out", "t"],
+        ["t/model.safetensors"],
+        again=["--overwrite"],
+    ),
+    "condition over": Case(
+        ["condition", "series", "--at", "force=1.5", "--out", "t", "--overwrite"],
+        ["t/model.safetensors"],
+        [["condition", "series", "--at", "force=1.2", "--out", "t"]],
+    ),
+    "series": Case(
+        ["series", "series", "--frames", "2000", "--at", "1,2", "--out", "r"],
+        ["r/rates.csv", "r/rates.pdf", "r/rates.png"],
+        [["series", "series", "--frames", "1000", "--at", "1,2", "--out", "r"]],
+    ),
+    "structures": Case(
+        ["structures", "few.npy", "--from", "t.xtc", "--top", PDB, "--out", "r", "--seed", "1"],
+        ["r/0.xtc", "r/0.pdb", "r/1.xtc", "r/1.pdb"],
+        [["structures", "few.npy", "--from", "t.xtc", "--top", PDB, "--out", "r"]],
+        needs="mdtraj",
+    ),
     "features": Case(
         ["features", "t.xtc", "--top", PDB, "--dihedrals", "phi,psi", "--out", "f.npz"],
         ["f.npz"],
@@ -98,7 +154,11 @@ CASES = {
         needs="mdtraj",
     ),
 }  # fmt: skip
-SLOW_TO_RUN = ("compare",)
+# In so many points of which cases each test run stops them; the slow tests in all of all.
+QUICK = dict.fromkeys(
+    ("train", "train over", "generate npy", "generate npy over", "generate npz over", "simulate",
+     "discretize", "features", "backmap"), 3,
+) | dict.fromkeys(("train series over", "constrain over"), 2)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +170,19 @@ def start(tmp_path_factory):
     states = markov_chain(CHAIN, 1.0, "frame").simulate(1200, seed=0).trajectories[0]
     np.save("states.npy", states)
     np.save("few.npy", np.array([0, 1, 1, 0, 1, 0, 0, 1]))
+    np.save("a.npy", states[:600])
+    np.save("b.npy", states[600:])
+    plane = trajlm.Features((np.random.default_rng(0).random((800, 2)),), ("x", "y"))
+    trajlm.write_states("grid.npz", ProductBins([Bins(2), Bins(2)]).fit_transform(plane))
+    trajlm.fit_msm(states).save("msm")
     assert run([*TRAIN, "--out", "m"]) == 0
+    assert run([*SERIES, "--out", "series"]) == 0
     if find_spec("mdtraj"):
         import mdtraj
 
         frames = mdtraj.join([mdtraj.load(PDB)] * 8)
         frames.time = np.arange(8.0)
+        frames.xyz += np.random.default_rng(0).normal(size=frames.xyz.shape) / 100
         frames.save_xtc("t.xtc")
     os.chdir(here)
     return folder
@@ -176,19 +243,28 @@ def hidden():
 
 def plain(content, path):
     """Return what two runs have in common: not the seconds that they took."""
-    if content is None or not path.endswith(("results.json", "index.html")):
+    if content is None or not path.endswith(("results.json", "index.html", ".pdf")):
         return content
     if path.endswith("index.html"):
         return b"page"
+    if path.endswith(".pdf"):
+        return content.partition(b"/CreationDate")[0]
     results = json.loads(content)
     return json.dumps([results["summary"], results["settings"]]).encode()
 
 
-def begin(start, case, tmp_path, monkeypatch):
-    shutil.copytree(start, tmp_path / "w")
-    monkeypatch.chdir(tmp_path / "w")
+def prepared(start, case, folder, monkeypatch):
+    """Return a folder as it is before the command."""
+    shutil.copytree(start, folder)
+    monkeypatch.chdir(folder)
     for command in case.before:
         assert run(command) == 0
+    return folder
+
+
+def begin(before, case, folder, monkeypatch):
+    shutil.copytree(before, folder)
+    monkeypatch.chdir(folder)
     return contents(case.outputs)
 
 
@@ -226,10 +302,11 @@ def check_stopped_at(at, what, case, old, whole):
     assert hidden() == [], at
 
 
-def check_at_some(start, case, n_points, kinds, tmp_path, monkeypatch):
+def check_at_some(start, case, n_points, kinds, tmp_path, monkeypatch, tried):
     if case.needs and not find_spec(case.needs):
         pytest.skip(f"needs {case.needs}")
-    begin(start, case, tmp_path / "whole", monkeypatch)
+    before = prepared(start, case, tmp_path / "before", monkeypatch)
+    begin(before, case, tmp_path / "whole", monkeypatch)
     status, text, n_calls = in_child(case.command)
     assert status == 0, text
     assert n_calls >= 3
@@ -238,18 +315,21 @@ def check_at_some(start, case, n_points, kinds, tmp_path, monkeypatch):
     points = sorted(set(np.linspace(0, n_calls - 1, n_points or n_calls).round().astype(int)))
     for kind in kinds:
         for at in points:
-            old = begin(start, case, tmp_path / f"{kind}-{at}", monkeypatch)
+            folder = tmp_path / f"{kind}-{at}"
+            old = begin(before, case, folder, monkeypatch)
             check_stopped_at(at, kind, case, old, whole)
-    return len(points) * len(kinds)
+            shutil.rmtree(folder)
+            tried["kills" if kind == "kill" else "refusals of the system"] += 1
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if n not in SLOW_TO_RUN])
-def test_stopped_at_a_few_calls(name, start, tmp_path, monkeypatch):
-    check_at_some(start, CASES[name], 3, ["kill", errno.ENOSPC], tmp_path, monkeypatch)
+@pytest.mark.parametrize("name", QUICK)
+def test_stopped_at_a_few_calls(name, start, tmp_path, monkeypatch, tried):
+    kinds = ["kill", errno.ENOSPC]
+    check_at_some(start, CASES[name], QUICK[name], kinds, tmp_path, monkeypatch, tried)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_stopped_at_every_call(name, start, tmp_path, monkeypatch):
+def test_stopped_at_every_call(name, start, tmp_path, monkeypatch, tried):
     kinds = ["kill", errno.ENOSPC, errno.EIO]
-    check_at_some(start, CASES[name], None, kinds, tmp_path, monkeypatch)
+    check_at_some(start, CASES[name], None, kinds, tmp_path, monkeypatch, tried)

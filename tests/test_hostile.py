@@ -1,324 +1,111 @@
 """Broken and hostile files: every reader and the model loader answer or refuse, nothing else.
 
 A file is spoilt in many ways, drawn from a seed, and read in a process of its own under limits
-of memory and time: a crash, a hang or gigabytes end that process and name the seed.
+of memory and time: a crash, a hang or gigabytes end that process and name the seed. The slow tests
+together read as many files as ``--inputs`` says.
 """
 
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import resource
-import signal
-import struct
 import sys
-import traceback
 import warnings
 import zipfile
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import trajlm
-from trajlm.data import Features, States
-from trajlm.errors import TrajlmError
-from trajlm.io import (
-    read_features,
-    read_hdf5,
-    read_md,
-    read_npz,
-    read_states,
-    write_features,
-    write_states,
+import spoiling
+from spoiling import (
+    KINDS,
+    STATES,
+    TARGETS,
+    X,
+    available,
+    guarded,
+    read_both,
+    spoil,
+    spoil_json,
+    spoil_target,
+    spoil_tensors,
+    use,
 )
-from trajlm.lstm.settings import TrainingSettings
-from trajlm.lstm.training.train import train
-from trajlm.models.registry import describe_model, load_model
+from trajlm.errors import TrajlmError
+from trajlm.io import read_hdf5, read_npz, read_states
+from trajlm.models.registry import load_model
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX processes and limits")
-FORK = multiprocessing.get_context("fork")
-PDB = str(resources.files("trajlm.systems").joinpath("alanine_dipeptide.pdb"))
-FAST, SLOW = 40, 1200
-SECONDS_EACH = 20
-# Beyond what the process holds when it begins.
-MEMORY = 2_000_000_000
-CODINGS = ("utf-16", "utf-8-sig", "latin-1", "utf-32", "cp500")
-X = np.random.default_rng(0).normal(size=(30, 2))
+FAST = 40
 
 
-# ---------------------------------------------------------------- what is spoilt
+@pytest.fixture(params=["fast", pytest.param("many", marks=pytest.mark.slow)])
+def n(request):
+    """How many files: a few, or the share of each kind of file in all that are asked for."""
+    kinds = len(TARGETS) + len(KINDS) + 1  # and archives
+    return FAST if request.param == "fast" else -(-request.config.getoption("inputs") // kinds)
 
 
-def colvar():
-    frames = "".join(f" {k}.000000 {a:.6f} {b:.6f}\n" for k, (a, b) in enumerate(X))
-    sets = "#! SET min_phi -pi\n#! SET max_phi pi\n"
-    return f"#! FIELDS time phi psi\n{sets}{frames}".encode()
-
-
-def text():
-    return b"time (ms),x\n" + b"".join(b"%d,%.3f\n" % (k, v) for k, v in enumerate(X[:, 0]))
-
-
-def array():
-    buffer = io.BytesIO()
-    np.save(buffer, X)
-    return buffer.getvalue()
-
-
-def written(write, name, thing):
-    def make():
-        path = Path(name)
-        write(path, thing)
-        return path.read_bytes()
-
-    return make
-
-
-def hdf5():
-    import h5py
-
-    with h5py.File("made.h5", "w") as file:
-        file.create_dataset("time", data=np.arange(30) * 0.1)
-        file.create_dataset("force", data=X[:, 0], chunks=(10,), compression="gzip")
-        file.attrs["Sample rate (Hz)"] = 1000.0
-    return Path("made.h5").read_bytes()
-
-
-def molecule(suffix):
-    def make():
-        import mdtraj
-
-        frame = mdtraj.load(PDB)
-        frames = mdtraj.join([frame] * 6)
-        frames.time = np.arange(6) * 0.5
-        frames.save(f"made.{suffix}")
-        return Path(f"made.{suffix}").read_bytes()
-
-    return make
-
-
-def read_both(path):
-    for read in (read_features, read_states):
-        try:
-            read(path)
-        except TrajlmError:
-            continue
-
-
-def molecular(path):
-    read_md(path, PDB, dihedrals=["phi"], dt=0.5)
-
-
-STATES = States((np.arange(30) % 5, np.arange(9) % 5), centers=np.arange(5.0))
-FEATURES = Features((X, X[:9]), ("phi", "psi"), 0.1, "ps", ((-4.0, 4.0), None))
-# Name: how a good file is made, its name, how it is read.
-FORMATS = {
-    "colvar": (colvar, "COLVAR", read_both),
-    "text": (text, "x.csv", read_both),
-    "npy": (array, "x.npy", read_both),
-    "features": (written(write_features, "made.npz", FEATURES), "f.npz", read_both),
-    "states": (written(write_states, "made.npz", STATES), "s.npz", read_both),
-    "hdf5": (hdf5, "x.h5", read_both),
-    "xtc": (molecule("xtc"), "t.xtc", molecular),
-    "dcd": (molecule("dcd"), "t.dcd", molecular),
-    "trr": (molecule("trr"), "t.trr", molecular),
-    "nc": (molecule("nc"), "t.nc", molecular),
-}
-NEEDS = {"hdf5": "h5py", "xtc": "mdtraj", "dcd": "mdtraj", "trr": "mdtraj", "nc": "mdtraj"}
-TEXTS = ("colvar", "text")
-
-
-# ---------------------------------------------------------------- how it is spoilt
-
-
-def spoil(rng, good, is_text):
-    """Return `good` spoilt in one to three ways."""
-    data = bytearray(good)
-    ways = [flip, cut, huge_number, splice, repeat]
-    if is_text:
-        ways += [recode, mix_line_ends, odd_word]
-    for _ in range(rng.integers(1, 4)):
-        if not data:
-            break
-        data = bytearray(ways[rng.integers(len(ways))](rng, data))
-    return bytes(data)
-
-
-def flip(rng, data):
-    for _ in range(rng.integers(1, 5)):
-        data[rng.integers(len(data))] ^= 1 << rng.integers(8)
-    return data
-
-
-def cut(rng, data):
-    return data[: rng.integers(len(data))]
-
-
-def huge_number(rng, data):
-    """Put a number that could be a size where a header may keep one."""
-    value = int(rng.choice([0, 2**31 - 1, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1, 10**9]))
-    form = rng.choice(["<Q", ">Q", "<I", ">I"])
-    packed = struct.pack(str(form), value & (2 ** (8 * struct.calcsize(str(form))) - 1))
-    at = int(rng.integers(min(len(data), 400)))
-    data[at : at + len(packed)] = packed
-    return data
-
-
-def splice(rng, data):
-    a, b = sorted(rng.integers(len(data), size=2))
-    return data[:a] + rng.bytes(int(rng.integers(0, 40))) + data[b:]
-
-
-def repeat(rng, data):
-    a, b = sorted(rng.integers(len(data), size=2))
-    return data[:b] + data[a:]
-
-
-def recode(rng, data):
-    return bytes(data).decode("latin-1").encode(str(rng.choice(CODINGS)), errors="replace")
-
-
-def mix_line_ends(rng, data):
-    ends = [b"\n", b"\r\n", b"\r", b"\n\n", b"\x0b", b"\x00\n"]
-    return b"".join(line + ends[rng.integers(len(ends))] for line in bytes(data).split(b"\n"))
-
-
-def odd_word(rng, data):
-    words = [b"nan", b"1e999", b"-inf", b"0x10", b"1_000", "٣".encode(), b"1,5", b"#!", b'"', b"%s",
-             b"9" * 400, b"\xff\xfe", b"../../x", b"1e-400"]  # fmt: skip
-    parts = bytes(data).split(b" " if b" " in data else b",")
-    parts[rng.integers(len(parts))] = words[rng.integers(len(words))]
-    return (b" " if b" " in data else b",").join(parts)
-
-
-# ---------------------------------------------------------------- the cage
-
-
-def guarded(attempt, n, seed):
-    """Call `attempt(rng)` for `n` seeds in a child under limits; return what went wrong."""
-    log = Path("attempts.txt")
-
-    def body():
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - the process ends with it
-        os.dup2(sys.stderr.fileno(), 2)  # libraries in C complain by themselves
-        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
-        warnings.simplefilter("ignore")
-        for k in range(n):
-            log.write_text(f"seed {seed + k}: crashed, hung or took too much memory")
-            signal.alarm(SECONDS_EACH)
-            try:
-                attempt(np.random.default_rng(seed + k))
-            except TrajlmError as error:
-                if "\n" in str(error).strip() or len(str(error)) > 2000:
-                    log.write_text(f"seed {seed + k}: no one sentence: {error}")
-                    os._exit(1)
-            except BaseException:
-                log.write_text(f"seed {seed + k}:\n{traceback.format_exc()}")
-                os._exit(1)
-        os._exit(0)
-
-    child = FORK.Process(target=body)
-    child.start()
-    child.join()
-    return "" if child.exitcode == 0 else f"exit {child.exitcode}, {log.read_text()}"
-
-
-def sizes():
-    return pytest.mark.parametrize(
-        "n", [pytest.param(FAST, id="fast"), pytest.param(SLOW, id="many", marks=pytest.mark.slow)]
-    )
-
-
-@sizes()
-@pytest.mark.parametrize("name", FORMATS)
-def test_spoilt_files_are_read_or_refused(name, n, tmp_path, monkeypatch):
-    if name in NEEDS and not find_spec(NEEDS[name]):
-        pytest.skip(f"needs {NEEDS[name]}")
+@pytest.mark.parametrize("name", TARGETS)
+def test_spoilt_files_are_read_or_refused(name, n, tmp_path, monkeypatch, tried):
     monkeypatch.chdir(tmp_path)
-    make, file_name, read = FORMATS[name]
-    good = make()
+    target = available(name)
+    good, path = target.make(), Path(target.name)
 
     def attempt(rng):
-        path = Path(file_name)
-        path.write_bytes(spoil(rng, good, name in TEXTS))
-        read(path)
+        path.write_bytes(spoil_target(rng, target, good))
+        target.read(path)
 
-    Path(file_name).write_bytes(good)
-    read(Path(file_name))  # the good file is read
+    path.write_bytes(good)
+    target.read(path)  # the good file is read
     assert guarded(attempt, n, seed=0) == ""
+    tried["crafted inputs"] += n
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    states = States((np.random.default_rng(0).integers(4, size=3000),), 5, 0.2, "ps")
-    models = {
-        "lstm": train(states, TrainingSettings(hidden_dim=5, embedding_dim=3, epochs=1)),
-        "msm": trajlm.fit_msm(states),
-        "hmm": trajlm.fit_hmm(states, 2),
-    }
     made = {}
-    for kind, model in models.items():
+    for kind, model in spoiling.models().items():
         folder = tmp_path_factory.mktemp("models") / kind
         model.save(folder)
         made[kind] = {p.name: p.read_bytes() for p in folder.iterdir()}
     return made
 
 
-def spoil_json(rng, value):
-    """Return a JSON value with one of its parts replaced by something odd."""
-    odd = [None, -1, 0, 2**70, 1e308, "x", "", [], {}, [[]], True, "../../etc/passwd", {"n": 1}]
-    if isinstance(value, dict) and value and rng.random() < 0.8:
-        key = list(value)[rng.integers(len(value))]
-        if rng.random() < 0.1:
-            return {k: v for k, v in value.items() if k != key}
-        return value | {key: spoil_json(rng, value[key])}
-    if isinstance(value, list) and value and rng.random() < 0.7:
-        k = int(rng.integers(len(value)))
-        return [*value[:k], spoil_json(rng, value[k]), *value[k + 1 :]]
-    return odd[rng.integers(len(odd))]
-
-
-@sizes()
-@pytest.mark.parametrize("kind", ["lstm", "msm", "hmm"])
-def test_spoilt_models_load_right_or_are_refused(kind, n, folders, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", KINDS)
+def test_spoilt_models_load_right_or_are_refused(kind, n, folders, tmp_path, monkeypatch, tried):
     """The hash is made to fit, as a hostile author would."""
     monkeypatch.chdir(tmp_path)
     good = folders[kind]
     description = json.loads(good["model.json"])
 
     def attempt(rng):
-        weights, told = good["model.safetensors"], dict(description)
-        way = rng.integers(3)
+        weights, told = good["model.safetensors"], description
+        way = rng.integers(4)
         if way == 0:
             weights = spoil(rng, weights, False)
         elif way == 1:
+            weights = spoil_tensors(rng, weights)
+        elif way == 2:
             told = spoil_json(rng, told)
-        text = json.dumps(told).encode()
-        if way == 2:
-            text = spoil(rng, text, True)
-        elif isinstance(told, dict):
-            told["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-            text = json.dumps(told).encode()
-        Path("m").mkdir(exist_ok=True)
-        Path("m/model.safetensors").write_bytes(weights)
-        Path("m/model.json").write_bytes(text)
-        model = load_model("m")
-        generated = model.generate(20, 3, seed=0)
-        assert max(s.max() for s in generated) < generated.n_states
-        describe_model("m")
-        model._repr_html_()
+        spoiling.resealed(Path("m"), weights, told)
+        if way == 3:
+            Path("m/model.json").write_bytes(spoil(rng, Path("m/model.json").read_bytes(), True))
+        use("m")
 
+    Path("m").mkdir()
+    for name, data in good.items():
+        Path("m", name).write_bytes(data)
+    use("m")
     assert guarded(attempt, n, seed=0) == ""
+    tried["crafted inputs"] += n
     assert set(os.listdir()) <= {"m", "attempts.txt"}
 
 
-@sizes()
-def test_archives_with_odd_members_stay_in_their_place(n, tmp_path, monkeypatch):
+def test_archives_with_odd_members_stay_in_their_place(n, tmp_path, monkeypatch, tried):
     """Names that lead out of the folder, links, many members, false sizes, odd packing."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -345,6 +132,7 @@ def test_archives_with_odd_members_stay_in_their_place(n, tmp_path, monkeypatch)
         read_both("a.npz")
 
     assert guarded(attempt, n, seed=0) == ""
+    tried["crafted inputs"] += n
     assert set(os.listdir(tmp_path)) == {"work"}
     assert set(os.listdir()) == {"a.npz", "attempts.txt"}
     assert not os.path.exists("/tmp/trajlm-out.npy")
@@ -472,6 +260,50 @@ def test_networks_of_no_size_are_refused(folders, tmp_path):
     resealed(folder, arrays)
     with pytest.raises(TrajlmError, match="does not describe a model"):
         load_model(folder)
+
+
+def test_tables_of_columns_are_no_larger_than_their_networks(folders, tmp_path, monkeypatch):
+    """Labels of 200,000 states in two columns: a table of all pairs would take 320 GB."""
+    monkeypatch.chdir(tmp_path)
+    folder = model_folder(folders, "lstm-columns", tmp_path / "m")
+    n = 200_000
+    told = json.loads((folder / "model.json").read_text())
+    sizes = told["sizes"] | {"n_states": n, "columns": ["a", "b", "c"]}
+    arrays = {"labels": np.array([np.arange(n) % 2, np.arange(n), np.arange(n)])}
+    for k, (rows, n_labels) in enumerate([(n, 2), (2, 2), (2, 2)]):
+        shapes = {
+            "embedding": (n, 1),
+            "input_weights": (4, 1),
+            "recurrent_weights": (4, 1),
+            "gate_bias": (4,),
+            "readout": (n_labels, 1),
+            "readout_bias": (n_labels,),
+            "skip": (rows, n_labels),
+            **({"given": (rows, 1)} if k else {}),
+        }
+        arrays |= {f"column{k}.{name}": np.zeros(s, np.float32) for name, s in shapes.items()}
+    resealed(folder, arrays, sizes=sizes, centers=None)
+
+    def attempt():
+        with pytest.raises(TrajlmError, match="states or labels"):
+            load_model(folder)
+
+    assert attempted(attempt) == ""
+
+
+@pytest.mark.parametrize("counts", [[2**63 - 1, 2**63 - 1], [511, -1], [2**62] * 2, [[1], [1]]])
+def test_counts_of_starts_that_wrap_are_refused(folders, tmp_path, counts):
+    folder = model_folder(folders, "conditional", tmp_path / "m")
+    resealed(folder, {"start_counts": np.array(counts, np.int64)})
+    with pytest.raises(TrajlmError, match="starting stretches"):
+        load_model(folder)
+
+
+def test_a_condition_at_which_weights_are_no_numbers_is_refused(folders, tmp_path):
+    folder = model_folder(folders, "conditional", tmp_path / "m")
+    assert load_model(folder).at(1e6, extrapolate=True).generate(20, 2).n_frames == 40
+    with pytest.raises(TrajlmError, match="nearer"):
+        load_model(folder).at(1e300, extrapolate=True)
 
 
 def odd_meta(kind):

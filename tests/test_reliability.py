@@ -19,6 +19,7 @@ import pytest
 
 from trajlm.cli import run
 from trajlm.errors import OutputError
+from trajlm.models.markov import fit_msm
 from trajlm.systems.hidden_markov import markov_chain
 from trajlm.util.atomic import atomic_path, lone_file_writer, lone_writer
 
@@ -291,10 +292,42 @@ def pairs():
             ["c/results.json"],
         ),
         "backmap": ([*few, "--out", "b.xtc", "--seed"], ["b.xtc", "b.pdb"]),
+        "train ensemble": (
+            [*TRAIN, "--epochs", "2", "--n-models", "2", "--out", "t", "--overwrite", "--seed"],
+            ["t/model.safetensors"],
+        ),
+        "train series": ([*SERIES, "--out", "t", "--overwrite", "--seed"], ["t/model.safetensors"]),
+        "constrain": (
+            ["constrain", "msm", "--out", "t", "--overwrite", "--population"],
+            ["t/model.safetensors"],
+            ("0=0.4", "0=0.5"),
+        ),
+        "condition": (
+            ["condition", "series", "--out", "t", "--overwrite", "--at"],
+            ["t/model.safetensors"],
+            ("force=1.2", "force=1.7"),
+        ),
+        "series": (
+            ["series", "series", "--frames", "2000", "--at", "1,2", "--out", "r", "--seed"],
+            ["r/rates.csv", "r/rates.png"],
+        ),
+        "structures": (
+            ["structures", "few.npy", "--from", "t.xtc", "--top", PDB, "--out", "r", "--seed"],
+            ["r/0.xtc", "r/0.pdb", "r/1.xtc", "r/1.pdb"],
+        ),
+        "features": (
+            ["features", "t.xtc", "--top", PDB, "--out", "f.npz", "--dihedrals"],
+            ["f.npz"],
+            ("phi", "psi"),
+        ),
     }  # fmt: skip
 
 
-PAIRS = ["train", "generate npy", "generate npz", "simulate", "discretize", "compare", "backmap"]
+SERIES = ["train", "states.npy", "few.npy", "--condition", "force=1", "--condition", "force=2",
+          *TRAIN[2:], "--epochs", "2"]  # fmt: skip
+PAIRS = ["train", "generate npy", "generate npz", "simulate", "discretize", "backmap"]
+SLOW_PAIRS = ["compare", "train ensemble", "train series", "constrain", "condition", "series",
+              "structures", "features"]  # fmt: skip
 
 
 def written(paths):
@@ -308,26 +341,33 @@ def written(paths):
 
 def run_in_pairs(name, n):
     """Run a command twice at once; the loser says so, and the file is that of one that won."""
-    command, paths = pairs()[name]
-    if name == "backmap":
+    command, paths, *of_each = pairs()[name]
+    endings = of_each[0] if of_each else ("0", "1")
+    np.save("few.npy", np.array([0, 1, 1, 0, 1, 0, 0, 1]))
+    if "t.xtc" in command:
         mdtraj = pytest.importorskip("mdtraj")
         frames = mdtraj.join([mdtraj.load(PDB)] * 8)
-        frames.xyz += np.arange(8)[:, None, None]
+        frames.time = np.arange(8.0)
+        frames.xyz += np.random.default_rng(0).normal(size=frames.xyz.shape) / 100
         frames.save_xtc("t.xtc")
-        np.save("few.npy", np.array([0, 1, 1, 0, 1, 0, 0, 1]))
     if name.startswith(("generate", "compare")):
         assert run([*TRAIN, "--out", "m"]) == 0
+    if "series" in command:
+        assert run([*SERIES, "--out", "series"]) == 0
+    fit_msm(np.load("states.npy")).save("msm")
     np.savetxt("x.csv", np.random.default_rng(0).normal(size=(3000, 1)))
     alone = []
-    for seed in "01":
-        assert run([*command, seed]) == 0
+    for ending in endings:
+        assert run([*command, ending]) == 0
         alone.append(written(paths))
     assert alone[0] != alone[1]
     for k in range(n):
-        children = [in_child(run, [*command, seed], log=f"log{seed}.txt") for seed in "01"]
+        children = [
+            in_child(run, [*command, ending], log=f"log{j}.txt") for j, ending in enumerate(endings)
+        ]
         for child in children:
             child.join(120)
-        told = [Path(f"log{seed}.txt").read_text() for seed in "01"]
+        told = [Path(f"log{j}.txt").read_text() for j in range(2)]
         won = [seed for seed, child in enumerate(children) if child.exitcode == 0]
         assert won, (k, told)
         for child, text in zip(children, told, strict=True):
@@ -340,15 +380,17 @@ def run_in_pairs(name, n):
     assert list(Path().rglob(".*")) == []
 
 
-@pytest.mark.parametrize("name", [n for n in PAIRS if n != "compare"])
+@pytest.mark.parametrize("name", PAIRS)
 def test_two_runs_at_once_are_never_mixed(name, here):
     run_in_pairs(name, 2)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PAIRS)
-def test_fifty_pairs_of_runs_are_never_mixed(name, here):
-    run_in_pairs(name, 50)
+@pytest.mark.parametrize("name", PAIRS + SLOW_PAIRS)
+def test_many_pairs_of_runs_are_never_mixed(name, here, request, tried):
+    n = request.config.getoption("pairs")
+    run_in_pairs(name, n)
+    tried["pairs of runs"] += n
 
 
 def test_temporary_files_are_removed_unless_in_use(tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from trajlm.analysis.holdout import hold_out
 from trajlm.data import States
-from trajlm.errors import InputError, Interrupted, ModelFileError
+from trajlm.errors import InputError, Interrupted, ModelFileError, TrajlmWarning
 from trajlm.lstm.estimator import LSTMEstimator
+from trajlm.lstm.loops import loops
 from trajlm.lstm.settings import TrainingSettings, training_settings
 from trajlm.lstm.training import trainer
 from trajlm.lstm.training.network import export_weights
@@ -27,6 +29,10 @@ SMALL = TrainingSettings(hidden_dim=8, embedding_dim=4, epochs=4, window=20, str
 
 def chain_states(n_frames, n_trajectories=1, seed=0):
     return markov_chain(CHAIN, dt=1.0, unit="frame").simulate(n_frames, n_trajectories, seed)
+
+
+def stop(*_):
+    raise KeyboardInterrupt
 
 
 def same_weights(a, b):
@@ -337,3 +343,27 @@ def test_what_is_held_out_of_ordinary_data_is_its_end():
     training, validation = hold_out(States((s,), 4), 0.1, 0)
     np.testing.assert_array_equal(training.trajectories[0], s[:900])
     np.testing.assert_array_equal(validation.trajectories[0], s[900:])
+
+
+def test_a_checkpoint_decides_no_setting_of_the_optimiser(tmp_path):
+    """What a file says of Adam's settings is not believed: they follow from ours."""
+    checkpoint, states = tmp_path / "c.safetensors", chain_states(4000)
+    whole = train(states, SMALL, checkpoint=checkpoint)
+    with pytest.raises(Interrupted):
+        train(states, SMALL, checkpoint=checkpoint, report=stop)
+    data = checkpoint.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    metadata["param_groups"] = json.dumps([{"params": 5, "betas": ["x"], "lr": 1e9}])
+    save_file(load_file(checkpoint), checkpoint, metadata)
+    assert same_weights(whole, train(states, SMALL, checkpoint=checkpoint, resume=True))
+
+
+def test_going_on_with_other_code_is_said(tmp_path, monkeypatch):
+    checkpoint, states = tmp_path / "c.safetensors", chain_states(4000)
+    with pytest.raises(Interrupted):
+        train(states, SMALL, checkpoint=checkpoint, report=stop)
+    begun = loops().NAME
+    monkeypatch.setattr(loops(), "NAME", "other code")
+    with pytest.warns(TrajlmWarning, match=f"{begun}.*other code"):
+        train(states, SMALL, checkpoint=checkpoint, resume=True)

@@ -11,13 +11,18 @@ from pathlib import Path
 
 from trajlm.errors import InputError
 from trajlm.io import read_states
+from trajlm.io.sources import read_bytes
 from trajlm.models.registry import load_model, read_record
 from trajlm.provenance import Clustering, Discretization, Grouped
+from trajlm.util.checked import UNEXPECTED
+from trajlm.util.words import complaint
 
 # Entries of references.bib by what brings them in.
 CITED_FOR = {
     "lstm": ("paszke2019", "lam2015"),
+    "lstm-columns": ("paszke2019", "lam2015"),
     "ensemble": ("paszke2019", "lam2015"),
+    "conditional": ("paszke2019", "lam2015"),
     "msm": ("prinz2011", "hoffmann2022"),
     "hmm": ("rabiner1989", "hoffmann2022"),
     "kmeans": ("hoffmann2022",),
@@ -83,15 +88,16 @@ def _used_in(path: Path) -> set[str]:
 
 
 def _used_in_report(path: Path) -> set[str]:
+    data = read_bytes(path)
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(data)
         names = {"pcca"} if results["grouping"]["method"] == "pcca" else set()
         records = (read_record(model["record"]) for model in results["models"].values())
         names |= {record.kind for record in records if record}
         how = Discretization.from_dict(results["space"]["discretization"])
         return names | _used_in_discretization(how)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} is no report of trajlm ({error!r})") from None
+    except UNEXPECTED as error:
+        raise InputError(f"{path} is no report of trajlm ({complaint(error)})") from None
 
 
 def _used_in_discretization(how: Discretization) -> set[str]:

@@ -12,13 +12,12 @@ import typer
 from trajlm.analysis import Grouping
 from trajlm.analysis.metastable import default_grouping
 from trajlm.cli.compare import GROUP_HELP, parse_grouping
+from trajlm.cli.output import model_output
 from trajlm.constraints.constrain import constrain as run_constraints
 from trajlm.constraints.targets import Mean, Population, Rate, Ratio, Target
 from trajlm.errors import InputError
 from trajlm.models.base import SequenceModel
-from trajlm.models.files import holds_model
 from trajlm.models.registry import load_model
-from trajlm.util.atomic import check_writable, lone_writer
 from trajlm.util.progress import say, tell
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -29,7 +28,6 @@ GROUPED_FRAMES = 100_000
 
 
 def constrain(
-    context: typer.Context,
     model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Trained model.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
     population: Annotated[
@@ -103,22 +101,19 @@ def constrain(
             "nothing is asked of the model: give --population, --ratio, --rate, --rate-constant "
             "or --mean"
         )
-    check_writable(out / "model.json")
-    context.with_resource(lone_writer(out))
-    if holds_model(out) and not overwrite:
-        raise InputError(f"{out} holds a model: --overwrite replaces it")
-    model = load_model(model_dir)
-    found = run_constraints(
-        model,
-        targets,
-        _grouping(model, group, names, seed),
-        reversible=reversible,
-        n_frames=frames,
-        seed=seed,
-        n_threads=threads,
-        report=lambda step: say(step.describe()),
-    )
-    found.model.save(out)
+    with model_output(out, [model_dir], overwrite):
+        model = load_model(model_dir)
+        found = run_constraints(
+            model,
+            targets,
+            _grouping(model, group, names, seed),
+            reversible=reversible,
+            n_frames=frames,
+            seed=seed,
+            n_threads=threads,
+            report=lambda step: say(step.describe()),
+        )
+        found.model.save(out)
     tell(str(found))
     tell(str(out))
 

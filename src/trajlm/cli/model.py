@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trajlm.cli.output import Overwrite, check_output
+from trajlm.cli.output import Overwrite, check_output, is_to_be_trained
 from trajlm.cli.series import Condition, Extrapolate, at_condition, is_series, train_in_series
 from trajlm.data import States
 from trajlm.errors import InputError
@@ -20,14 +20,7 @@ from trajlm.lstm.settings import Columns, TrainingSettings, training_settings
 from trajlm.lstm.to_file import generate_to_file, is_begun, is_finished, is_saved, remove_orphans
 from trajlm.lstm.training.ensemble import finished_ensemble, train_ensemble_in_folder
 from trajlm.lstm.training.train import finished_model, train_in_folder
-from trajlm.models.files import (
-    CHECKPOINT,
-    MEMBERS,
-    forget_training,
-    holds_model,
-    holds_training,
-    settle_model,
-)
+from trajlm.models.files import CHECKPOINT, MEMBERS
 from trajlm.models.registry import load_model
 from trajlm.util.atomic import check_writable, lone_file_writer, lone_writer
 from trajlm.util.processes import Processes, join, place
@@ -124,21 +117,24 @@ def train(
         seed=seed,
     )
     if is_series(states, condition):
-        if n_models > 1 or resume or place()[1] > 1:
+        if n_models > 1 or place()[1] > 1:
             raise InputError(
-                "a series is trained as one model, by one process and in one go: leave out "
-                "--n-models, --resume and torchrun"
+                "a series is trained as one model by one process: leave out --n-models and torchrun"
             )
         train_in_series(
-            states, condition or [], out, settings, overwrite, device, threads, key, dt, unit
-        )
+            states, condition or [], out, settings, resume, overwrite, device, threads, key, dt,
+            unit,
+        )  # fmt: skip
         return
     (path,) = states
     data = read_states(path, key=key, dt=dt, unit=unit)
     check_writable(out / CHECKPOINT)
     # Of several processes the first holds the folder for all.
     with lone_writer(out) if place()[0] == 0 else nullcontext():
-        if not _is_to_be_trained(data, out, settings, n_models, resume, overwrite):
+        other = CHECKPOINT if n_models > 1 else MEMBERS
+        if not is_to_be_trained(
+            out, lambda: _is_finished(data, out, settings, n_models), other, resume, overwrite
+        ):
             return
         say(
             f"training on {counted(len(data), 'trajectory', 'trajectories')}, "
@@ -150,42 +146,6 @@ def train(
         else:
             trained = _train(data, out, settings, resume, device, threads)
     _tell_trained(trained, out, data)
-
-
-def _is_to_be_trained(
-    data: States,
-    out: Path,
-    settings: TrainingSettings,
-    n_models: int,
-    resume: bool,
-    overwrite: bool,
-) -> bool:
-    """Return whether anything is to do in a folder that is held; refuse what would be lost."""
-    if place()[0] == 0:
-        settle_model(out)
-    begun = holds_training(out)
-    if begun and not (resume or overwrite):
-        raise InputError(
-            f"{out} holds an unfinished training: use --resume to continue it or --overwrite to "
-            "start over"
-        )
-    if resume and _is_finished(data, out, settings, n_models):
-        if place()[0] == 0:
-            forget_training(out)
-        tell(f"{out}: this training is finished already")
-        return False
-    other = CHECKPOINT if n_models > 1 else MEMBERS
-    if resume and (out / other).exists():
-        kind = "one model" if n_models > 1 else "several models"
-        raise InputError(
-            f"{out} holds an unfinished training of {kind}: give --n-models as then, or "
-            "--overwrite to start over"
-        )
-    if holds_model(out) and not overwrite and not (resume and begun):
-        raise InputError(f"{out} holds a trained model: --overwrite replaces it")
-    if resume and not begun:
-        say(f"{out} holds no unfinished training: starting over")
-    return True
 
 
 def _is_finished(data: States, out: Path, settings: TrainingSettings, n_models: int) -> bool:

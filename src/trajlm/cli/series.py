@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from trajlm.cli.compare import GROUP_HELP, parse_grouping
+from trajlm.cli.output import is_to_be_trained, model_output
 from trajlm.data import States
 from trajlm.discretize import find_difference
 from trajlm.errors import InputError
@@ -20,15 +21,16 @@ from trajlm.evaluate.conditions import (
     rates_against_condition,
 )
 from trajlm.io import read_states
+from trajlm.io.sources import read_bytes
 from trajlm.lstm.conditional import ConditionalModel
 from trajlm.lstm.settings import TrainingSettings
-from trajlm.lstm.training.conditional import train_series
+from trajlm.lstm.training.conditional import finished_series, train_series_in_folder
 from trajlm.models.base import SequenceModel
-from trajlm.models.files import holds_model, settle_model
+from trajlm.models.files import CHECKPOINT, MEMBERS
 from trajlm.models.registry import load_model
-from trajlm.util.atomic import atomic_path, check_writable, lone_writer, write_text_atomic
+from trajlm.util.atomic import atomic_paths, check_writable, lone_writer, text_bytes
 from trajlm.util.progress import say, tell
-from trajlm.util.words import counted, listed, number, visible
+from trajlm.util.words import clipped, complaint, counted, listed, number, visible
 
 LIST = (".csv", ".tsv")
 GROUPED_FRAMES = 100_000
@@ -128,11 +130,11 @@ def read_series(
 def _read_list(path: Path) -> tuple[list[Path], list[float], str]:
     """Return files, conditions and their name from a table."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a list of files ({error})") from None
-    table = csv.reader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ",")
-    rows = [[cell.strip() for cell in row] for row in table if any(cell.strip() for cell in row)]
+        text = read_bytes(path).decode("utf-8-sig")
+        table = csv.reader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ",")
+        rows = [[cell.strip() for cell in row] for row in table if any(map(str.strip, row))]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a list of files ({complaint(error)})") from None
     head = rows[0] if rows else []
     if len(head) != 2 or "states" not in head or len(rows) < 2:
         raise InputError(
@@ -143,12 +145,15 @@ def _read_list(path: Path) -> tuple[list[Path], list[float], str]:
     files, values = [], []
     for line, row in enumerate(rows[1:], 2):
         try:
-            values.append(float(row[1 - at]))
-            files.append(path.parent / row[at])
+            value, file = float(row[1 - at]), row[at]
+            if len(row) != 2 or not file:
+                raise ValueError
         except (ValueError, IndexError):
             raise InputError(
-                f"{path}, row {line}: {visible(', '.join(row))} is not a file and a number"
+                f"{path}, row {line}: {clipped(', '.join(row))} is not a file and a number"
             ) from None
+        values.append(value)
+        files.append(path.parent / file)
     return files, values, head[1 - at]
 
 
@@ -170,6 +175,7 @@ def train_in_series(
     conditions: Sequence[str],
     out: Path,
     settings: TrainingSettings,
+    resume: bool,
     overwrite: bool,
     device: str,
     threads: int | None,
@@ -179,27 +185,33 @@ def train_in_series(
 ) -> None:
     """Train a model of a series into a folder."""
     data, values, name = read_series(paths, conditions, key, dt, unit)
-    check_writable(out / "model.json")
+    check_writable(out / CHECKPOINT)
     with lone_writer(out):
-        settle_model(out)
-        if holds_model(out) and not overwrite:
-            raise InputError(f"{out} holds a model: --overwrite replaces it")
+        if not is_to_be_trained(
+            out,
+            lambda: finished_series(out, data, values, name, settings) is not None,
+            MEMBERS,
+            resume,
+            overwrite,
+        ):
+            return
         say(
             f"training on {counted(len(data), 'trajectory', 'trajectories')}, "
             f"{data.n_frames:,} frames, {data.n_states} states, {name} = "
             f"{listed([number(x, 4) for x in sorted(set(values))])}"
         )
-        model = train_series(
+        model = train_series_in_folder(
             data,
             values,
             name,
             settings,
+            out,
+            resume=resume,
             device=device,
             n_threads=threads,
             report=lambda record, baselines: say(record.describe(settings.epochs, baselines)),
             report_calibration=lambda done: say(done.describe()),
         )
-        model.save(out)
     best = model.record.training.best
     tell(
         f"{out}: {best.validation:.4f} nats per frame on the held-out stretch (epoch {best.epoch})"
@@ -269,11 +281,12 @@ def series(
     )
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows(result.rows())
-    write_text_atomic(out / "rates.csv", table.getvalue())
-    drawn = [out / "rates.pdf", out / "rates.png"]
-    _draw(result, drawn)
+    files = [out / f"rates.{suffix}" for suffix in ("csv", "pdf", "png")]
+    with atomic_paths(*files) as (rows, *drawn):
+        rows.write_bytes(text_bytes(table.getvalue()))
+        _draw(result, drawn)
     tell(table.getvalue().rstrip())
-    tell(", ".join(str(path) for path in (out / "rates.csv", *drawn)))
+    tell(", ".join(map(str, files)))
 
 
 def _draw(result: RatesAgainstCondition, paths: Sequence[Path]) -> None:
@@ -288,8 +301,7 @@ def _draw(result: RatesAgainstCondition, paths: Sequence[Path]) -> None:
         figure = Figure(figsize=(SINGLE, 3.2), layout="constrained")
         plot_rates_against_condition(result, figure.add_subplot())
         for path in paths:
-            with atomic_path(path) as temporary:
-                figure.savefig(temporary, format=path.suffix[1:])
+            figure.savefig(path, format=path.suffix[1:])
 
 
 def condition(
@@ -306,9 +318,6 @@ def condition(
     if not isinstance(model, ConditionalModel):
         raise InputError(f"{model_dir} is no model of a series: train one with --condition")
     own = at_condition(model, at, extrapolate)
-    check_writable(out / "model.json")
-    with lone_writer(out):
-        if holds_model(out) and not overwrite:
-            raise InputError(f"{out} holds a model: --overwrite replaces it")
+    with model_output(out, [model_dir], overwrite):
         own.save(out)
     tell(str(out))

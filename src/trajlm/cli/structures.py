@@ -20,6 +20,8 @@ from trajlm.discretize.values import Choice
 from trajlm.errors import InputError
 from trajlm.io import read_features, read_md, read_states, write_features
 from trajlm.io.md.backmap import backmap as run_backmap
+from trajlm.io.md.backmap import write_structures
+from trajlm.util.atomic import atomic_paths, lone_writer
 from trajlm.util.progress import progress, tell
 from trajlm.util.words import counted, duration
 
@@ -181,18 +183,20 @@ def structures(
     labels = np.concatenate(original.trajectories)
     groups = grouping.assignment[labels]
     rng = np.random.default_rng(seed)
-    for k, name in enumerate(grouping.names):
-        members = labels[groups == k]
-        if len(members) == 0:
-            continue
-        file = out / f"{k}.xtc"
-        with output(file, [states, *source]), output(file.with_suffix(".pdb")):
-            run_backmap(
-                rng.choice(members, frames), original, list(source), file, top,
+    members = {k: own for k in range(grouping.n_groups) if len(own := labels[groups == k])}
+    files = [out / f"{k}.{suffix}" for k in members for suffix in ("xtc", "pdb")]
+    for file in files:
+        check_output(file, [states, *source, *([top] if top else [])])
+    # All at once: never those of one run beside those of another.
+    with lone_writer(out), atomic_paths(*files) as written:
+        for own, file, first in zip(members.values(), written[::2], written[1::2], strict=True):
+            write_structures(
+                rng.choice(own, frames), original, list(source), file, first, top,
                 atoms=atoms, seed=seed,
             )  # fmt: skip
-        share = len(members) / len(labels)
-        tell(f"{file}: {counted(frames, 'frame', 'frames')} of {name}, {share:.2%} of the data")
+    for (k, own), file in zip(members.items(), files[::2], strict=True):
+        share = f"{len(own) / len(labels):.2%} of the data"
+        tell(f"{file}: {counted(frames, 'frame', 'frames')} of {grouping.names[k]}, {share}")
 
 
 def _lanes_of(generated: Path, states: Path, original: States, lane: int | None) -> States:

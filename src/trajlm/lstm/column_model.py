@@ -245,14 +245,17 @@ class ColumnLSTMModel(SequenceModel):
             raise ValueError("the labels are out of range")
         if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise ValueError("the columns have no names")
-        columns = make_columns(list(labels), names)
-        weights = [read_weights(arrays, f"column{k}.") for k in range(len(columns))]
-        for k, (own, column) in enumerate(zip(weights, columns, strict=True)):
-            rows = 0 if own.given is None else len(own.given)
-            if len(own.embedding) != n or len(own.readout) != column.n_labels:
+        weights = [read_weights(arrays, f"column{k}.") for k in range(len(labels))]
+        for k, own in enumerate(weights):
+            if len(own.embedding) != n or len(own.readout) != labels[k].max() + 1:
                 raise ValueError(f"the network of column {k} has other states or labels")
-            if rows != (0 if column.is_first else column.n_given):
+            # The tables of the columns are as large as the networks that fit them.
+            n_given = np.unique(labels[:k], axis=1).shape[1] if k else 1
+            if (1 if own.given is None else len(own.given)) != n_given:
                 raise ValueError(f"the network of column {k} is given something else")
+        columns = make_columns(list(labels), names)
+        if any((w.given is None) != c.is_first for w, c in zip(weights, columns, strict=True)):
+            raise ValueError("a network is given what says nothing")
         if len({own.readout.shape[1] for own in weights}) > 1:
             raise ValueError("the columns have different numbers of hidden units")
         return cls(weights, columns, space, checked_starts(arrays, n), record)

@@ -198,7 +198,13 @@ class ConditionalModel(SequenceModel):
             )
         centre, spread = scaled_conditions(self.values)
         between = _between(self.values, value)
-        weights = self.weights.at((value - centre) / spread, between)
+        with np.errstate(all="ignore"):
+            weights = self.weights.at((value - centre) / spread, between)
+        if not all(np.isfinite(x).all() for x in weights.arrays().values()):
+            raise InputError(
+                f"{self.condition} = {number(float(value), 6)} is so far from the conditions that "
+                "the model was trained on that its weights are no numbers: give one nearer to them"
+            )
         record = replace(self.record.training, condition=(self.condition, float(value)))
         return LSTMModel(weights, self.space, self._starts_at(between), record)
 
@@ -207,7 +213,7 @@ class ConditionalModel(SequenceModel):
         return tuple(
             s
             for own, share in zip(self.starts, between, strict=True)
-            for s in own[: round(share * len(own))]
+            for s in own[: max(round(share * len(own)), share > 0)]
         )
 
     def generate(
@@ -292,8 +298,15 @@ class ConditionalModel(SequenceModel):
             raise ValueError("the embedding has another number of states than the model")
         stretches = checked_starts(arrays, space.n_states)
         counts = arrays["start_counts"]
-        fits = len(counts) == len(record.values) == len(weights.skip_corrections)
-        if not fits or counts.min() < 1 or int(counts.sum()) != len(stretches):
+        fits = counts.shape == (len(record.values),) == weights.skip_corrections.shape[:1]
+        # None beyond all, or their sum could wrap around.
+        if (
+            not fits
+            or counts.dtype.kind != "i"
+            or not 1 <= counts.min() <= counts.max() <= len(stretches)
+        ):
+            raise ValueError("the starting stretches or corrections do not fit the conditions")
+        if int(counts.sum()) != len(stretches):
             raise ValueError("the starting stretches or corrections do not fit the conditions")
         cuts = np.cumsum(counts)
         starts = tuple(

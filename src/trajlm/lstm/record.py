@@ -305,11 +305,14 @@ class CheckpointRecord(ModelRecord):
     ----------
     settings, history, data_sha256
         As in `LSTMRecord`; the history is empty before the first epoch.
+    computed_by
+        The compiled loops, or the kind of device, that ran; empty in older files.
     """
 
     settings: TrainingSettings
     history: tuple[EpochRecord, ...]
     data_sha256: Name
+    computed_by: Name = ""
     kind: Literal["checkpoint"] = "checkpoint"
     version: Literal[2] = 2
 

@@ -27,6 +27,7 @@ from trajlm.lstm.generation.blocks import Block
 from trajlm.lstm.generation.lanes import lane_blocks, run_blocks
 from trajlm.lstm.generation.saved import Memory, Unfit, checksum, read_lanes, save_lanes, take_up
 from trajlm.lstm.language import LanguageModel
+from trajlm.lstm.loops import loops
 from trajlm.models.base import Progress
 from trajlm.util.atomic import flush_folder, hidden_stem, unwritable
 from trajlm.util.processes import ALONE, Processes
@@ -93,6 +94,7 @@ def generate_to_file(
         "temperature": temperature,
         "device": device,
         "precision of the weights": model.generating.precision if device == "cpu" else "",
+        "compiled code": loops().NAME if device == "cpu" else "",
     }
     blocks = lane_blocks(
         model, n_lanes, seed, start, temperature, n_threads, device, processes.share(n_lanes)

@@ -19,9 +19,9 @@ from trajlm.data import StateSpace
 from trajlm.errors import InputError, ModelFileError, UnfinishedTrainingError
 from trajlm.provenance import Discretization
 from trajlm.util.atomic import atomic_path, flush_folder, unwritable, write_json
-from trajlm.util.checked import LARGEST, NAME, checked
+from trajlm.util.checked import LARGEST, NAME, UNEXPECTED, checked
 from trajlm.util.versions import package_versions
-from trajlm.util.words import visible
+from trajlm.util.words import complaint, visible
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -126,7 +126,7 @@ def read_model(folder: Path) -> ModelContent:
         space = _read_space(description)
         kind, record, sizes = (description[key] for key in ("kind", "record", "sizes"))
         return ModelContent(kind, space, record, sizes, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except UNEXPECTED as error:
         raise no_model(folder, error) from None
 
 
@@ -176,7 +176,7 @@ def settle_model(folder: Path) -> None:
 def no_model(folder: Path, error: Exception) -> ModelFileError:
     """Return the error of a folder whose files describe no model."""
     return ModelFileError(
-        f"{folder / DESCRIPTION} does not describe a model ({error}): train it again"
+        f"{folder / DESCRIPTION} does not describe a model ({complaint(error)}): train it again"
     )
 
 
@@ -227,7 +227,9 @@ def _parse_description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path} is damaged ({error}): train the model again") from None
+        raise ModelFileError(
+            f"{path} is damaged ({complaint(error)}): train the model again"
+        ) from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFileError(f"{path} is not the description of a trajlm model")
     if description.get("format_version") not in READABLE:
@@ -260,7 +262,7 @@ def read_plain_file(path: Path, largest: int) -> bytes:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
-        raise ModelFileError(f"{path} cannot be read ({error})") from None
+        raise ModelFileError(f"{path} cannot be read ({complaint(error)})") from None
 
 
 def _read_file(path: Path, largest: int) -> bytes:
@@ -286,5 +288,7 @@ def _read_weights(path: Path, data: bytes) -> Tensors:
     try:
         arrays: Tensors = load(data)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelFileError(f"{path} is damaged ({error}): train the model again") from None
+        raise ModelFileError(
+            f"{path} is damaged ({complaint(error)}): train the model again"
+        ) from None
     return arrays

@@ -9,6 +9,7 @@ from typing import cast
 from trajlm.models.base import SequenceModel
 from trajlm.models.files import holds_training, no_model, read_model
 from trajlm.models.record import ModelRecord
+from trajlm.util.checked import UNEXPECTED
 from trajlm.util.warn import warn
 from trajlm.util.words import lines
 
@@ -58,7 +59,7 @@ def read_any_model(folder: Path) -> SequenceModel:
         cls = _class_of(KINDS[content.kind])
         record = _record_of(cls, content.record)
         return cls.from_arrays(content.space, record, content.sizes, content.arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+    except UNEXPECTED as error:
         raise no_model(folder, error) from None
 
 

@@ -12,11 +12,14 @@ from trajlm.analysis import CommittedTransitions
 from trajlm.errors import InputError
 from trajlm.evaluate.result import Evaluation, SourceResult
 from trajlm.evaluate.summary import summary
+from trajlm.io.sources import read_bytes
 from trajlm.models.record import ModelRecord
 from trajlm.models.registry import read_record
 from trajlm.provenance import Discretization
+from trajlm.util.checked import UNEXPECTED
 from trajlm.util.plain import as_values, from_values
 from trajlm.util.versions import package_versions
+from trajlm.util.words import complaint
 
 RESULTS = "results.json"
 READERS = {Discretization: Discretization.from_dict, ModelRecord: read_record}
@@ -47,17 +50,17 @@ def load_results(folder: Path) -> Evaluation:
         There is no such file, it is damaged, or an earlier version wrote it.
     """
     path = folder / RESULTS
+    if not path.exists():
+        raise InputError(f"{folder} holds no comparison: {RESULTS} is missing")
+    data = read_bytes(path)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(data)
         values["models"] = list(values["models"].values())
         return from_values(Evaluation, values, READERS)
-    except FileNotFoundError:
-        raise InputError(f"{folder} holds no comparison: {RESULTS} is missing") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except (KeyError, TypeError, ValueError, RecursionError, AttributeError) as error:
+    except UNEXPECTED as error:
         raise InputError(
-            f"{path} is not a comparison of this version of trajlm ({error!r}): run it again"
+            f"{path} is not a comparison of this version of trajlm ({complaint(error)}): run it "
+            "again"
         ) from None
 
 

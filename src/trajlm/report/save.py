@@ -12,7 +12,12 @@ from trajlm.report.results import RESULTS, collect_results
 from trajlm.util.atomic import atomic_paths, json_bytes, text_bytes
 
 
-def save_report(comparison: Evaluation, folder: Path, how: Mapping[str, Any]) -> None:
+def save_report(
+    comparison: Evaluation,
+    folder: Path,
+    how: Mapping[str, Any],
+    beside: Mapping[str, bytes] | None = None,
+) -> None:
     """Write ``results.json`` and ``index.html`` into `folder`, both or neither.
 
     Parameters
@@ -25,14 +30,19 @@ def save_report(comparison: Evaluation, folder: Path, how: Mapping[str, Any]) ->
         How the results were made, shown as it is; of it ``command`` (str), ``seconds`` (by
         stage), ``data`` (a sentence or a mapping), ``seeds``, ``machine`` and ``files`` have a
         place of their own.
+    beside
+        Other files that belong to them, by name.
 
     Raises
     ------
     OutputError
         The folder cannot be written.
     """
-    results = json_bytes(collect_results(comparison, how))
-    page = text_bytes(render_page(comparison, how))
-    with atomic_paths(folder / RESULTS, folder / "index.html") as (numbers, shown):
-        numbers.write_bytes(results)
-        shown.write_bytes(page)
+    files = {
+        RESULTS: json_bytes(collect_results(comparison, how)),
+        "index.html": text_bytes(render_page(comparison, how)),
+        **(beside or {}),
+    }
+    with atomic_paths(*(folder / name for name in files)) as written:
+        for file, data in zip(written, files.values(), strict=True):
+            file.write_bytes(data)

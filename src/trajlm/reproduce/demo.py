@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,9 @@ from trajlm.lstm.training.train import fingerprint, finished_model, train_in_fol
 from trajlm.models.hidden_markov import fit_hmm
 from trajlm.models.markov import fit_msm
 from trajlm.plots import plot_overview
+from trajlm.report.save import save_report
 from trajlm.systems.alanine import FRAME_PS, remove_kept, simulate_alanine
-from trajlm.util.atomic import atomic_path, check_writable, lone_writer
+from trajlm.util.atomic import check_writable, lone_writer
 from trajlm.util.clock import StageClock
 
 N_STATES = 20
@@ -84,9 +86,9 @@ def run_demo(
         f"{platform.python_version()}",
         "seconds": clock.seconds,
     }
-    comparison.save(out, how)
-    with atomic_path(out / "overview.png") as temporary:
-        plot_overview(comparison).savefig(temporary, dpi=150)
+    overview = BytesIO()
+    plot_overview(comparison).savefig(overview, dpi=150)
+    save_report(comparison, out, how, {"overview.png": overview.getvalue()})
     return out / "index.html"
 
 

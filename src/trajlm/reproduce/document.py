@@ -106,21 +106,30 @@ def to_html(document: Document) -> str:
     return environment.get_template("document.html.j2").render(document=document)
 
 
-def save_document(document: Document, folder: Path) -> None:
-    """Write ``index.html``, ``page.md`` and the folder ``figures`` into `folder`.
+def save_document(document: Document, folder: Path, results: object = None) -> None:
+    """Write ``index.html``, ``page.md`` and the folder ``figures`` into `folder`, all or none.
+
+    Parameters
+    ----------
+    results
+        Plain values to go with them into ``results.json``; none where None.
 
     Raises
     ------
     OutputError
         The folder cannot be written.
     """
-    from trajlm.util.atomic import atomic_path, write_text_atomic
+    from trajlm.util.atomic import atomic_paths, json_bytes, text_bytes
 
-    for figure in document.figures:
-        with atomic_path(folder / "figures" / f"{figure.name}.png") as temporary:
-            temporary.write_bytes(figure.png)
-    write_text_atomic(folder / "page.md", to_markdown(document, "figures"))
-    write_text_atomic(folder / "index.html", to_html(document))
+    files = {} if results is None else {"results.json": json_bytes(results)}
+    files |= {f"figures/{figure.name}.png": figure.png for figure in document.figures}
+    files |= {
+        "page.md": text_bytes(to_markdown(document, "figures")),
+        "index.html": text_bytes(to_html(document)),
+    }
+    with atomic_paths(*(folder / name for name in files)) as written:
+        for file, data in zip(written, files.values(), strict=True):
+            file.write_bytes(data)
 
 
 def _markdown_table(table: Table) -> str:

@@ -14,14 +14,16 @@ from pydantic import (
     ValidationError,
 )
 
-from trajlm.util.words import visible
+from trajlm.util.words import clipped
 
 T = TypeVar("T")
 
 # Beyond this a coordinate is no measurement, and its square no finite number.
 LARGEST = 1e100
-# Characters of a message about a value that came from a file.
-LONGEST = 100
+# What it raises to take values out of a file that has others.
+UNEXPECTED = (
+    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError
+)  # fmt: skip
 
 # What files of another minor version hold besides is left aside.
 FROZEN = ConfigDict(extra="ignore")
@@ -79,5 +81,4 @@ def first_complaint(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     reason = first["msg"].removeprefix("Value error, ")
-    text = f"{place}: {reason}" if place else reason
-    return visible(text if len(text) <= LONGEST else text[:LONGEST] + "…")
+    return clipped(f"{place}: {reason}" if place else reason)

@@ -13,6 +13,8 @@ import numpy.typing as npt
 Fact = tuple[str, str]
 # Columns that are listed one by one.
 MOST_COLUMNS = 8
+# Characters of a message about what came from a file.
+LONGEST = 100
 
 # Control characters, those that turn the direction of writing, halves of characters, line ends:
 # what a name or a note from a file could steer a terminal with.
@@ -109,6 +111,17 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(_shown(c) if unicodedata.category(c) in _UNSEEN else c for c in text)
+
+
+def clipped(text: str) -> str:
+    """Return text that may repeat values of a file as a line, cut where it is long."""
+    line = " ".join(text.split())
+    return visible(line if len(line) <= LONGEST else line[:LONGEST] + "…")
+
+
+def complaint(error: Exception) -> str:
+    """Return what the error of a library says, with its name, as `clipped`."""
+    return clipped(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
 def visible_lines(text: str) -> str:

@@ -118,6 +118,46 @@ def backmap(
     out = Path(out)
     if out.suffix.lower() not in WRITTEN:
         raise InputError(f"{out} ends in none of {', '.join(WRITTEN)}: give one of these")
+    structure = out.with_suffix(".pdb")
+    with atomic_paths(out, structure) as (frames, first_frame):
+        trajectory, frame, n_unseen = write_structures(
+            generated, states, trajectories, frames, first_frame, top,
+            atoms=atoms, smooth=smooth, every=every, seed=seed, progress=progress,
+        )  # fmt: skip
+    if n_unseen:
+        warn(
+            f"{n_unseen} of {len(frame)} generated frames are in states that the original never "
+            "visits: they repeat the frame before",
+        )
+    return Backmap(trajectory, frame, n_unseen, structure)
+
+
+def write_structures(
+    generated: StatesLike,
+    states: StatesLike,
+    trajectories: Paths,
+    out: Path,
+    structure: Path,
+    top: PathLike | None = None,
+    *,
+    atoms: str = "all",
+    smooth: bool = False,
+    every: int = 1,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Integers, Integers, int]:
+    """Write what `backmap` does to `out` and its first frame to `structure`, as they are named.
+
+    Returns
+    -------
+    trajectory, frame, n_unseen
+        As of `Backmap`.
+
+    Raises
+    ------
+    InputError
+        As `backmap`.
+    """
     states, lane = as_states(states), as_trajectory(generated)[::every]
     if len(lane) == 0 or int(lane.max()) >= states.n_states:
         raise InputError(
@@ -143,28 +183,20 @@ def backmap(
         )
         origins: list[Integers] = []
         first = None
-        structure = out.with_suffix(".pdb")
-        with atomic_paths(out, structure) as (frames_file, structure_file):
-            with FrameWriter(frames_file) as writer:
-                for begin in range(0, len(lane), CHUNK):
-                    origins.append(choose(lane[begin : begin + CHUNK]))
-                    frames = reader.read(file_of[origins[-1]], frame_of[origins[-1]])
-                    first = frames[0] if first is None else first
-                    if len(fit) >= LEAST_FIT:
-                        frames.xyz = superposed(frames.xyz, first.xyz[0], fit)
-                    writer.write(frames.xyz, begin, frame_ps)
-                    if progress:
-                        progress(len(frames))
-            assert first is not None
-            first.save_pdb(str(structure_file))
+        with FrameWriter(out) as writer:
+            for begin in range(0, len(lane), CHUNK):
+                origins.append(choose(lane[begin : begin + CHUNK]))
+                frames = reader.read(file_of[origins[-1]], frame_of[origins[-1]])
+                first = frames[0] if first is None else first
+                if len(fit) >= LEAST_FIT:
+                    frames.xyz = superposed(frames.xyz, first.xyz[0], fit)
+                writer.write(frames.xyz, begin, frame_ps)
+                if progress:
+                    progress(len(frames))
+        assert first is not None
+        first.save_pdb(str(structure))
     chosen = np.concatenate(origins)
-    n_unseen = int((~states.visited()[lane]).sum())
-    if n_unseen:
-        warn(
-            f"{n_unseen} of {len(lane)} generated frames are in states that the original never "
-            "visits: they repeat the frame before",
-        )
-    return Backmap(file_of[chosen], frame_of[chosen], n_unseen, structure)
+    return file_of[chosen], frame_of[chosen], int((~states.visited()[lane]).sum())
 
 
 def _rmsd_between(

@@ -20,6 +20,8 @@ from trajlm.errors import InputError, ModelFileError
 from trajlm.lstm.generation.blocks import CARRIED, Block
 from trajlm.models.files import LARGEST_WEIGHTS, read_plain_file
 from trajlm.util.atomic import atomic_path
+from trajlm.util.checked import UNEXPECTED
+from trajlm.util.words import complaint
 
 Memory = Mapping[str, npt.NDArray[Any]]
 
@@ -76,10 +78,8 @@ def read_lanes(path: Path, request: dict[str, Any]) -> Memory:
             raise ValueError("its digest is another")
         if not isinstance(then, dict):
             raise ValueError("it names no request")
-    except (
-        SafetensorError, ModelFileError, OSError, KeyError, TypeError, ValueError, RecursionError,
-    ) as error:  # fmt: skip
-        raise Unfit(f"{path} is damaged ({error})") from None
+    except (SafetensorError, ModelFileError, OSError, *UNEXPECTED) as error:
+        raise Unfit(f"{path} is damaged ({complaint(error)})") from None
     for name, value in request.items():
         if then.get(name) != value:
             raise InputError(

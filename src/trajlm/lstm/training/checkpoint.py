@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trajlm.errors import ModelFileError
 from trajlm.lstm.record import CheckpointRecord
 from trajlm.models.files import LARGEST_WEIGHTS, read_plain_file
 from trajlm.util.atomic import atomic_path
+from trajlm.util.checked import UNEXPECTED
+from trajlm.util.words import complaint
 
 if TYPE_CHECKING:
     import torch
@@ -17,12 +19,14 @@ if TYPE_CHECKING:
 FORMAT = "trajlm-checkpoint-1"
 
 Weights = dict[str, dict[str, "torch.Tensor"]]
+# What Adam remembers of each parameter, by its number.
+Moments = dict[int, dict[str, "torch.Tensor"]]
 
 
 def write_checkpoint(
-    path: Path, weights: Weights, optimizer: dict[str, Any], record: CheckpointRecord
+    path: Path, weights: Weights, moments: Moments, record: CheckpointRecord
 ) -> None:
-    """Write named sets of weights, Adam's state and a record, atomically.
+    """Write named sets of weights, what Adam remembers and a record, atomically.
 
     Raises
     ------
@@ -32,27 +36,24 @@ def write_checkpoint(
     from safetensors.torch import save
 
     tensors = {f"{name}/{k}": v for name, group in weights.items() for k, v in group.items()}
-    for index, moments in optimizer["state"].items():
-        tensors |= {f"adam/{index}/{k}": v for k, v in moments.items()}
-    metadata = {
-        "format": FORMAT,
-        "record": json.dumps(record.to_dict()),
-        "param_groups": json.dumps(optimizer["param_groups"]),
-    }
+    for index, own in moments.items():
+        tensors |= {f"adam/{index}/{k}": v for k, v in own.items()}
+    metadata = {"format": FORMAT, "record": json.dumps(record.to_dict())}
     # Written by Python, so that a full disk is an OSError that says so.
     data = save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
-def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], CheckpointRecord]:
-    """Return the weights, the optimiser's state and the record that were written.
+def read_checkpoint(path: Path) -> tuple[Weights, Moments, CheckpointRecord]:
+    """Return the weights, what Adam remembers and the record that were written.
 
     Raises
     ------
     ModelFileError
         The file is damaged or of another version.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -66,9 +67,10 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], CheckpointReco
                 f"{path} is a checkpoint of another version of trajlm: train again"
             )
         record = CheckpointRecord.from_dict(json.loads(metadata["record"]))
-        groups = json.loads(metadata["param_groups"])
+        if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+            raise ValueError("it holds what is not a finite number")
         weights: Weights = {}
-        moments: dict[int, dict[str, torch.Tensor]] = {}
+        moments: Moments = {}
         for key, tensor in tensors.items():
             group, rest = key.split("/", 1)
             if group == "adam":
@@ -76,8 +78,6 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Any], CheckpointReco
                 moments.setdefault(int(index), {})[name] = tensor
             else:
                 weights.setdefault(group, {})[rest] = tensor
-    except (
-        SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError,
-    ) as error:  # fmt: skip
-        raise ModelFileError(f"{path} is damaged ({error}): train again") from None
-    return weights, {"state": moments, "param_groups": groups}, record
+    except (SafetensorError, OSError, *UNEXPECTED) as error:
+        raise ModelFileError(f"{path} is damaged ({complaint(error)}): train again") from None
+    return weights, moments, record

@@ -7,10 +7,12 @@ and B[s] + c_k G[s], and the gradients by their rows are summed to those by E, F
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +29,9 @@ from trajlm.lstm.conditional import (
 from trajlm.lstm.generation.blocks import choose_starts
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.calibrate import ReportRound, calibrate
-from trajlm.lstm.training.train import Report, fingerprint, run_epochs
+from trajlm.lstm.training.train import Report, fingerprint, finished_in, last_work, run_epochs
 from trajlm.lstm.training.trainer import Trainer
+from trajlm.models.files import CHECKPOINT, forget_training, holds_model
 from trajlm.models.markov import smoothed_transition_matrix
 from trajlm.util.devices import one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE
@@ -49,6 +52,9 @@ def train_series(
     settings: TrainingSettings | None = None,
     *,
     device: str = "cpu",
+    checkpoint: str | Path | None = None,
+    checkpoint_at_once: bool = False,
+    resume: bool = False,
     report: Report | None = None,
     report_calibration: ReportRound | None = None,
     n_threads: int | None = None,
@@ -66,8 +72,8 @@ def train_series(
         What it is called.
     settings
         Sizes and schedule, as of `trajlm.train`; rounding is left out.
-    device
-        A PyTorch device, such as "cpu" or "cuda".
+    device, checkpoint, checkpoint_at_once, resume
+        As of `trajlm.train`.
     report, report_calibration
         Called after every epoch, and after every round of the calibration of each condition.
     n_threads
@@ -77,6 +83,8 @@ def train_series(
     ------
     InputError
         Not one finite value a trajectory, or one condition only; and as `trajlm.train`.
+    ModelFileError, Interrupted
+        As `trajlm.train`.
     """
     data, settings = as_states(states), settings or TrainingSettings()
     x = _checked_values(data, values)
@@ -92,9 +100,14 @@ def train_series(
             training, validation, settings, device, threads_of(n_threads), ALONE,
             _states_of_inputs(n, len(known)), build,
         )  # fmt: skip
-        run_epochs(trainer, None, "", report)
+        data_sha256, path = _digest(expanded, known), Path(checkpoint) if checkpoint else None
+        if path and resume and path.exists():
+            trainer.load(path, data_sha256)
+        elif path and checkpoint_at_once:
+            trainer.save(path, data_sha256)
+        run_epochs(trainer, path, data_sha256, report)
         trainer.weights()  # the network has those of the best epoch from here on
-        record = trainer.record(data, fingerprint(expanded))
+        record = trainer.record(data, data_sha256)
         weights = trainer.network.to("cpu").conditional_weights()  # type: ignore[operator]
     parts = [
         data.with_trajectories([s for s, k in zip(data, number_of, strict=True) if k == own])
@@ -107,8 +120,73 @@ def train_series(
         ConditionalRecord(condition, tuple(known.tolist()), record),
     )
     if settings.calibration and settings.bigram_skip:
-        model = _calibrated(model, parts, trainer.window, settings, report_calibration, n_threads)
+        with last_work(bool(checkpoint)):
+            model = _calibrated(
+                model, parts, trainer.window, settings, report_calibration, n_threads
+            )
     return model
+
+
+def train_series_in_folder(
+    states: States,
+    values: Sequence[float],
+    condition: str,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    resume: bool = True,
+    **options: Any,
+) -> ConditionalModel:
+    """Train a model of a series into `folder`, or go on where a training there was stopped.
+
+    The caller holds the folder, and a model that is there stays, as with `train_in_folder`.
+
+    Parameters
+    ----------
+    resume
+        Whether to go on from the checkpoint of the folder, where it has one.
+    options
+        Passed on to `train_series`.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    InputError, ModelFileError, Interrupted
+        As `train_series`.
+    """
+    checkpoint = folder / CHECKPOINT
+    at_once = checkpoint.exists() or holds_model(folder)
+    model = train_series(
+        states, values, condition, settings, checkpoint=checkpoint, checkpoint_at_once=at_once,
+        resume=resume, **options,
+    )  # fmt: skip
+    model.save(folder)
+    forget_training(folder)
+    return model
+
+
+def finished_series(
+    folder: Path,
+    states: States,
+    values: Sequence[float],
+    condition: str,
+    settings: TrainingSettings,
+) -> ConditionalModel | None:
+    """Return the model in `folder` if it was trained on the same series in the same way."""
+    model = finished_in(folder)
+    if not isinstance(model, ConditionalModel) or model.record.training.settings != settings:
+        return None
+    x = _checked_values(states, values)
+    known = np.unique(x)
+    digest = _digest(_expanded(states, np.searchsorted(known, x), len(known)), known)
+    same = model.condition == condition and model.record.training.data_sha256 == digest
+    return model if same else None
+
+
+def _digest(expanded: States, known: F64) -> str:
+    """Return a digest of the data and the conditions, by which a resumed run knows them."""
+    return hashlib.sha256(f"{fingerprint(expanded)} {known.tolist()}".encode()).hexdigest()
 
 
 def _checked_values(data: States, values: Sequence[float]) -> F64:

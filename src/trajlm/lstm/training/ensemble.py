@@ -12,15 +12,20 @@ from typing import Any
 import numpy as np
 
 from trajlm.data import States, StatesLike, as_states
-from trajlm.errors import InputError, Interrupted, ModelFileError
+from trajlm.errors import InputError, Interrupted
 from trajlm.lstm.ensemble import MOST_MEMBERS, EnsembleModel, ensemble_of
 from trajlm.lstm.language import LanguageModel
 from trajlm.lstm.record import Baselines, EpochRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.calibrate import CalibrationRound
-from trajlm.lstm.training.train import fingerprint, finished_model, train, train_in_folder
+from trajlm.lstm.training.train import (
+    fingerprint,
+    finished_in,
+    finished_model,
+    train,
+    train_in_folder,
+)
 from trajlm.models.files import MEMBERS, forget_training, holds_model
-from trajlm.models.registry import read_any_model
 from trajlm.util.devices import threads_of
 
 # Called with the number of the member, from 0.
@@ -204,12 +209,7 @@ def finished_ensemble(
     folder: Path, states: States, settings: TrainingSettings, n_models: int
 ) -> EnsembleModel | None:
     """Return the ensemble in `folder` if it was trained on the same data with the same settings."""
-    try:
-        model = read_any_model(folder) if holds_model(folder) else None
-    except ModelFileError:
-        if (folder / MEMBERS).exists():
-            return None  # there is something to go on from
-        raise
+    model = finished_in(folder)
     if not isinstance(model, EnsembleModel) or not model.record:
         return None
     if len(model.members) != n_models or model.record.settings != settings:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,14 @@ from trajlm.lstm.training.choose import GROUPING_LAG, choose_columns
 from trajlm.lstm.training.quantize import round_for_generation
 from trajlm.lstm.training.trainer import Trainer
 from trajlm.lstm.weights import LSTMWeights
-from trajlm.models.files import CHECKPOINT, column_checkpoint, forget_training, holds_model
+from trajlm.models.base import SequenceModel
+from trajlm.models.files import (
+    CHECKPOINT,
+    column_checkpoint,
+    forget_training,
+    holds_model,
+    holds_training,
+)
 from trajlm.models.registry import read_any_model
 from trajlm.util.devices import is_out_of_memory, one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE, Processes
@@ -135,14 +143,7 @@ def finished_model(
     folder: Path, states: States, settings: TrainingSettings
 ) -> LanguageModel | None:
     """Return the model in `folder` if it was trained on the same data with the same settings."""
-    if not holds_model(folder):
-        return None
-    try:
-        model = read_any_model(folder)
-    except ModelFileError:
-        if (folder / CHECKPOINT).exists():
-            return None  # there is something to go on from
-        raise
+    model = finished_in(folder)
     if (
         not isinstance(model, LanguageModel)
         or not model.record
@@ -150,6 +151,22 @@ def finished_model(
     ):
         return None
     return model if model.record.data_sha256 == fingerprint(states) else None
+
+
+def finished_in(folder: Path) -> SequenceModel | None:
+    """Return the model in `folder`, None where there is none but maybe a training to go on with.
+
+    Raises
+    ------
+    ModelFileError
+        The model is damaged, and there is nothing to go on from.
+    """
+    try:
+        return read_any_model(folder) if holds_model(folder) else None
+    except ModelFileError:
+        if holds_training(folder):
+            return None
+        raise
 
 
 def train_in_folder(
@@ -251,7 +268,7 @@ def _completed(
     assert record is not None
     settings = record.settings
     lag, sets = window, None
-    try:
+    with last_work(saved):
         if isinstance(model, LSTMModel):
             model, rounding = round_for_generation(model, settings.seed, n_threads)
             record = replace(record, rounding=rounding)
@@ -262,8 +279,15 @@ def _completed(
         if settings.calibration and settings.bigram_skip:
             model, calibration = calibrate(model, data, lag, settings.seed, report, n_threads, sets)
             record = replace(record, calibration=calibration)
+    return model.with_first_record(record)
+
+
+@contextmanager
+def last_work(saved: bool) -> Iterator[None]:
+    """Say of an interrupt that it came after the last epoch, and whether a checkpoint has these."""
+    try:
+        yield
     except KeyboardInterrupt:
         where = "resume it to go on" if saved else "nothing was saved"
         stopped = f"the work after the last epoch was stopped; {where}"
         raise Interrupted(stopped, resumable=saved) from None
-    return model.with_first_record(record)

@@ -14,6 +14,7 @@ import numpy as np
 from trajlm.data import States
 from trajlm.errors import InputError, ModelFileError
 from trajlm.lstm.columns import Column
+from trajlm.lstm.loops import loops
 from trajlm.lstm.record import CheckpointRecord, EpochRecord, LSTMRecord
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.batching import PADDING, Streams, Window, choose_n_streams, lay_streams
@@ -22,11 +23,12 @@ from trajlm.lstm.training.start import baselines, build_network
 from trajlm.util.devices import usable_device
 from trajlm.util.processes import Processes
 from trajlm.util.warn import warn
-from trajlm.util.words import counted
+from trajlm.util.words import complaint, counted
 
 if TYPE_CHECKING:
     import torch
 
+    from trajlm.lstm.training.checkpoint import Moments
     from trajlm.lstm.training.network import LSTMNetwork, Memory
     from trajlm.lstm.weights import LSTMWeights
 
@@ -97,6 +99,11 @@ class Trainer:
         self.loops = LSTMWindow(n_threads) if self.device.type == "cpu" else None
         self.history: list[EpochRecord] = []
         self.best = {k: v.clone() for k, v in self.averaged.state_dict().items()}
+
+    @property
+    def computed_by(self) -> str:
+        """What computes the steps: the last bits of a model are those of one kind of code."""
+        return loops().NAME if self.loops else self.device.type
 
     @property
     def finished(self) -> bool:
@@ -253,8 +260,10 @@ class Trainer:
                 "averaged": self.averaged.state_dict(),
                 "best": self.best,
             },
-            self.optimizer.state_dict(),
-            CheckpointRecord(self.settings, tuple(self.history), data_sha256),
+            self.optimizer.state_dict()["state"],
+            CheckpointRecord(
+                self.settings, tuple(self.history), data_sha256, computed_by=self.computed_by
+            ),
         )
 
     def load(self, path: Path, data_sha256: str) -> None:
@@ -269,7 +278,7 @@ class Trainer:
         """
         from trajlm.lstm.training.checkpoint import read_checkpoint
 
-        weights, optimizer, record = read_checkpoint(path)
+        weights, moments, record = read_checkpoint(path)
         if record.data_sha256 != data_sha256:
             raise InputError(f"{path} belongs to other data: train again")
         then = record.settings
@@ -280,10 +289,28 @@ class Trainer:
                     "settings or train again"
                 )
         try:
+            self.network.load_state_dict(weights["best"])
+            self.best = {k: v.clone() for k, v in self.network.state_dict().items()}
             self.network.load_state_dict(weights["network"])
             self.averaged.load_state_dict(weights["averaged"])
-            self.best = weights["best"]
-            self.optimizer.load_state_dict(optimizer)
+            self._take_up(moments)
         except (KeyError, ValueError, RuntimeError) as error:
-            raise ModelFileError(f"{path} is damaged ({error!r}): train again") from None
+            raise ModelFileError(f"{path} is damaged ({complaint(error)}): train again") from None
+        if record.computed_by not in ("", self.computed_by):
+            warn(
+                f"{path} was begun with {record.computed_by} and goes on with {self.computed_by}: "
+                "the model is not bit-identical to that of a run in one go"
+            )
         self.history = list(record.history)
+
+    def _take_up(self, moments: Moments) -> None:
+        """Give the optimiser what it remembered of each parameter; its settings are ours."""
+        if moments and sorted(moments) != list(range(len(self.parameters))):
+            raise ValueError("the optimiser remembers other parameters")
+        for k, own in moments.items():
+            shape = tuple(self.parameters[k].shape)
+            shapes = {name: tuple(x.shape) for name, x in own.items()}
+            if shapes != {"step": (), "exp_avg": shape, "exp_avg_sq": shape}:
+                raise ValueError(f"the optimiser remembers {shapes} of parameter {k}")
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})

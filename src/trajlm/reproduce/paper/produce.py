@@ -14,7 +14,6 @@ from trajlm.reproduce.paper.page import make_page, summary_page
 from trajlm.reproduce.paper.recipe import SYSTEMS, Recipe, RecordData
 from trajlm.reproduce.paper.results import collect, summary_rows
 from trajlm.reproduce.paper.run import Progress, Say, first_model, run_recipe
-from trajlm.util.atomic import write_json
 
 
 def check_records(recipes: Sequence[Recipe]) -> None:
@@ -61,8 +60,7 @@ def produce(
     folder = out / recipe.name
     result = run_recipe(recipe, folder, workers, say, progress)
     document = make_page(result, command)
-    save_document(document, folder)
-    write_json(folder / "results.json", collect(result, command))
+    save_document(document, folder, collect(result, command))
     return document
 
 
