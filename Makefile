@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint docs clean
+.PHONY: demo test test-slow fuzz lint docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/trajlm demo
@@ -13,6 +13,12 @@ test: $(VENV)/tested
 
 test-slow: $(VENV)/ready
 	$(BIN)/pytest -m slow
+
+# Coverage-guided: SECONDS of each reader, from the corpus that earlier runs left in .fuzz.
+fuzz: SECONDS := 600
+fuzz: $(VENV)/ready
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[fuzz]"
+	for name in text colvar npy model; do $(BIN)/python fuzz/fuzz.py $$name $(SECONDS) || exit 1; done
 
 docs: $(VENV)/ready
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
@@ -35,4 +41,4 @@ $(VENV)/tested: $(VENV)/ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/gallery src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build docs/gallery .fuzz src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -301,7 +301,8 @@ def _draw(result: RatesAgainstCondition, paths: Sequence[Path]) -> None:
         figure = Figure(figsize=(SINGLE, 3.2), layout="constrained")
         plot_rates_against_condition(result, figure.add_subplot())
         for path in paths:
-            figure.savefig(path, format=path.suffix[1:])
+            metadata = {"CreationDate": None} if path.suffix == ".pdf" else None
+            figure.savefig(path, format=path.suffix[1:], metadata=metadata)
 
 
 def condition(
