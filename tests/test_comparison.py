@@ -233,6 +233,22 @@ def test_few_states_stay_as_they_are_and_many_are_grouped(data):
     assert grouping.assignment.tolist() == [0] * 5 + [1] * 5
 
 
+def test_low_barriers_of_an_angle_part_groups_where_high_ones_are_rarely_crossed():
+    # A well over the border with another beside it, 0.7 kT between them, and a third left once.
+    rng = np.random.default_rng(0)
+    pair = markov_chain(np.array([[0.97, 0.03], [0.03, 0.97]])).simulate(20_000, 1, 1)
+    wells = np.concatenate([pair.trajectories[0][:12_000], np.full(1000, 2), pair.trajectories[0]])
+    shape = np.array([0.15, 0.2, 0.3, 0.2, 0.15])
+    bins = (wells * 5 + rng.choice(5, len(wells), p=shape) - 2) % 15
+    how = Discretization(columns=("phi",), periods=((-180.0, 180.0),))
+    data = States(bins, 15, centers=np.arange(-168.0, 180, 24), discretization=how)
+    grouping = default_grouping(data)
+    np.testing.assert_allclose(grouping.group_centers, [-168, -48, 72], atol=3)
+    assert grouping.assignment.tolist() == [0] * 3 + [1] * 5 + [2] * 5 + [0] * 2
+    found = compare(data, {"MSM": fit_msm(data)}, n_runs=2)
+    assert np.isfinite(found.models[0].discrepancy.value)
+
+
 def test_default_groups_have_transitions_to_judge_by_where_the_slowest_step_is_rare():
     # Two wells that are crossed four times, and a barrier within one that is crossed often.
     rng = np.random.default_rng(0)

@@ -4,6 +4,7 @@ import re
 import sys
 from html.parser import HTMLParser
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,11 +125,26 @@ def test_cite_says_what_was_used(states, tmp_path, capsys, monkeypatch):
         citations(["nothing.npz"])
 
 
-def test_progress_is_a_bar_in_a_notebook(monkeypatch, capsys):
+def test_progress_is_one_line_of_a_notebook_that_stays_as_it_ended(monkeypatch, capsys):
     with progress.progress("generating", 3) as advance:
         advance(3)
     assert "generating: 3 of 3 frames (100%)" in capsys.readouterr().err
+    shown = []
+
+    def display(line, display_id):
+        assert display_id
+        shown.append(line)
+        return SimpleNamespace(update=shown.append)
+
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
-    with progress.progress("generating", 3) as advance:
-        advance(3)
-    assert "100%" in capsys.readouterr().err
+    ipython = SimpleNamespace(HTML=str, display=display)
+    monkeypatch.setitem(sys.modules, "IPython.display", ipython)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_SHOWN", -1.0)
+    with progress.progress("<generating>", 4) as advance:
+        advance(1)
+        advance(2)
+    assert [line.partition(",")[0] for line in shown] == [
+        f"<span>&lt;generating&gt;: {done} frames" for done in ("0 of 4", "1 of 4", "3 of 4", "3")
+    ]
+    assert ["value='3' max='4'" in line for line in shown] == [False, False, True, False]
+    assert not "".join(capsys.readouterr())

@@ -40,14 +40,14 @@ class Comparison(Evaluation):
 
     def _repr_html_(self) -> str:
         found = summary(self)
-        facts = [(v.name, f"{v.numbers} {v.reading}".strip()) for v in verdicts(found)]
+        verdict = [(v.name, f"{v.numbers} {v.reading}".strip()) for v in verdicts(found)]
         unseen = [("unseen data", text)] if (text := unseen_sentence(found)) else []
         kinetics = [
             ("slowest process", slowest_sentence(found, self.space.unit)),
             ("rate constants", settled_sentence(found)),
         ]
-        facts = [*kinetics, ("data", floor_sentence(found)), *unseen, *facts]
-        table = html("Comparison", facts)
+        facts = [*kinetics, ("data", floor_sentence(found)), *unseen, *verdict]
+        table = html("Comparison", [(name, text) for name, text in facts if text])
         return table + first_figures(self)
 
     def save(self, folder: str | Path, how: Mapping[str, Any] | None = None) -> None:

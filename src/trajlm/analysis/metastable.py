@@ -26,8 +26,9 @@ FEW_STATES = 5
 GROUPING_LAG = 10
 # Numbers of groups that are tried: the first three by their timescales, the others after them.
 FIRST_TRIED, MOST_GROUPS = (2, 3, 4), 6
-# Height above the lower of the two wells beside it, in kT, from which on a barrier is one.
-BARRIER = 1.0
+# Height above the lower of the two wells beside it, in kT, from which on a barrier is one; lower
+# ones are taken where those tell nothing.
+BARRIERS = (1.0, 0.5)
 # Correlation of successive frames within a group up to which the coordinate is white noise there;
 # up to which it may be noise mostly, and what share of it is then left after another frame.
 WHITE, MOSTLY_WHITE, SLOWLY = 0.15, 0.5, 0.7
@@ -42,7 +43,8 @@ def default_grouping(states: States) -> Grouping:
     at a lag of ten frames, have their largest ratio; basins that the data never joins, or joins
     once, are groups of their own. Where no pair of these groups has 20 transitions between stays
     of ten frames, other groups are tried: on one coordinate as many as the barriers of the free
-    energy part, since more would split a basin, else other numbers up to six.
+    energy part, of 1 kT or, if that does not do, of half of it, since more would split a basin;
+    else other numbers up to six.
 
     Groups are named by their mean centre on one coordinate or two, else by number.
     """
@@ -110,11 +112,14 @@ def _candidates(states: States) -> Iterator[Grouping]:
     order = [FIRST_TRIED[k] for k in np.argsort(-ratios, kind="stable")]
     yield group_by_pcca(states, order[0], lag)
     if states.centers is not None and states.centers.size == states.n_states:
-        if (assignment := _between_barriers(states)) is not None:
-            with suppress(InputError):
-                yield group_by_pcca(states, max(assignment) + 1, lag)
-            found = group_by_list(states, assignment)
-            yield replace(found, names=names_by_place(states, found.group_centers))
+        for least in BARRIERS:
+            if (assignment := _between_barriers(states, least)) is not None:
+                # Between low barriers PCCA+ deals out the states of few frames at will.
+                if least == BARRIERS[0]:
+                    with suppress(InputError):
+                        yield group_by_pcca(states, max(assignment) + 1, lag)
+                found = group_by_list(states, assignment)
+                yield replace(found, names=names_by_place(states, found.group_centers))
         return
     for n_groups in [*order[1:], *range(FIRST_TRIED[-1] + 1, MOST_GROUPS + 1)]:
         with suppress(InputError):
@@ -127,7 +132,7 @@ def _tells(states: States, grouping: Grouping) -> bool:
     return bool((found.counts >= MIN_COUNT).any())
 
 
-def _between_barriers(states: States) -> list[int] | None:
+def _between_barriers(states: States, least: float) -> list[int] | None:
     """Return the group of each state, cut at the barriers of its free energy on one coordinate."""
     from scipy.signal import find_peaks
 
@@ -138,16 +143,22 @@ def _between_barriers(states: States) -> list[int] | None:
         # Around a circle the highest barrier is where it is cut open.
         turned = np.roll(turned, -int(states.counts()[turned].argmin()))
     free_energy = -np.log(np.maximum(states.counts()[turned], 0.5))
-    barriers = find_peaks(free_energy, prominence=BARRIER)[0]
+    barriers = find_peaks(free_energy, prominence=least)[0]
     if not 1 <= len(barriers) < MOST_GROUPS:
         return None
     groups = np.zeros(states.n_states, np.int64)
     groups[turned] = np.searchsorted(barriers, np.arange(states.n_states), side="left")
-    return [int(g) for g in _by_centre(groups, centers.ravel())]
+    return [int(g) for g in _by_centre(states, groups)]
 
 
-def _by_centre(groups: Integers, centers: Floats) -> Integers:
+def _by_centre(states: States, groups: Integers) -> Integers:
     """Return the groups numbered by their mean centre."""
-    means = [centers[groups == g].mean() for g in range(int(groups.max()) + 1)]
+    assert states.centers is not None
+    frames, period = states.counts(), periods_of(states.space)[0]
+    means = []
+    for g in range(int(groups.max()) + 1):
+        inside = groups == g
+        weights = frames[inside] if frames[inside].any() else None
+        means.append(group_mean(states.centers.ravel()[inside], weights, period))
     numbered: Integers = np.argsort(np.argsort(means))[groups]
     return numbered

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from trajlm.data import StateSpace
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import stationary_distribution
+from trajlm.provenance import Grouped
 from trajlm.util.words import Fact, html, interval, number
 
 F64 = npt.NDArray[np.float64]
@@ -68,11 +69,10 @@ class Kinetics(ABC):
 
     def facts(self) -> list[Fact]:
         """Return the populations and the slowest timescales, of the first states each."""
-        shares = self.stationary_distribution()
+        shares, names = self.stationary_distribution(), self._names()
         slow = self.timescales(1, min(SHOWN, self.space.n_states - 1))
         facts = [
-            (f"population of {k}", _in_words(shares, k))
-            for k in range(min(SHOWN, self.space.n_states))
+            (f"population of {name}", _in_words(shares, k)) for k, name in enumerate(names[:SHOWN])
         ]
         facts += [
             (f"timescale {k + 1}", f"{_in_words(slow, k)} {slow.unit}")
@@ -81,7 +81,16 @@ class Kinetics(ABC):
         return facts + ([("note", slow.why)] if slow.why else [])
 
     def _repr_html_(self) -> str:
-        return html(f"{type(self).__name__} of {self.space.n_states} states", self.facts())
+        what = "groups" if isinstance(self.space.discretization.method, Grouped) else "states"
+        return html(f"Kinetics of {self.space.n_states} {what}", self.facts())
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the names of groups, with their numbers, or the numbers of states."""
+        how = self.space.discretization.method
+        numbers = tuple(str(k) for k in range(self.space.n_states))
+        if not isinstance(how, Grouped) or len(how.names) != len(numbers) or how.names == numbers:
+            return numbers
+        return tuple(f"{k}, {name}" for k, name in zip(numbers, how.names, strict=True))
 
     @abstractmethod
     def transition_matrix(self, lag: int = 1) -> Estimate:

@@ -92,8 +92,8 @@ class _CircleLocator(MaxNLocator):
         wanted = np.asarray(super().tick_values(vmin, vmax), dtype=np.float64)
         step = float(wanted[1] - wanted[0])
         places = step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
-        # The lower end is the upper one.
-        places = places[places <= high - 0.3 * step]
+        # The lower end is the upper one: the last place must not come too near the first.
+        places = places[(places < places[0] + (high - low) - 0.49 * step) | (places == places[0])]
         turns = range(int((vmin - low) // (high - low)), int((vmax - low) // (high - low)) + 1)
         found = np.concatenate([places + turn * (high - low) for turn in turns])
         return list(map(float, found[(found >= vmin) & (found <= vmax)]))

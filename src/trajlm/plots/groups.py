@@ -16,8 +16,8 @@ from trajlm.util.words import number
 # Radius of the circle of a group of all frames, where the network is about 2 wide.
 LARGEST_RADIUS = 0.42
 SMALLEST_RADIUS = 0.06
-# Letters of a name, and of one inside a circle.
-LONGEST_NAME, LONGEST_INSIDE = 12, 8
+# Letters of a name, and of one inside a circle for its radius.
+LONGEST_NAME, LETTERS = 12, 20
 # Least length of an arrow, and rounds of pushing circles apart for it.
 SHORTEST, ROUNDS = 0.75, 200
 # Room around the circles, and for words above or below them.
@@ -71,14 +71,14 @@ def plot_group_network(
             if i != j and constants[i, j] > 0:
                 _arrow(ax, places, radii, (i, j), float(constants[i, j]), fastest)
     middle = float(places[:, 1].min() + places[:, 1].max()) / 2
-    outside = any(len(name) > LONGEST_INSIDE for name in names)
+    outside = any(len(name) > LETTERS * LARGEST_RADIUS for name in names)
     for k in range(n):
         name = names[k] if names else str(k)
         color = GROUP_COLORS[k % len(GROUP_COLORS)]
         ax.add_patch(_circle(places[k], radii[k], color))
         words = plain_label(name[:LONGEST_NAME]), f"{shares[k]:.2g}"
         # On the outer side of a circle that is too small for its words.
-        if radii[k] > 0.25 and len(name) <= LONGEST_INSIDE:
+        if radii[k] > 0.25 and len(name) <= LETTERS * radii[k]:
             y, offsets = places[k, 1], (4.5, -4.5)
         elif places[k, 1] > middle:
             y, offsets = places[k, 1] + radii[k], (15.0, 6.0)

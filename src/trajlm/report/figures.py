@@ -150,7 +150,7 @@ def relaxation_picture(comparison: Evaluation) -> Picture:
         for source, style in sources:
             plot_relaxation(source.relaxation, (i, j), ax, style=style)
         first, second = (shorten(names[k], LONGEST_LABEL) for k in (i, j))
-        ax.set_title(plain_label(f"{first} → {second}"), fontsize="medium", pad=3)
+        ax.set_title(plain_label(f"{first} → {second}"), fontsize="medium", pad=5)
         ax.label_outer()
     for ax in panels.flat[len(pairs) :]:
         ax.set_visible(False)

@@ -104,7 +104,7 @@ class Scale {
     if (!this.circle) return nice(low, high).map((x) => [place(x), x]);
     const [begin, end] = this.circle, step = nice(low, high, true), found = [];
     for (let turn = Math.floor((low - begin) / (end - begin)); begin + turn * (end - begin) < high; turn++)
-      for (let k = Math.ceil(begin / step); k * step < end - 0.3 * step; k++) {
+      for (let first = Math.ceil(begin / step), k = first; (k - first + 0.49) * step < end - begin && k * step <= end; k++) {
         const x = k * step + turn * (end - begin);
         if (x >= low && x <= high) found.push([place(x), k * step]);
       }

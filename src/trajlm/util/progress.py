@@ -6,11 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 
 from trajlm.util.processes import place
-from trajlm.util.words import visible_lines
+from trajlm.util.words import elapsed, visible_lines
 
-SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LINES, SECONDS_BETWEEN_SHOWN = 10.0, 0.3
 
 Advance = Callable[[int], None]
 
@@ -40,7 +41,10 @@ def progress(what: str, total: int | None, unit: str = "frames") -> Iterator[Adv
     """
     if place()[0] > 0:
         yield lambda n: None
-    elif sys.stderr.isatty() or in_notebook():
+    elif in_notebook():
+        with _notebook_line(what, total, unit) as advance:
+            yield advance
+    elif sys.stderr.isatty():
         with _bar(what, total) as advance:
             yield advance
     else:
@@ -67,6 +71,38 @@ def _bar(what: str, total: int | None) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total)
         yield lambda n: bar.advance(task, n)
+
+
+@contextmanager
+def _notebook_line(what: str, total: int | None, unit: str) -> Iterator[Advance]:
+    """Keep one line of a notebook at how far the work is; it stays in the notebook as it ended."""
+    from IPython.display import HTML, display
+
+    began = last = time.monotonic()
+    done = 0
+
+    def line(bar: str = "") -> object:
+        count = f"{done:,} of {total:,}" if total and bar else f"{done:,}"
+        words = f"{what}: {count} {unit}, {elapsed(time.monotonic() - began)}"
+        return HTML(f"<span>{escape(words)}</span> {bar}")
+
+    def bar() -> str:
+        return f"<progress value='{done}' max='{total}'></progress>" if total else "&hellip;"
+
+    shown = display(line(bar()), display_id=True)
+
+    def advance(n: int) -> None:
+        nonlocal done, last
+        done += n
+        if shown is not None and time.monotonic() - last > SECONDS_BETWEEN_SHOWN:
+            last = time.monotonic()
+            shown.update(line(bar()))
+
+    try:
+        yield advance
+    finally:
+        if shown is not None:
+            shown.update(line())
 
 
 class _Lines:
