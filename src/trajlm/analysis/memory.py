@@ -19,8 +19,8 @@ def transfer_tensors(propagators: Floats) -> Floats:
 
     T(t) = sum_{s=1}^{t} K_s T(t - s) with T(0) = 1: the discrete form of the generalised master
     equation, so that K_1 = T(1) and all other K vanish for a Markov process. Source: Cerrillo and
-    Cao, Phys. Rev. Lett. 112:110401 (2014), eq. 3; a quasi-MSM whose derivatives are differences of
-    one frame (Cao et al., J. Chem. Phys. 153:014105 (2020)).
+    Cao, Phys. Rev. Lett. 112:110401 (2014); a quasi-MSM whose derivatives are differences of one
+    frame (Cao et al., J. Chem. Phys. 153:014105 (2020)).
     """
     kernel = np.array(propagators)
     for t in range(1, len(kernel)):
@@ -79,8 +79,8 @@ def hummer_szabo(transition_matrix: Floats, populations: Floats, groups: Integer
 
     1 + R with R = 1 P' - (A' D (1 p' - T + 1)^-1 A)^-1 D_P, where A holds the members of each
     group, D = diag(p) and D_P = diag(P): sums over all time of the groups' correlation functions
-    are those of the fine model. Source: Hummer and Szabo, J. Phys. Chem. B 119:9029 (2015), eq. 12,
-    with T - 1 in the place of the rate matrix.
+    are those of the fine model. Source: Hummer and Szabo, J. Phys. Chem. B 119:9029 (2015), with
+    T - 1 in the place of the rate matrix.
 
     Parameters
     ----------
