@@ -9,7 +9,7 @@ import numpy as np
 
 from trajlm.evaluate.result import SourceResult
 from trajlm.evaluate.summary import summary
-from trajlm.lstm.record import LSTMRecord
+from trajlm.lstm.record import ColumnLSTMRecord, LSTMRecord
 from trajlm.models.record import HiddenMarkovRecord, MarkovRecord, NGramRecord
 from trajlm.reproduce.benchmark.run import SystemResult
 from trajlm.util.versions import package_versions
@@ -73,9 +73,10 @@ def _model(result: SystemResult, source: SourceResult) -> dict[str, Any]:
 def _how(source: SourceResult) -> str:
     """Say how the models of one kind were made."""
     record = source.record
-    if isinstance(record, LSTMRecord):
-        text = f"default settings but columns = {record.settings.columns}"
-        return "default settings" if record.settings.columns == "auto" else text
+    if isinstance(record, LSTMRecord | ColumnLSTMRecord):
+        text = "default settings" + ", groups first" * isinstance(record, ColumnLSTMRecord)
+        columns = record.settings.columns
+        return text if columns == "auto" else f"{text} but columns = {columns}"
     if isinstance(record, HiddenMarkovRecord):
         text = f"{record.n_hidden} hidden states by BIC"
         return f"{text}, the most tried" if record.stopped_at_most else text
