@@ -327,7 +327,7 @@ def test_stopped_at_a_few_calls(name, start, tmp_path, monkeypatch, tried):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["kill", errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("name", CASES)
-def test_stopped_at_every_call(name, start, tmp_path, monkeypatch, tried):
-    kinds = ["kill", errno.ENOSPC, errno.EIO]
-    check_at_some(start, CASES[name], None, kinds, tmp_path, monkeypatch, tried)
+def test_stopped_at_every_call(name, kind, start, tmp_path, monkeypatch, tried):
+    check_at_some(start, CASES[name], None, [kind], tmp_path, monkeypatch, tried)

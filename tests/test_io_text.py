@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -553,3 +554,15 @@ def test_a_comment_right_above_the_numbers_names_them(tmp_path, comment, names):
     features = read_text(path)
     assert features.names == names
     assert features.dt == (0.5 if "x0" not in names else 1.0)
+
+
+@pytest.mark.filterwarnings("ignore::trajlm.errors.TrajlmWarning")
+def test_a_run_that_was_broken_off_is_seen_with_the_exponents_of_fortran(tmp_path):
+    text = (Path(__file__).parent / "cases" / "killed_then_restarted.colvar").read_text()
+    # Also in the row that was broken off.
+    written = re.sub(r"^ (\d\S*)", r" \1D+00", text, flags=re.MULTILINE)
+    plain, fortran = (
+        read_colvar(put(tmp_path, content, f"{k}.colvar"))
+        for k, content in enumerate((text, written))
+    )
+    assert all((a == b).all() for a, b in zip(plain, fortran, strict=True))

@@ -166,6 +166,38 @@ class Signalling:
             pass
 
 
+def test_no_interrupt_is_raised_where_the_compiler_calls_back(armed):
+    import llvmlite.binding
+
+    source = "os.kill(os.getpid(), signal.SIGTERM)\nfor _ in range(1000): pass"
+    exec(compile(source, llvmlite.binding.__file__, "exec"), globals())
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        began = time.monotonic()
+        while time.monotonic() - began < 10:
+            time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_signals_while_loops_are_compiled_stop_the_run(here, tmp_path):
+    """Nothing is swallowed, and no error of the compiler is told in its place."""
+    train = ["train", "s.npy", "--hidden-dim", "4", "--embedding-dim", "2", "--epochs", "500"]
+    np.save("s.npy", np.random.default_rng(0).integers(3, size=3000))
+    for k, wait in enumerate(np.random.default_rng(1).uniform(0, 15, 10)):
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / f"cache{k}")}
+        process = subprocess.Popen(
+            [*TRAJLM, *train, "--out", f"m{k}"], stderr=subprocess.PIPE, text=True, env=environment
+        )
+        # From where it says what it trains on, the loops are compiled.
+        assert "training on" in process.stderr.readline()
+        time.sleep(wait)
+        process.send_signal(signal.SIGTERM)
+        error = process.communicate(timeout=120)[1]
+        assert process.returncode == 130, error
+        assert "Traceback" not in error
+        assert "ignored" not in error
+        assert "stopped" in error or "interrupted" in error
+
+
 @pytest.mark.parametrize("kind", [Raising, Signalling])
 def test_an_interrupt_that_python_drops_is_raised_again(armed, kind):
     thing = kind()

@@ -94,10 +94,16 @@ class _Stop:
 
 
 def _cannot_follow(frame: FrameType | None) -> bool:
-    """Return whether an exception would be dropped, or leave a module half imported."""
+    """Return whether an exception would be dropped, or leave a module half imported.
+
+    The compiler calls back into Python, where its C++ takes no exception: one that is dropped there
+    is found missing later, as an error of the compiler.
+    """
     while frame is not None:
         code = frame.f_code
         if code.co_filename.startswith("<frozen importlib") or code.co_name == "__del__":
+            return True
+        if f"{os.sep}llvmlite{os.sep}" in code.co_filename:
             return True
         frame = frame.f_back
     return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from trajlm.util.warn import warn
 
 # Up to so many states, empty ones cost little and keep their number.
 SPARSE_FROM = 1000
-# A label beyond so many times the next lower one stands alone.
-ALONE = 4
+# A label beyond so many times the next lower one, with so many empty numbers in between, stands
+# alone: bins that data leaves out are fewer, and markers of missing values are 99, 255, 999, ...
+ALONE, GAP = 4, 50
 # States of which at most one in so many is visited are labels rather than numbers.
 SPARSE = 10
 COUNTED_AT_ONCE = 1 << 22
@@ -44,11 +45,14 @@ def numbered(
     every = [s for trajectories in as_they_are for s in trajectories]
     if not every or not all(s.dtype.kind in "iu" and s.ndim == 1 and len(s) for s in every):
         return as_they_are, None
-    if min(s.min() for s in every) < 0 or max(s.max() for s in every) < SPARSE_FROM:
+    largest = max(int(s.max()) for s in every)
+    if min(s.min() for s in every) < 0 or largest <= GAP:
+        return as_they_are, None
+    if largest < SPARSE_FROM and any(_has_near(s, largest) for s in every):
         return as_they_are, None
     labels = np.unique(np.concatenate([_labels(s) for s in every]))
     _check_lone(labels, files)
-    if SPARSE * len(labels) > int(labels[-1]):
+    if largest < SPARSE_FROM or SPARSE * len(labels) > largest:
         return as_they_are, None
     warn(
         f"{files[0][0]}: {len(labels)} labels, {listed(map(str, labels.tolist()))}, are numbered "
@@ -66,18 +70,26 @@ def _whole(s: AnyArray) -> AnyArray:
     return s.astype(np.int64)
 
 
+def _parts(s: AnyArray) -> Iterator[AnyArray]:
+    return (s[begin : begin + COUNTED_AT_ONCE] for begin in range(0, len(s), COUNTED_AT_ONCE))
+
+
+def _has_near(s: AnyArray, largest: int) -> bool:
+    """Return whether there are labels just below the largest, as the first frames mostly show."""
+    return any(((part < largest) & (part >= largest - GAP)).any() for part in _parts(s))
+
+
 def _labels(s: AnyArray) -> AnyArray:
-    parts = [
-        np.unique(s[begin : begin + COUNTED_AT_ONCE]) for begin in range(0, len(s), COUNTED_AT_ONCE)
-    ]
-    return np.unique(np.concatenate(parts)).astype(np.uint64)
+    return np.unique(np.concatenate([np.unique(part) for part in _parts(s)])).astype(np.uint64)
 
 
 def _check_lone(labels: AnyArray, files: Sequence[tuple[PathLike, Trajectories]]) -> None:
     """Refuse a label that stands alone beyond the others."""
-    if len(labels) < 2 or int(labels[-1]) <= ALONE * int(labels[-2]):
+    if len(labels) < 2:
         return
     lone, next_lower = int(labels[-1]), int(labels[-2])
+    if lone <= max(ALONE * next_lower, next_lower + GAP):
+        return
     for path, trajectories in files:
         for i, s in enumerate(trajectories):
             frames = np.flatnonzero(s == lone)

@@ -50,7 +50,16 @@ def _split_quoted(line: str, separator: str) -> list[str]:
 
 def is_number(word: str) -> bool:
     """Return whether a word is a decimal number, NaN or infinity, Fortran's exponents included."""
-    return NUMBER.fullmatch(word.replace("D", "e").replace("d", "e")) is not None
+    return NUMBER.fullmatch(_with_e(word)) is not None
+
+
+def number_of(word: str) -> float:
+    """Return the number that a word is, as `is_number` says."""
+    return float(_with_e(word))
+
+
+def _with_e(word: str) -> str:
+    return word.replace("D", "e").replace("d", "e")
 
 
 def separator_of(row: str) -> str | None:
@@ -219,7 +228,7 @@ def _parse_slowly(
             continue
         for i, (word, known) in enumerate(zip(column, numbers, strict=True)):
             if known:
-                values[i, k] = float(word.replace("D", "e").replace("d", "e"))
+                values[i, k] = number_of(word)
         if not all(numbers):
             i = numbers.index(False)
             faults[k] = i, _fault(column[i], found[i])
@@ -305,11 +314,11 @@ def _is_killed(lines: Lines, rows: Rows, k: int, separator: str | None) -> bool:
     first = [split_row(lines.text(int(rows[i])), separator)[0] for i in near]
     if k < 2 or k + 1 == len(rows) or not all(map(is_number, first[:-2] + first[-1:])):
         return False
-    *before, after = [float(word) for word in first[:-2] + first[-1:]]
+    *before, after = [number_of(word) for word in first[:-2] + first[-1:]]
     if any(b <= a for a, b in pairwise(before)):
         return False
     between = lines.first[rows[k] + 1 : rows[k + 1]]
-    broken = float(first[-2]) if is_number(first[-2]) else before[-1]
+    broken = number_of(first[-2]) if is_number(first[-2]) else before[-1]
     return after <= max(before[-1], broken) or ord("#") in between
 
 
