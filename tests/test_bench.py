@@ -6,7 +6,8 @@ import torch
 from trajlm import cli
 from trajlm.lstm.loops import choice, loops
 from trajlm.lstm.quantization import precision
-from trajlm.reproduce.bench import gpu, run, work
+from trajlm.lstm.settings import TrainingSettings
+from trajlm.reproduce.bench import gpu, road, run, work
 from trajlm.reproduce.bench.result import GPU, BenchResult, Rate, Ratio, Size
 
 
@@ -18,6 +19,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(work, "MARKOV_FRAMES", 2000)
     monkeypatch.setattr(work, "find_spec", lambda name: None)
     monkeypatch.setattr(run, "SIZES", (Size(3, 2, 16),))
+    monkeypatch.setattr(run, "whole_road", lambda say: [Ratio("the road", "in all", 60.0)])
 
 
 def test_bench_prints_the_table_and_writes_the_same_numbers(quick, tmp_path, capsys):
@@ -39,6 +41,8 @@ def test_bench_prints_the_table_and_writes_the_same_numbers(quick, tmp_path, cap
     assert precisions["plain nn.LSTM loop, 1 lane"] == ""
     assert "generate, 16 lanes (single precision)" in table
     assert "model" in result["ratios"]["ns of alanine dipeptide a second"]
+    assert result["ratios"]["the road"] == {"in all": 60.0}
+    assert "the road: in all: 60" in table
     assert result["machine"]["compiled loops"] == choice().describe()
     assert choice().describe() in table
     assert all(sentence in table for sentence in result["verdict"])
@@ -98,6 +102,19 @@ def test_no_round_begins_when_the_time_is_over(quick):
     rounds = [text for text in said if "M, L" in text and "round" in text]
     assert len(rounds) == run.LEAST_REPEATS
     assert f"round {run.LEAST_REPEATS} of 9" in rounds[-1]
+
+
+@pytest.mark.slow
+def test_the_whole_road_is_gone(monkeypatch):
+    monkeypatch.setattr(road, "FRAMES", 5000)
+    monkeypatch.setattr(road, "SETTINGS", TrainingSettings(epochs=2, hidden_dim=8))
+    said = []
+    parts = {ratio.of: ratio.value for ratio in road.whole_road(said.append)}
+    assert list(parts) == ["reading", "training", "comparison and report", "in all"]
+    *each, whole = parts.values()
+    assert whole == pytest.approx(sum(each))
+    assert min(each[1:]) > 0
+    assert ["training" in said[0], "report" in said[1]] == [True, True]
 
 
 def operations(rate):

@@ -13,6 +13,7 @@ from typing import Any
 from trajlm.lstm.loops import choice
 from trajlm.reproduce.bench.gpu import gpu, gpu_name, gpu_work
 from trajlm.reproduce.bench.result import BenchResult, Rate, Ratio, Size
+from trajlm.reproduce.bench.road import whole_road
 from trajlm.reproduce.bench.work import Work, generation, matrix_products, others, training
 from trajlm.systems.alanine import FRAME_PS
 from trajlm.util.devices import usable_cores
@@ -24,6 +25,8 @@ REPEATS = 5
 # Rounds that are made however long they take, and minutes after which no other begins.
 LEAST_REPEATS = 3
 MINUTES = 5.0
+# Of these, for what is measured in rounds; the rest is for the whole road.
+SHARE_OF_ROUNDS = 0.7
 # What one work took for each of its units, in seconds, round after round.
 Times = list[float]
 
@@ -58,7 +61,8 @@ def run_bench(
     say
         Told what is being measured.
     minutes
-        Where this is too short for all repeats, less are made, `LEAST_REPEATS` at least.
+        Where this is too short for all repeats, less are made, `LEAST_REPEATS` at least. The whole
+        road from a file to the report is gone once, at last.
     """
     cores, card = usable_cores(), gpu()
     found: list[Rate] = []
@@ -67,7 +71,7 @@ def run_bench(
 
     def measure(what: str, works: Sequence[Work], section: int) -> list[Times]:
         """Run the works, until the time that is due to the sections up to this one is over."""
-        until = began + 60 * minutes * section / (len(sizes) + 1)
+        until = began + 60 * minutes * SHARE_OF_ROUNDS * section / (len(sizes) + 1)
         return _rounds(
             works,
             repeats,
@@ -90,6 +94,7 @@ def run_bench(
     works = others()
     found += _rates(works, measure("simulators, MSM and HMM", works, len(sizes) + 1))
     ratios += _molecular_time(found)
+    ratios += whole_road(lambda text: say(f"{text}, {elapsed(time.monotonic() - began)} so far"))
     machine = _machine(cores) | {"gpu": gpu_name(card) if card else None}
     return BenchResult(machine, tuple(found), tuple(ratios))
 
