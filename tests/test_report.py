@@ -530,7 +530,7 @@ def test_time_constants_shorter_than_a_frame_are_said_to_be():
     fit = ExponentialMixture(
         np.array([0.004, 7.0]), np.array([0.13, 0.87]), *bounds, *bounds, -1.0, 0.95, "s"
     )
-    assert exponentials(fit, 0.2) == "below 0.200 (13%); 7.00 [6.00, 9.00] (87%)"
+    assert exponentials(fit, 0.2) == "below 0.2 (13%); 7.00 [6.00, 9.00] (87%)"
 
 
 def test_states_on_one_coordinate_or_without_centres_need_no_table(comparison, tmp_path):

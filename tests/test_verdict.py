@@ -9,10 +9,16 @@ from trajlm.analysis import Autocorrelation, Survival
 from trajlm.comparison import compare
 from trajlm.data import States
 from trajlm.evaluate.curves import far_curves, shares_outside
-from trajlm.evaluate.rates import Settled, SlowestProcess
+from trajlm.evaluate.rates import RateRow, Settled, SlowestProcess
 from trajlm.evaluate.significance import placed
 from trajlm.evaluate.summary import ModelSummary, Summary, UnseenSummary, summary
-from trajlm.evaluate.verdict import floor_sentence, headline, unseen_sentence, verdicts
+from trajlm.evaluate.verdict import (
+    floor_sentence,
+    headline,
+    unseen_sentence,
+    verdicts,
+    warning,
+)
 from trajlm.models.markov import fit_msm
 from trajlm.systems.hidden_markov import markov_chain
 
@@ -217,3 +223,10 @@ def test_few_generated_frames_are_said_to_be_too_few():
     few = States((CHAIN.simulate(400, seed=5).trajectories[0],), 2)
     found = verdicts(summary(compare(data, {"gen": few})))
     assert "too few generated frames" in found[0].reading
+
+
+def test_a_rate_that_may_be_zero_is_only_bounded_from_above():
+    row = RateRow("a", "b", 1, 1, 1e-5, 0.0, 1.2e-3, 0.0, ())
+    assert "at most 0.0012 per ps" in warning(row, "ps")
+    assert "factor" not in warning(row, "ps")
+    assert "a factor of 12" in warning(replace(row, low=1e-4), "ps")

@@ -313,7 +313,9 @@ def warning(row: RateRow, unit: str) -> str:
             f"none in the data, so the rate constant is only known to be at most "
             f"{number(row.high, 2)} {per}."
         )
-    events = "1 transition" if row.count == 1 else f"{row.count} transitions"
+    events = counted(row.count, "transition", "transitions")
+    if row.low == 0:
+        return f"{events} in the data. The rate constant is at most {number(row.high, 2)} {per}."
     return (
         f"{events} in the data. The rate constant lies between {number(row.low, 2)} and "
         f"{number(row.high, 2)} {per}, a factor of {number(row.factor, 2)}."

@@ -89,7 +89,7 @@ def exponentials(fit: ExponentialMixture | None, frame: float) -> str:
     ):
         share = f" ({weight:.0%})" if len(fit.weights) > 1 else ""
         if tau < frame:
-            found.append(f"below {words.number(frame)}{share}")
+            found.append(f"below {frame:g}{share}")
         else:
             found.append(f"{words.number(tau)} {words.interval(low, high, 3)}{share}")
     return "; ".join(found)
