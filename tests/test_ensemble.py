@@ -246,3 +246,21 @@ def test_trainings_of_one_and_of_several_are_not_mixed(tmp_path, monkeypatch, ca
 def test_a_record_of_no_members_is_refused(trained):
     with pytest.raises(ValueError, match="members"):
         dataclasses.replace(trained.record, members=())
+
+
+def test_a_member_that_was_killed_before_its_weights_were_written_goes_on(tmp_path):
+    """Its description, which comes first, is no model yet."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    plain = SMALL.model_copy(update={"calibration": False})
+    with pytest.raises(Interrupted):
+        train_ensemble(DATA, plain, 2, folder=tmp_path, report=stop, n_threads=1)
+    (tmp_path / "0" / ".model.next.json").write_text("{}")
+    resumed = train_ensemble(DATA, plain, 2, folder=tmp_path, resume=True)
+    whole = train_ensemble(DATA, plain, 2)
+    for one, other in zip(resumed.members, whole.members, strict=True):
+        np.testing.assert_array_equal(
+            one.weights.recurrent_weights, other.weights.recurrent_weights
+        )

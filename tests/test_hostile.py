@@ -291,6 +291,17 @@ def test_tables_of_columns_are_no_larger_than_their_networks(folders, tmp_path, 
     assert attempted(attempt) == ""
 
 
+@pytest.mark.parametrize("n_states", [0, -1, 2**31, 10**300])
+@pytest.mark.parametrize("kind", ["ngram", "msm"])
+def test_numbers_of_states_that_fit_no_memory_are_refused(folders, tmp_path, kind, n_states):
+    """An n-gram model holds no array with a row for each state."""
+    folder = model_folder(folders, kind, tmp_path / "m")
+    sizes = json.loads((folder / "model.json").read_text())["sizes"]
+    resealed(folder, sizes=sizes | {"n_states": n_states}, centers=None)
+    with pytest.raises(TrajlmError, match="does not describe a model"):
+        load_model(folder)
+
+
 @pytest.mark.parametrize("counts", [[2**63 - 1, 2**63 - 1], [511, -1], [2**62] * 2, [[1], [1]]])
 def test_counts_of_starts_that_wrap_are_refused(folders, tmp_path, counts):
     folder = model_folder(folders, "conditional", tmp_path / "m")

@@ -186,6 +186,9 @@ def test_arrays_and_text_are_never_unpickled(here, name):
         ["cite", path],
         ["paper", "authors_prediction", path, "--out", "p"],
         ["backmap", path, "--states", path, "--from", PDB, "--out", "b.xtc"],
+        ["structures", path, "--from", PDB, "--out", "o"],
+        ["score", path, "--lag", "1"],
+        ["train", "states.npy", path, "--condition", "f=1", "--condition", "f=2", "--out", "m"],
     ):
         assert run(command) == 2
     assert not Path(RAN).exists()
@@ -210,10 +213,31 @@ def test_model_folders_are_never_unpickled(here, spoil, file):
         [*TRAIN, "--resume"],
         ["generate", "m", "--steps", "10", "--out", "g.npy"],
         ["compare", "states.npy", "m", "--out", "c", "--runs", "1"],
+        ["constrain", "m", "--population", "0=2", "--out", "k"],
+        ["series", "m", "--out", "r"],
+        ["condition", "m", "--at", "f=1", "--out", "k"],
         ["info", "m"],
         ["cite", "m"],
     ):
         assert run(command) in (0, 2)
+    assert not Path(RAN).exists()
+
+
+@pytest.mark.parametrize("spoil", [pickled_by_torch, bare])
+def test_members_of_an_ensemble_are_never_unpickled(here, spoil):
+    for file in ("checkpoint.safetensors", "model.safetensors", "model.json"):
+        os.makedirs("m/.members/0", exist_ok=True)
+        spoil(f"m/.members/0/{file}")
+    assert run([*TRAIN, "--n-models", "2", "--resume"]) == 2
+    assert not Path(RAN).exists()
+
+
+def test_lists_of_a_series_and_reports_are_never_unpickled(here):
+    os.mkdir("c")
+    for path in ("list.csv", "c/results.json"):
+        bare(path)
+    assert run(["train", "list.csv", "--out", "m"]) == 2
+    assert run(["cite", "c"]) == 2
     assert not Path(RAN).exists()
 
 

@@ -119,8 +119,8 @@ def constrain(
         made = _of_language_model(model, asked, shown, n_frames, seed, n_threads, report)
     else:
         raise InputError(
-            f"a {type(model).__name__} cannot be constrained: give a Markov model, or a language "
-            "model of one network that draws whole states"
+            f"a model of the kind {model.kind} cannot be constrained: give a Markov model, or a "
+            "language model of one network that draws whole states"
         )
     changes = tuple(
         _change(q, made, k, str(q.target) if k < len(asked) else "") for k, q in enumerate(shown)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from trajlm.data import StateSpace
 from trajlm.errors import InputError, ModelFileError, UnfinishedTrainingError
+from trajlm.io.states import LARGEST_STATE
 from trajlm.provenance import Discretization
 from trajlm.util.atomic import atomic_path, flush_folder, unwritable, write_json
 from trajlm.util.checked import LARGEST, NAME, UNEXPECTED, checked
@@ -183,6 +184,8 @@ def no_model(folder: Path, error: Exception) -> ModelFileError:
 def _read_space(description: dict[str, Any]) -> StateSpace:
     """Return the meaning of the states, checked as that of data would be."""
     n_states = int(description["sizes"]["n_states"])
+    if not 1 <= n_states <= LARGEST_STATE + 1:
+        raise ValueError(f"it claims {n_states:.3g} states")
     centers = description["centers"]
     if centers is not None:
         centers = np.array(centers, dtype=np.float64)

@@ -33,6 +33,7 @@ from trajlm.lstm.training.train import Report, fingerprint, finished_in, last_wo
 from trajlm.lstm.training.trainer import Trainer
 from trajlm.models.files import CHECKPOINT, forget_training, holds_model
 from trajlm.models.markov import smoothed_transition_matrix
+from trajlm.util.checked import LARGEST
 from trajlm.util.devices import one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE
 
@@ -191,10 +192,14 @@ def _digest(expanded: States, known: F64) -> str:
 
 def _checked_values(data: States, values: Sequence[float]) -> F64:
     x = np.asarray(values, dtype=np.float64)
-    if x.shape != (len(data),) or not np.isfinite(x).all():
+    if x.shape != (len(data),):
         raise InputError(
             f"{len(x) if x.ndim else 0} conditions were given for {len(data)} trajectories: give "
-            "one finite number each"
+            "one each"
+        )
+    if not (np.abs(x) <= LARGEST).all():
+        raise InputError(
+            f"a condition is {x[~(np.abs(x) <= LARGEST)][0]:g}: give a number up to {LARGEST:g}"
         )
     if len(np.unique(x)) < 2:
         raise InputError(

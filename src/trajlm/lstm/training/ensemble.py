@@ -25,7 +25,13 @@ from trajlm.lstm.training.train import (
     train,
     train_in_folder,
 )
-from trajlm.models.files import MEMBERS, forget_training, holds_model
+from trajlm.models.files import (
+    MEMBERS,
+    forget_training,
+    holds_model,
+    holds_training,
+    settle_model,
+)
 from trajlm.util.devices import threads_of
 
 # Called with the number of the member, from 0.
@@ -151,14 +157,16 @@ class _Members:
         if self.folder is None:
             return train(self.data, settings, **options)
         place = self.folder / str(k)
-        if not (self.resume and holds_model(place)):
-            return train_in_folder(self.data, settings, place, resume=self.resume, **options)
-        if found := finished_model(place, self.data, settings):
-            return found
-        raise InputError(
-            f"{place} was trained on other data or with other settings: give the same, or begin "
-            "anew"
-        )
+        if self.resume:
+            settle_model(place)
+            if found := finished_model(place, self.data, settings):
+                return found
+            if holds_model(place) and not holds_training(place):
+                raise InputError(
+                    f"{place} was trained on other data or with other settings: give the same, or "
+                    "begin anew"
+                )
+        return train_in_folder(self.data, settings, place, resume=self.resume, **options)
 
     def _go_on(self) -> None:
         """Stop this member where all are to be stopped; what it has done is saved by now."""
