@@ -11,7 +11,7 @@ from trajlm.reproduce.benchmark.recipe import SYSTEMS, System
 from trajlm.reproduce.benchmark.results import collect
 from trajlm.reproduce.benchmark.run import Options, Say, run_system
 from trajlm.reproduce.document import Document, save_document
-from trajlm.util.atomic import write_json
+from trajlm.util.atomic import json_bytes
 
 
 def produce(system: System, options: Options, out: Path, command: str, say: Say) -> Document:
@@ -29,10 +29,9 @@ def produce(system: System, options: Options, out: Path, command: str, say: Say)
     """
     folder = out / system.name
     values = collect(run_system(system, options, folder, say), command)
-    write_json(folder / "results.json", values)
-    # As they were written, in whatever run.
-    document = system_page(json.loads((folder / "results.json").read_text("utf-8")))
-    save_document(document, folder)
+    # As they will be read from the file.
+    document = system_page(json.loads(json_bytes(values)))
+    save_document(document, folder, values)
     return document
 
 
