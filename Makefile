@@ -9,7 +9,7 @@ demo: $(VENV)/ready
 	$(BIN)/trajlm demo
 
 test: $(VENV)/tested
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/ready
 	$(BIN)/pytest -m slow

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq, fsolve
@@ -17,6 +18,7 @@ from trajlm.constraints.decisions import walk
 from trajlm.constraints.language import is_met, measure_run
 from trajlm.constraints.markov import chain_values, solve_chain
 from trajlm.constraints.measures import CommittedFlux, group_number, make_quantity
+from trajlm.constraints.tilts import answers, tilt_of
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import stationary_distribution
 from trajlm.lstm.model import LSTMModel
@@ -372,3 +374,25 @@ def test_the_command_constrains_a_model_folder(tmp_path, monkeypatch, capsys):
         assert "Traceback" not in said.err
     # What was there is there still.
     assert chain_values(trajlm.load_model("out"), [quantity])[0] == pytest.approx(25.0)
+
+
+def test_tilts_answer_as_a_reversible_chain_does():
+    flows = np.array([[30, 9, 0.4, 0.1], [9, 20, 0.3, 0.2], [0.4, 0.3, 40, 5], [0.1, 0.2, 5, 25]])
+    own = groups(0, 0, 1, 1)
+    asked = (Population(0, 0.5), Rate(0, 1, 1.0, unit="s", commit=3))
+    measures = [make_quantity(target, SPACE, own, reversible=True).above for target in asked]
+
+    def means(steps):
+        pi = torch.tensor(steps.sum(axis=1))
+        matrix = torch.tensor(steps / steps.sum(axis=1, keepdims=True))
+        return np.array([float(m.of_chain(matrix, pi)) for m in measures])
+
+    steps = flows / flows.sum()
+    promised = answers(measures, means(steps), steps)
+    for k, measure in enumerate(measures):
+        weights = steps / steps.sum(axis=1, keepdims=True)
+        weights = weights * np.exp(1e-4 * tilt_of(measure, 3).skip)
+        found = (means(flow(weights / weights.sum(axis=1, keepdims=True))) - means(steps)) / 1e-4
+        # Both are small and raise what is normalised with them by a little.
+        np.testing.assert_allclose(found, promised[:, k], atol=0.04 * means(steps).max(), rtol=0.05)
+        assert found[k] > 0

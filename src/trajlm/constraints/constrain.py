@@ -15,7 +15,6 @@ from trajlm.constraints.feasibility import check_feasible, check_seen
 from trajlm.constraints.language import (
     LEAST_FRAMES,
     N_LANES,
-    Measured,
     Report,
     choose_frames,
     constrain_language_model,
@@ -72,8 +71,9 @@ def constrain(
         Whether to keep the balance of all that is counted from one group to another: transitions
         there and back change alike. None: where the model was made without a direction of time.
     n_frames
-        Of each free run of a language model, over 32 lanes; from how well the targets are known
-        after a first run when None.
+        Of each free run on the way of a language model, over 32 lanes; from how well the targets
+        are known after a first run when None. Runs that check are as long as tells the targets to
+        0.6 %, 10⁸ frames at most.
     seed
         Of the free runs.
     n_threads
@@ -171,14 +171,17 @@ def _of_language_model(
             f"{n_frames} frames a run were asked for: {LEAST_FRAMES // 10:,} are the least that "
             "tell how a model answers"
         )
-    n = n_frames or choose_frames(model, asked, seed)
-    before = measure_run(model, model, shown, n, seed, n_threads)
+    chosen, n_checked = choose_frames(model, asked, seed, n_threads)
+    n = n_frames or chosen
+    before = measure_run(model, model, shown, n_checked, seed, n_threads)
     n_asked = len(asked)
     check_seen(asked, before.values[:n_asked].tolist(), f"in {before.n_frames:,} generated frames")
-    result, n_generated = constrain_language_model(model, asked, n, seed + 1, n_threads, report)
+    result, n_generated = constrain_language_model(
+        model, asked, n, n_checked, seed + 1, n_threads, report
+    )
     # Of a run of its own, which no step has seen.
-    after = measure_run(result, model, shown, n, seed + 1000, n_threads)
-    own = Measured(after.values[:n_asked], after.errors[:n_asked], after.kl_rate, n)
+    after = measure_run(result, model, shown, n_checked, seed + 1000, n_threads)
+    own = replace(after, values=after.values[:n_asked], errors=after.errors[:n_asked])
     if not (met := is_met(asked, own)).all():
         _refuse(asked, own.values, met)
     return _Made(

@@ -12,6 +12,7 @@ from trajlm.analysis.uncertainty import jackknife_error
 from trajlm.constraints.decisions import LogitChange, covariances, judge_decisions, kl_rate_of
 from trajlm.constraints.measures import Measure, Quantity
 from trajlm.constraints.multipliers import find_multipliers, within_a_step
+from trajlm.constraints.tilts import answers, tilt_of
 from trajlm.data import States
 from trajlm.lstm.model import LSTMModel
 from trajlm.util.devices import one_thread_in_pytorch
@@ -22,15 +23,19 @@ N_LANES = 32
 # Frames over which sums are taken as met: up to twice the slowest timescale, since longer sums
 # only add noise, and no more, since what is remembered longer is in the hidden units.
 SHORTEST, LONGEST = 10, 100
-# Steps until all targets are near; those whose mean is a result, and how many results are tried.
-MOST_STEPS, AVERAGED, MOST_RESULTS = 20, 5, 3
+# Steps until all targets are near; those whose mean is a result, and how often it is corrected.
+MOST_STEPS, AVERAGED, MOST_CORRECTIONS = 20, 5, 6
 # Of a measure on its scale, from which on steps are averaged.
 NEAR = 0.15
-# Frames of a run: as many as leave this uncertainty of every target on its scale.
-UNCERTAINTY = 0.02
-LEAST_FRAMES, MOST_FRAMES = 1_000_000, 4_000_000
-# A target without an error is met within this share.
-TOLERANCE = 0.02
+# Frames of a run on the way and of one that checks: as many as leave this uncertainty of every
+# target on its scale, within limits.
+UNCERTAINTY, LEAST_FRAMES, MOST_FRAMES = 0.02, 1_000_000, 4_000_000
+CHECKED, MOST_CHECKED = 0.006, 100_000_000
+# A target without an error is met within this share, and corrected as long as a check is off by
+# this much of it.
+TOLERANCE, CORRECTED = 0.02, 0.4
+# How much stronger or weaker than expected one correction may find the answers to be.
+MOST_STRONGER = 4.0
 # Standard errors of a measurement within which it says nothing against a target.
 ERRORS = 2.5
 
@@ -80,21 +85,32 @@ class Measured:
         From the model before all changes, in nats per frame.
     n_frames
         Of the run.
+    means
+        Of the measures that the quantities are made of.
+    steps
+        Probability of each step from state to state, shape (n_states, n_states).
     """
 
     values: F64
     errors: F64
     kl_rate: float
     n_frames: int
+    means: F64
+    steps: F64
 
 
-def choose_frames(model: LSTMModel, quantities: Sequence[Quantity], seed: int) -> int:
-    """Return how many frames a run needs so that the targets are known well enough."""
-    pilot = measure_run(model, model, quantities, LEAST_FRAMES // 2, seed)
+def choose_frames(
+    model: LSTMModel, quantities: Sequence[Quantity], seed: int, n_threads: int | None = None
+) -> tuple[int, int]:
+    """Return how many frames a run on the way needs, and one that checks, after a first run."""
+    pilot = measure_run(model, model, quantities, LEAST_FRAMES // 2, seed, n_threads)
     slopes = [q.slope(x * q.per_frame) for q, x in zip(quantities, pilot.values, strict=True)]
     errors = pilot.errors * [q.per_frame for q in quantities] * np.array(slopes)
-    needed = pilot.n_frames * float(np.max(errors) / UNCERTAINTY) ** 2
-    return int(np.clip(needed, LEAST_FRAMES, MOST_FRAMES))
+    chosen = []
+    for uncertainty, most in ((UNCERTAINTY, MOST_FRAMES), (CHECKED, MOST_CHECKED)):
+        needed = pilot.n_frames * float(np.max(errors) / uncertainty) ** 2
+        chosen.append(int(np.clip(needed, LEAST_FRAMES, most)))
+    return chosen[0], chosen[1]
 
 
 def measure_run(
@@ -114,23 +130,31 @@ def measure_run(
     left_out = np.array([_values(quantities, measures, means) for means in others.T])
     with one_thread_in_pytorch():
         kl_rate = 0.0 if model is base else kl_rate_of(model, base.weights, run)
-    return Measured(values, jackknife_error(left_out), kl_rate, run.n_frames)
+    steps = run.transition_counts() / run.n_transitions
+    errors = jackknife_error(left_out)
+    return Measured(values, errors, kl_rate, run.n_frames, by_lane.mean(axis=1), steps)
 
 
 def is_met(quantities: Sequence[Quantity], measured: Measured) -> npt.NDArray[np.bool_]:
     """Return which targets a measurement leaves possible, shape (n_targets,)."""
-    met = []
-    for q, value, noise in zip(quantities, measured.values, measured.errors, strict=True):
+    allowed = _tolerances(quantities) + ERRORS * measured.errors
+    return np.abs(measured.values - [q.target.value for q in quantities]) <= allowed
+
+
+def _tolerances(quantities: Sequence[Quantity]) -> F64:
+    """Return how far from its value each target may be, in its own unit."""
+    found = []
+    for q in quantities:
         scale = q.spread if q.target.value == 0 else abs(q.target.value)
-        allowed = max(q.target.error, TOLERANCE * scale) + ERRORS * noise
-        met.append(abs(value - q.target.value) <= allowed)
-    return np.array(met)
+        found.append(max(q.target.error, TOLERANCE * scale))
+    return np.array(found)
 
 
 def constrain_language_model(
     model: LSTMModel,
     quantities: Sequence[Quantity],
     n_frames: int,
+    n_checked: int,
     seed: int,
     n_threads: int | None = None,
     report: Report | None = None,
@@ -138,38 +162,70 @@ def constrain_language_model(
     """Return the constrained model and the frames generated on the way.
 
     Each step runs the model as it is by now, judges its decisions (`judge_decisions`), and takes
-    the change anew. The result is the mean of the last steps. Where the targets stay out of reach
-    it is the last model that was run.
+    the change anew. The mean of the last steps is run for as long as tells the targets well, and
+    what they are still off is put right by tilts (`trajlm.constraints.tilts`).
+
+    Parameters
+    ----------
+    n_frames, n_checked
+        Of a run on the way, and of one after the mean was taken.
     """
-    change, n_generated = LogitChange.none(model), 0
-    for _ in range(MOST_RESULTS):
-        change, n_steps = _approach(
-            model, change, quantities, n_frames, seed, n_threads, report, n_generated // n_frames
+    change, n_steps = _approach(model, quantities, n_frames, seed, n_threads, report)
+    n_generated = n_steps * n_frames
+    measures = _measures(quantities)
+    tilts = [tilt_of(m, model.hidden_dim) for m in measures]
+    low, high = _scaled_bounds(quantities)
+    before, expected, strength = np.zeros(len(low)), np.zeros(len(low)), 1.0
+    for k in range(MOST_CORRECTIONS):
+        found = measure_run(
+            change.apply(model), model, quantities, n_checked, seed + MOST_STEPS + k, n_threads
         )
-        n_generated += n_steps * n_frames
-        result = change.apply(model)
-        seed += MOST_STEPS + AVERAGED
-        found = measure_run(result, model, quantities, n_frames, seed, n_threads)
-        n_generated += n_frames
-        if is_met(quantities, found).all():
+        n_generated += n_checked
+        if report:
+            targets = tuple(str(q.target) for q in quantities)
+            report(Step(n_steps + k + 1, targets, found.values, found.kl_rate))
+        off = np.abs(found.values - [q.target.value for q in quantities])
+        if (off <= CORRECTED * _tolerances(quantities)).all():
             break
-    return result, n_generated
+        now, answer = _answers(quantities, measures, found)
+        if k:
+            # The memory of the network answers, too: by how much, the last correction tells.
+            share = float(expected @ (now - before) / (expected @ expected))
+            strength *= np.clip(share, 1 / MOST_STRONGER, MOST_STRONGER)
+        before = now
+        expected = np.clip(now, *within_a_step(now, low, high)) - now
+        # Of all tilts that do it the smallest.
+        for tilt, factor in zip(tilts, np.linalg.lstsq(answer, expected)[0], strict=True):
+            change = change + tilt * float(factor / strength)
+    return change.apply(model), n_generated
+
+
+def _answers(
+    quantities: Sequence[Quantity], measures: Sequence[Measure], found: Measured
+) -> tuple[F64, F64]:
+    """Return the scaled values of the targets, and how they answer to the tilt of each measure."""
+    rows = answers(measures, found.means, found.steps)
+    index = {id(m): k for k, m in enumerate(measures)}
+    scaled = [
+        q.combined([(float(found.means[index[id(m)]]), rows[index[id(m)]]) for m in q.measures])
+        for q in quantities
+    ]
+    return np.array([value for value, _ in scaled]), np.array([answer for _, answer in scaled])
 
 
 def _approach(
     model: LSTMModel,
-    change: LogitChange,
     quantities: Sequence[Quantity],
     n_frames: int,
     seed: int,
     n_threads: int | None,
     report: Report | None,
-    n_before: int,
 ) -> tuple[LogitChange, int]:
     """Return the mean change of the steps that begin near the targets, and how many there were."""
     measures = _measures(quantities)
-    low, high = np.array([[q.scaled(x) for x in q.bounds] for q in quantities]).T
-    summed, n_near, horizon = LogitChange.none(model), 0, 0
+    low, high = _scaled_bounds(quantities)
+    change, summed = LogitChange.none(model), LogitChange.none(model)
+    n_near, horizon = 0, 0
     for k in range(MOST_STEPS):
         changed = change.apply(model)
         run = changed.generate(n_frames // N_LANES, N_LANES, seed + k, n_threads=n_threads)
@@ -183,7 +239,7 @@ def _approach(
         if report:
             values = _values(quantities, measures, found.means)
             targets = tuple(str(q.target) for q in quantities)
-            report(Step(n_before + k + 1, targets, values, found.kl_rate))
+            report(Step(k + 1, targets, values, found.kl_rate))
         bounds = within_a_step(now, low, high)
         mu = find_multipliers(fisher[:-1, :-1], now + fisher[:-1, -1], *bounds)
         change = rest
@@ -195,6 +251,11 @@ def _approach(
         if n_near == AVERAGED:
             break
     return (summed * (1 / n_near) if n_near else change), k + 1
+
+
+def _scaled_bounds(quantities: Sequence[Quantity]) -> tuple[F64, F64]:
+    low, high = np.array([[q.scaled(x) for x in q.bounds] for q in quantities]).T
+    return low, high
 
 
 def _measures(quantities: Sequence[Quantity]) -> list[Measure]:
