@@ -252,12 +252,16 @@ def test_the_page_is_the_same_each_time_whatever_the_settings_of_matplotlib(
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == page.html
 
 
+@pytest.fixture(scope="module")
+def drawn(comparison):
+    with matplotlib.style.context(LOOK):
+        return discrepancy_picture(comparison)
+
+
 def test_the_figures_of_the_page_are_written_as_files_with_their_numbers(
-    report, comparison, tmp_path, monkeypatch
+    report, comparison, drawn, tmp_path, monkeypatch
 ):
     # Of all that the page shows, in the same places, one that is drawn fast.
-    with matplotlib.style.context(LOOK):
-        drawn = discrepancy_picture(comparison)
     places = {"one": drawn, "none": None, "by model": [(comparison.models[0], [drawn])]}
     monkeypatch.setattr(gallery, "pictures_of", lambda comparison: places)
     written = comparison.save_figures(tmp_path / "figures", ("svg", "pdf", "png"))

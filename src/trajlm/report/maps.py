@@ -220,22 +220,33 @@ def _grid(n: int) -> tuple[int, int]:
 
 def network_picture(comparison: Evaluation) -> Picture | None:
     """Return the groups with populations and rate constants; None where nothing was counted."""
-    sources = sources_of(comparison)
-    time = int(comparison.reference.transitions.commit_times[commit_index(comparison)])
-    if not any(source.transitions.counts.any() for source, _ in sources):
+    sources = [source for source, _ in sources_of(comparison)]
+    if not any(source.transitions.counts.any() for source in sources):
         return None
+    time = int(comparison.reference.transitions.commit_times[commit_index(comparison)])
     names = comparison.grouping.names
+    known = [(s, found) for s in sources if (found := rate_constants_of(s, time)) is not None]
+    tables = {source.name: _network_columns(source, found, names) for source, found in known}
     n_rows, n_columns = _grid(len(sources))
-    space = comparison.space
+    wide = _networks(comparison, time, n_rows, n_columns)
+    narrow = _networks(comparison, time, len(sources), 1) if n_columns > 1 else None
+    return finish(wide, "network", "Network of the groups: data and models", tables, narrow)
+
+
+def _networks(comparison: Evaluation, time: int, n_rows: int, n_columns: int) -> Sheet:
+    """Draw the network of each source at a commit time in frames."""
+    space, names = comparison.space, comparison.grouping.names
     commit = physical_time(time, space.dt, space.unit)
     counts = comparison.reference.transitions.counts[commit_index(comparison)]
     settled = counts >= FEW_EVENTS if (counts >= FEW_EVENTS).any() else None
     title = f"Populations, and rate constants per {space.unit} at a commit time of {commit}"
+    if n_columns == 1:
+        title = f"Populations; rate constants per {space.unit} at {commit}"
     # Two circles lie beside each other.
     height = 1.15 if len(names) == 2 else 2.1
     sheet = new_sheet(title, SINGLE if n_columns == 1 else DOUBLE, height * n_rows)
     panels = sheet.fitted().subplots(n_rows, n_columns, squeeze=False)
-    tables: dict[str, Columns] = {}
+    sources = sources_of(comparison)
     for ax, (source, style) in zip(panels.flat, sources, strict=False):
         found = rate_constants_of(source, time)
         if found is None:
@@ -246,10 +257,9 @@ def network_picture(comparison: Evaluation) -> Picture | None:
             found, populations, ax, names=names, positions=_places(comparison), shown=settled
         )
         ax.set_title(plain_label(style.name[:24]), loc="left", color=style.color)
-        tables[source.name] = _network_columns(source, found, names)
     for ax in panels.flat[len(sources) :]:
         ax.set_visible(False)
-    return finish(sheet, "network", "Network of the groups: data and models", tables)
+    return sheet
 
 
 def _places(comparison: Evaluation) -> npt.NDArray[np.float64] | None:
