@@ -287,6 +287,8 @@ def check_stopped_at(at, what, case, old, whole):
         assert len(is_old) == 1, (at, "a mixture")
         if "t/model.safetensors" in case.outputs:
             generate = ["generate", "t", "--steps", "20", "--out", "try.npy", "--overwrite"]
+            if "a.npy" in case.command:
+                generate += ["--condition", "force=1"]
             status, text, _ = in_child(generate)
             assert status == 0, (at, text)
     stopped = text
