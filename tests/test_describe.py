@@ -148,3 +148,11 @@ def test_progress_is_one_line_of_a_notebook_that_stays_as_it_ended(monkeypatch, 
     ]
     assert ["value='3' max='4'" in line for line in shown] == [False, False, True, False]
     assert not "".join(capsys.readouterr())
+
+
+def test_the_kinetics_of_groups_name_them(states):
+    grouping = trajlm.group_by_list(states, [0, 0, 1, 1], names=("open", EVIL))
+    page = trajlm.kinetics(grouping.apply(states))._repr_html_()
+    assert "Kinetics of 2 groups" in page
+    assert "population of 0, open" in page
+    assert EVIL not in page
