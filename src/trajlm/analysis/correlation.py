@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis.runs import Integers
 from trajlm.analysis.uncertainty import block_edges, block_pieces, jackknife_error
 from trajlm.data import States, StatesLike, as_states
 from trajlm.discretize import periods_of
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64, I64
 
-Floats = npt.NDArray[np.float64]
 # Frames that one Fourier transform takes, in longest lags: few enough for the cache.
 STRETCH, LEAST_STRETCH = 3, 20_000
 
@@ -36,10 +35,10 @@ class Autocorrelation:
         Time between two frames and its unit.
     """
 
-    lags: Integers
-    values: Floats
-    low: Floats
-    high: Floats
+    lags: I64
+    values: F64
+    low: F64
+    high: F64
     level: float
     dt: float
     unit: str
@@ -118,7 +117,7 @@ def autocorrelation(
     )
 
 
-def _values_of_states(states: States, values: npt.ArrayLike | None, column: int | None) -> Floats:
+def _values_of_states(states: States, values: npt.ArrayLike | None, column: int | None) -> F64:
     """Return the value of each state, shape (n_states, 1), or its vector on a circle, (n, 2)."""
     given = states.centers if values is None else np.asarray(values, dtype=np.float64)
     if given is None:
@@ -141,9 +140,7 @@ def _values_of_states(states: States, values: npt.ArrayLike | None, column: int 
     return np.column_stack([np.cos(turns), np.sin(turns)])
 
 
-def _block_sums(
-    states: States, heights: Floats, max_lag: int, edges: Integers
-) -> tuple[Floats, Floats, Floats]:
+def _block_sums(states: States, heights: F64, max_lag: int, edges: I64) -> tuple[F64, F64, F64]:
     """Return by block the sums of products and the numbers of pairs at each lag, and sums of x.
 
     A pair belongs to the block of its first frame; its second may lie in a later block, never
@@ -175,7 +172,7 @@ def _block_sums(
     return products, pairs, totals
 
 
-def _normalised(products: Floats, pairs: Floats, totals: Floats) -> Floats:
+def _normalised(products: F64, pairs: F64, totals: F64) -> F64:
     """Return the covariance over the variance, from sums about a mean close to the true one.
 
     Leaving out a block moves the mean by totals / frames, whose square is taken off.
@@ -183,5 +180,5 @@ def _normalised(products: Floats, pairs: Floats, totals: Floats) -> Floats:
     shift = ((totals / pairs[..., :1]) ** 2).sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         covariance = products / pairs - shift[..., None]
-        normalised: Floats = covariance / covariance[..., :1]
+        normalised: F64 = covariance / covariance[..., :1]
     return normalised

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.kinetics import CommittedTransitions, committed_transitions
-from trajlm.analysis.runs import Integers
-from trajlm.data import IntArray, States, StatesLike, as_states
+from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64, I64, IntArray
 
 # Transitions of the data from which on a rate is a term of D.
 MIN_COUNT = 20
@@ -43,12 +43,12 @@ class Discrepancy:
 
     value: float
     n_terms: int
-    source: Integers
-    target: Integers
-    commit_times: Integers
-    reference_counts: Integers
-    generated_counts: Integers
-    log_ratios: npt.NDArray[np.float64]
+    source: I64
+    target: I64
+    commit_times: I64
+    reference_counts: I64
+    generated_counts: I64
+    log_ratios: F64
 
 
 def discrepancy(

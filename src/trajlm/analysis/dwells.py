@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis.runs import Integers
 from trajlm.data import StatesLike, as_states
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64, I64
 
-Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 # Share by which times differ that are equal but for single precision.
@@ -34,7 +33,7 @@ class DwellTimes:
         Time between two frames and its unit.
     """
 
-    durations: Integers
+    durations: I64
     cut_at_start: Flags
     cut_at_end: Flags
     dt: float
@@ -46,7 +45,7 @@ class DwellTimes:
         return self.cut_at_start | self.cut_at_end
 
     @property
-    def complete(self) -> Integers:
+    def complete(self) -> I64:
         """Durations of the stays that were seen from begin to end, in frames."""
         return self.durations[~self.censored]
 
@@ -70,10 +69,10 @@ class Survival:
         Unit of the times.
     """
 
-    times: Floats
-    probability: Floats
-    low: Floats
-    high: Floats
+    times: F64
+    probability: F64
+    low: F64
+    high: F64
     level: float
     unit: str
 
@@ -167,7 +166,7 @@ def cramer_von_mises(curve: Survival, reference: Survival) -> float:
     return float((off**2 * ended).sum() / ended.sum())
 
 
-def _life_table(dwells: DwellTimes) -> tuple[Integers, Integers, Integers]:
+def _life_table(dwells: DwellTimes) -> tuple[I64, I64, I64]:
     """Return the durations at which dwells ended, how many did, and how many could have."""
     known = ~dwells.cut_at_start
     if not known.any():
@@ -181,7 +180,7 @@ def _life_table(dwells: DwellTimes) -> tuple[Integers, Integers, Integers]:
     return ended, counts, how_many.sum() - shorter
 
 
-def _tally(durations: Integers) -> tuple[Integers, Integers]:
+def _tally(durations: I64) -> tuple[I64, I64]:
     """Return the durations that occur, in order, and how often they do."""
     if len(durations) < durations.max(initial=0):
         return np.unique(durations, return_counts=True)

@@ -6,11 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64
 
-Floats = npt.NDArray[np.float64]
 
-
-def principal_plane(vectors: npt.ArrayLike) -> tuple[Floats, Floats]:
+def principal_plane(vectors: npt.ArrayLike) -> tuple[F64, F64]:
     """Project embedding vectors on their two principal axes.
 
     A training fixes the embedding up to a rotation and to signs only. Each axis is turned so
@@ -45,14 +44,14 @@ def principal_plane(vectors: npt.ArrayLike) -> tuple[Floats, Floats]:
     return coordinates * np.where(trend < 0, -1.0, 1.0), explained
 
 
-def euclidean_distances(vectors: npt.ArrayLike) -> Floats:
+def euclidean_distances(vectors: npt.ArrayLike) -> F64:
     """Return ``|x_l - x_m|`` between all embedding vectors of shape (n, M), shape (n, n)."""
     from scipy.spatial.distance import pdist, squareform
 
     return np.asarray(squareform(pdist(_as_vectors(vectors))), dtype=np.float64)
 
 
-def _as_vectors(vectors: npt.ArrayLike) -> Floats:
+def _as_vectors(vectors: npt.ArrayLike) -> F64:
     x = np.asarray(vectors, dtype=np.float64)
     if x.ndim != 2 or len(x) < 2 or x.shape[1] == 0:
         raise InputError(f"the vectors have shape {x.shape}: two rows (states) at least are needed")

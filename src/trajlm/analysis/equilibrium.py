@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.uncertainty import block_edges, block_pieces, fraction_interval
 from trajlm.data import StatesLike, as_states
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 
 @dataclass(frozen=True)
@@ -29,29 +27,29 @@ class FreeEnergy:
         Probability that an interval holds the truth.
     """
 
-    populations: Floats
-    values: Floats = field(metadata={"null": np.inf})
-    low: Floats = field(metadata={"null": np.inf})
-    high: Floats = field(metadata={"null": np.inf})
+    populations: F64
+    values: F64 = field(metadata={"null": np.inf})
+    low: F64 = field(metadata={"null": np.inf})
+    high: F64 = field(metadata={"null": np.inf})
     level: float
 
     @property
-    def population_intervals(self) -> tuple[Floats, Floats]:
+    def population_intervals(self) -> tuple[F64, F64]:
         """The intervals (low, high) of the populations themselves."""
         top = self.populations.max()
         return top * np.exp(-self.high), top * np.exp(-self.low)
 
 
-def populations(states: StatesLike) -> Floats:
+def populations(states: StatesLike) -> F64:
     """Return the fraction of frames in each state, shape (n_states,)."""
     states = as_states(states)
-    fractions: Floats = states.counts() / states.n_frames
+    fractions: F64 = states.counts() / states.n_frames
     return fractions
 
 
 def population_intervals(
     states: StatesLike, level: float = 0.95, n_blocks: int = 50
-) -> tuple[Floats, Floats]:
+) -> tuple[F64, F64]:
     """Return the interval of each population, from blocks of time.
 
     Parameters

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis.runs import Integers
+from trajlm.util.arrays import I64
 
 
-def extreme_frames(values: npt.ArrayLike, n_points: int) -> Integers:
+def extreme_frames(values: npt.ArrayLike, n_points: int) -> I64:
     """Return at most `n_points` frames that keep every excursion of a curve.
 
     Of each of n_points / 2 equal pieces they are those of the lowest and the highest value.

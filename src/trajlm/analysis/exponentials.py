@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from trajlm.analysis.dwells import DwellTimes
 from trajlm.errors import InputError
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 # Of the logarithms over which the curvature of the likelihood is taken.
 CURVATURE_STEP = 1e-4
@@ -38,17 +37,17 @@ class ExponentialMixture:
         Unit of the time constants.
     """
 
-    time_constants: Floats
-    weights: Floats
-    time_constants_low: Floats
-    time_constants_high: Floats
-    weights_low: Floats
-    weights_high: Floats
+    time_constants: F64
+    weights: F64
+    time_constants_low: F64
+    time_constants_high: F64
+    weights_low: F64
+    weights_high: F64
     log_likelihood: float
     level: float
     unit: str
 
-    def survival(self, times: npt.ArrayLike) -> Floats:
+    def survival(self, times: npt.ArrayLike) -> F64:
         """Return P(dwell > time) = sum_c w_c exp(-time / tau_c) at times of shape (m,)."""
         t = np.asarray(times, dtype=np.float64)
         return np.asarray(np.exp(-t[:, None] / self.time_constants) @ self.weights)
@@ -62,9 +61,9 @@ class _Sample:
     where it was then seen to be left and 0 where the trajectory ended.
     """
 
-    stays: Floats
-    ended: Floats
-    weights: Floats
+    stays: F64
+    ended: F64
+    weights: F64
 
 
 def fit_exponentials(
@@ -146,7 +145,7 @@ def _sample(dwells: DwellTimes) -> _Sample:
     return _Sample(stays, ended, counts.astype(np.float64))
 
 
-def _maximise(sample: _Sample, start: Floats) -> tuple[Floats, float]:
+def _maximise(sample: _Sample, start: F64) -> tuple[F64, float]:
     """Climb from `start`, rows ln(dt / tau_c) and the logits of w_c; return the top and its height.
 
     The bounds keep time constants between a fiftieth of a frame and a thousand of the longest
@@ -162,7 +161,7 @@ def _maximise(sample: _Sample, start: Floats) -> tuple[Floats, float]:
     return fit.x.reshape(2, n), -float(fit.fun) * float(sample.weights.sum())
 
 
-def _loss(x: Floats, sample: _Sample) -> tuple[float, Floats]:
+def _loss(x: F64, sample: _Sample) -> tuple[float, F64]:
     """Return the mean negative log-likelihood of a dwell and its gradient.
 
     With r = dt / tau, ln P_c = ln w_c - r_c stays + ended ln(1 - exp(-r_c)).
@@ -181,7 +180,7 @@ def _loss(x: Floats, sample: _Sample) -> tuple[float, Floats]:
     return loss, -np.concatenate([slope, weight_slope])
 
 
-def _curvature_intervals(x: Floats, sample: _Sample, level: float) -> tuple[Floats, Floats]:
+def _curvature_intervals(x: F64, sample: _Sample, level: float) -> tuple[F64, F64]:
     """Return low and high of what `_sorted_components` gives, from the curvature at the top."""
     from scipy.special import expit, logit, ndtri
 
@@ -216,7 +215,7 @@ def _curvature_intervals(x: Floats, sample: _Sample, level: float) -> tuple[Floa
     return bounds[0], bounds[1]
 
 
-def _sorted_components(x: Floats) -> Floats:
+def _sorted_components(x: F64) -> F64:
     """Return time constants in frames and weights as two rows, fastest first."""
     constants = np.exp(-x[0])
     weights = np.exp(x[1] - np.logaddexp.reduce(x[1]))

@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.group_names import names_by_place
-from trajlm.analysis.grouping import Floats, Grouping, one_coordinate
+from trajlm.analysis.grouping import Grouping, one_coordinate
 from trajlm.analysis.hidden import HiddenStates
 from trajlm.analysis.pcca import pcca_sets
-from trajlm.analysis.runs import Integers
 from trajlm.data import States, StatesLike, as_states
 from trajlm.discretize import periods_of
 from trajlm.discretize.periodic import Period, nearest
 from trajlm.errors import InputError
 from trajlm.provenance import Rule
+from trajlm.util.arrays import F64, I64
 
 
 def group_by_edges(
@@ -222,7 +222,7 @@ def group_by_hidden_states(
     return replace(found, hidden=hidden, group_centers=means)
 
 
-def _sort_keys(states: States, assignment: Integers, n_groups: int) -> Floats:
+def _sort_keys(states: States, assignment: I64, n_groups: int) -> F64:
     means = _mean_by_group(states, assignment, n_groups)
     if means is None:
         numbers = np.arange(states.n_states, dtype=np.float64)
@@ -230,7 +230,7 @@ def _sort_keys(states: States, assignment: Integers, n_groups: int) -> Floats:
     return means.reshape(n_groups, -1)[:, 0]
 
 
-def _mean_by_group(states: States, assignment: Integers, n_groups: int) -> Floats | None:
+def _mean_by_group(states: States, assignment: I64, n_groups: int) -> F64 | None:
     """Return the mean centre of each group by population, plain where it was never visited."""
     if states.centers is None:
         return None
@@ -246,7 +246,7 @@ def _mean_by_group(states: States, assignment: Integers, n_groups: int) -> Float
     return np.array(means)
 
 
-def group_mean(x: Floats, weights: Integers | None, period: Period | None) -> float:
+def group_mean(x: F64, weights: I64 | None, period: Period | None) -> float:
     """Return the weighted mean of numbers; on a circle, from where it is cut opposite to them."""
     if period is None:
         return float(np.average(x, weights=weights))
@@ -259,11 +259,11 @@ def group_mean(x: Floats, weights: Integers | None, period: Period | None) -> fl
 
 def _grouping(
     states: States,
-    assignment: Integers,
+    assignment: I64,
     method: Rule,
     running_mean: int,
     names: Sequence[str],
-    edges: Floats | None,
+    edges: F64 | None,
     n_groups: int = 0,
 ) -> Grouping:
     n_groups = n_groups or int(assignment.max()) + 1

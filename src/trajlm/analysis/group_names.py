@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from trajlm.analysis.grouping import Floats
 from trajlm.data import States
+from trajlm.util.arrays import F64
 
 # Letters of the name of a column that the name of a group begins with.
 LONGEST_COLUMN = 6
@@ -13,7 +13,7 @@ LONGEST_COLUMN = 6
 DIGITS = range(2, 6)
 
 
-def names_by_place(states: States, centers: Floats | None) -> tuple[str, ...]:
+def names_by_place(states: States, centers: F64 | None) -> tuple[str, ...]:
     """Return the mean centre of each group as its name; nothing where that is no name.
 
     On one coordinate it follows a short name of the column, ``phi 0.9``; a place in the plane is
@@ -46,7 +46,7 @@ def names_by_place(states: States, centers: Floats | None) -> tuple[str, ...]:
     return ()
 
 
-def _rounded(values: Floats, digits: int) -> list[str]:
+def _rounded(values: F64, digits: int) -> list[str]:
     """Return numbers with as many decimals as give the largest so many digits."""
     largest = float(np.abs(values).max())
     decimals = max(0, digits - 1 - int(np.floor(np.log10(largest)))) if largest > 0 else 0

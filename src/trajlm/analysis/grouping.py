@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.hidden import HiddenStates, draw_paths
-from trajlm.analysis.runs import Integers
 from trajlm.analysis.transitions import name_states
 from trajlm.analysis.windows import circular_means, window_sums
 from trajlm.data import States, StatesLike, as_states, smallest_unsigned
 from trajlm.discretize.periodic import Period
 from trajlm.errors import InputError
 from trajlm.provenance import Discretization, Grouped, Rule, RunningMean
+from trajlm.util.arrays import F64, I64, IntArray
 from trajlm.util.trajectories import owned
 from trajlm.util.words import html, without_surrogates
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -56,12 +52,12 @@ class Grouping:
         then drawn from its probability given the whole trajectory.
     """
 
-    assignment: Integers
+    assignment: I64
     method: Rule
     running_mean: int = 1
-    centers: Floats | None = None
-    edges: Floats | None = None
-    group_centers: Floats | None = None
+    centers: F64 | None = None
+    edges: F64 | None = None
+    group_centers: F64 | None = None
     names: tuple[str, ...] = ()
     period: Period | None = None
     hidden: HiddenStates | None = None
@@ -150,7 +146,7 @@ class Grouping:
         smoothed = (RunningMean(self.running_mean),) if self.running_mean > 1 else ()
         return replace(fine, method=method, steps=(*fine.steps, *smoothed))
 
-    def _smoothed(self, trajectory: npt.NDArray[np.integer[Any]], index: int) -> Integers:
+    def _smoothed(self, trajectory: IntArray, index: int) -> I64:
         centers = one_coordinate(self.centers)
         window = self.running_mean
         if len(trajectory) < window + 1:
@@ -179,7 +175,7 @@ class Grouping:
         return self.assignment[order][np.digitize(means, (places[1:] + places[:-1]) / 2)]
 
 
-def one_coordinate(centers: Floats | None) -> Floats:
+def one_coordinate(centers: F64 | None) -> F64:
     """Return centres that lie on one coordinate, shape (n_states,).
 
     Raises

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from trajlm.data import IntArray, States, smallest_unsigned
+from trajlm.data import States, smallest_unsigned
+from trajlm.util.arrays import F64, IntArray
 from trajlm.util.trajectories import owned
-
-Floats = npt.NDArray[np.float64]
 
 # Of the random numbers that draw the paths: the same data has the same path in every comparison.
 SEED = 0
@@ -28,9 +26,9 @@ class HiddenStates:
         Probability of each hidden state at the first frame, shape (m,).
     """
 
-    transition: Floats
-    emission: Floats
-    initial: Floats
+    transition: F64
+    emission: F64
+    initial: F64
 
 
 def draw_paths(hidden: HiddenStates, states: States, seed: int = SEED) -> list[IntArray]:

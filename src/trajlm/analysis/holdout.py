@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trajlm.analysis.runs import Integers
-from trajlm.data import IntArray, States
+from trajlm.data import States
 from trajlm.errors import InputError
+from trajlm.util.arrays import I64, IntArray
 
 # With at least this many trajectories whole ones are held out instead of a stretch of each.
 MANY_TRAJECTORIES = 10
@@ -58,7 +58,7 @@ def _lost(states: States, training: States, validation: States) -> int:
     return int(all_frames[without & (all_frames > RARE * validation.n_frames)].sum())
 
 
-def _whole(states: States, lengths: Integers, wanted: float, seed: int) -> Iterator[Parts]:
+def _whole(states: States, lengths: I64, wanted: float, seed: int) -> Iterator[Parts]:
     """Choose trajectories at random, again and again."""
     rng = np.random.default_rng(seed)
     for _ in range(N_CHOICES):
@@ -71,7 +71,7 @@ def _whole(states: States, lengths: Integers, wanted: float, seed: int) -> Itera
         )
 
 
-def _stretches(states: States, lengths: Integers, fraction: float) -> Iterator[Parts]:
+def _stretches(states: States, lengths: I64, fraction: float) -> Iterator[Parts]:
     """Choose the last stretch of each trajectory, then earlier ones."""
     begins = [round(n * (1 - fraction)) for n in lengths]
     for k in range(N_CHOICES):

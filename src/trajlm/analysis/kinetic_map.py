@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.transitions import check_lag
 from trajlm.data import StatesLike, as_states
 from trajlm.kernels.stochastic import connected_sets, implied_timescales
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class KineticMap:
         Of time.
     """
 
-    coordinates: Floats
-    timescales: Floats
+    coordinates: F64
+    timescales: F64
     lag: int
     unit: str
 
@@ -74,7 +72,7 @@ def kinetic_map(states: StatesLike, lag: int = 1) -> KineticMap:
     return KineticMap(coordinates, times, lag, states.unit)
 
 
-def _slowest(counts: Floats) -> tuple[Floats, Floats]:
+def _slowest(counts: F64) -> tuple[F64, F64]:
     """Return up to two eigenvalues below one and their right eigenvectors, shape (n, k)."""
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import eigsh

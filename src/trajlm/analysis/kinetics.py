@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis.runs import Integers
 from trajlm.analysis.uncertainty import block_edges, count_interval
 from trajlm.data import StatesLike, as_states
 from trajlm.errors import InputError
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64, I64
 
 
 @dataclass(frozen=True)
@@ -38,11 +36,11 @@ class CommittedTransitions:
         Time between two frames and its unit.
     """
 
-    commit_times: Integers
-    counts: Integers
-    dispersion: Floats
-    time_in_state: Integers
-    exposure: Integers
+    commit_times: I64
+    counts: I64
+    dispersion: F64
+    time_in_state: I64
+    exposure: I64
     total_frames: int
     dt: float
     unit: str
@@ -52,11 +50,11 @@ class CommittedTransitions:
         """Frames times dt, over all trajectories."""
         return self.total_frames * self.dt
 
-    def rates(self) -> Floats:
+    def rates(self) -> F64:
         """Return N_ij(tau) / (total time), in transitions per `unit`, shape (m, n, n)."""
         return self.counts / self.total_time
 
-    def rate_intervals(self, level: float = 0.95) -> tuple[Floats, Floats]:
+    def rate_intervals(self, level: float = 0.95) -> tuple[F64, F64]:
         """Return the quasi-Poisson intervals (low, high) of the rates, shape (m, n, n) each.
 
         Assumes that events in different blocks of equal time are independent. Within a block
@@ -67,14 +65,14 @@ class CommittedTransitions:
         low, high = count_interval(self.counts, self.dispersion, level)
         return low / self.total_time, high / self.total_time
 
-    def mean_waiting_times(self) -> Floats:
+    def mean_waiting_times(self) -> F64:
         """Return (total time in i) / N_ij(tau), in `unit`, shape (m, n, n).
 
         Infinite where no transition was counted, NaN for a state that was never seen.
         """
         return self._waiting_times(self.counts.astype(np.float64))
 
-    def waiting_time_intervals(self, level: float = 0.95) -> tuple[Floats, Floats]:
+    def waiting_time_intervals(self, level: float = 0.95) -> tuple[F64, F64]:
         """Return the intervals (low, high) of the mean waiting times, shape (m, n, n) each.
 
         Those of the counts: the time spent in each state is taken as exact.
@@ -82,12 +80,12 @@ class CommittedTransitions:
         low, high = count_interval(self.counts, self.dispersion, level)
         return self._waiting_times(high), self._waiting_times(low)
 
-    def _waiting_times(self, counts: Floats) -> Floats:
+    def _waiting_times(self, counts: F64) -> F64:
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.time_in_state[None, :, None] * self.dt / counts
 
 
-def commit_times(longest: int) -> Integers:
+def commit_times(longest: int) -> I64:
     """Return 1, 2, 5, 10, 20, 50 ... frames, up to `longest`."""
     if longest < 1:
         raise InputError(f"the longest commit time is {longest}: it must be at least one frame")
@@ -149,7 +147,7 @@ def committed_transitions(
     )
 
 
-def _as_commit_times(values: npt.ArrayLike) -> Integers:
+def _as_commit_times(values: npt.ArrayLike) -> I64:
     given = np.atleast_1d(np.asarray(values))
     times = given.astype(np.int64)
     whole = given.ndim == 1 and len(given) > 0 and bool((times == given).all())
@@ -161,7 +159,7 @@ def _as_commit_times(values: npt.ArrayLike) -> Integers:
     return times
 
 
-def _dispersion(counts: Integers, squares: Floats, edges: Integers) -> Floats:
+def _dispersion(counts: I64, squares: F64, edges: I64) -> F64:
     """Return the dispersion of counts over blocks of time, at least 1.
 
     With N events in blocks that hold the fractions w_b of the time, it is
@@ -172,5 +170,5 @@ def _dispersion(counts: Integers, squares: Floats, edges: Integers) -> Floats:
     if n_blocks < 2:
         return np.ones_like(squares)
     spread = (squares * edges[-1] / np.maximum(counts, 1) - counts) / (n_blocks - 1)
-    dispersion: Floats = np.maximum(spread, 1.0)
+    dispersion: F64 = np.maximum(spread, 1.0)
     return dispersion

@@ -19,9 +19,8 @@ from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import implied_timescales
+from trajlm.util.arrays import F64
 from trajlm.util.words import counted
-
-Floats = npt.NDArray[np.float64]
 
 # Timescales that are looked at.
 SLOWEST = 3
@@ -122,9 +121,9 @@ def _rises(lag: int, found: Eigenvalues, later_lag: int, later: Eigenvalues) -> 
     return bool((both & (rise > np.maximum(2 * error, LEVEL))).any())
 
 
-def _relative(found: Eigenvalues) -> Floats:
+def _relative(found: Eigenvalues) -> F64:
     """Return what each part of the data adds to the logarithm of each timescale."""
     assert found.moved is not None
     kept = np.clip(found.moduli, 1e-12, 1 - 1e-12)
-    relative: Floats = found.moved / (-kept * np.log(kept))
+    relative: F64 = found.moved / (-kept * np.log(kept))
     return relative

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.slow import SLOW
 from trajlm.data import States
-
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64, I64
 
 # Share of the frames below which a group is rather part of another.
 LEAST_SHARE = 1e-3
 MOST_GROUPS = 32
 
 
-def lump(states: States, lag: int) -> Integers:
+def lump(states: States, lag: int) -> I64:
     """Return the metastable group of each state, shape (n_states,), numbered from the largest.
 
     Group by group, the one that is left most readily, as transitions counted both ways over `lag`
@@ -57,7 +54,7 @@ def lump(states: States, lag: int) -> Integers:
     return number[group]
 
 
-def bundle(states: States, groups: Integers, largest: int) -> Integers:
+def bundle(states: States, groups: I64, largest: int) -> I64:
     """Return a bundle of neighbouring states of one group for each state, shape (n_states,).
 
     The bundle of fewest states joins the one of its group that transitions, counted both ways over
@@ -87,7 +84,7 @@ def bundle(states: States, groups: Integers, largest: int) -> Integers:
     return np.unique(bundle, return_inverse=True)[1]
 
 
-def _join(counts: Floats, k: int, to: int) -> None:
+def _join(counts: F64, k: int, to: int) -> None:
     """Let the transitions of one set be those of another, shape (n, n), in place."""
     counts[to] += counts[k]
     counts[:, to] += counts[:, k]

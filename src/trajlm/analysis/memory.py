@@ -8,13 +8,11 @@ model of the fine states. Matrices are row-stochastic.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from trajlm.util.arrays import F64, I64
 
 
-def transfer_tensors(propagators: Floats) -> Floats:
+def transfer_tensors(propagators: F64) -> F64:
     """Return the memory kernel K_1, K_2, ... of T(1), T(2), ..., shape (m, n, n) both.
 
     T(t) = sum_{s=1}^{t} K_s T(t - s) with T(0) = 1: the discrete form of the generalised master
@@ -29,7 +27,7 @@ def transfer_tensors(propagators: Floats) -> Floats:
     return kernel
 
 
-def propagate_memory(kernel: Floats, n_frames: int) -> Floats:
+def propagate_memory(kernel: F64, n_frames: int) -> F64:
     """Return T(1) ... T(n_frames) of a memory that ends, shape (n_frames, n, n).
 
     Parameters
@@ -49,9 +47,7 @@ def propagate_memory(kernel: Floats, n_frames: int) -> Floats:
     return T[1:]
 
 
-def grouped_propagators(
-    transition_matrix: Floats, populations: Floats, groups: Integers, n_steps: int
-) -> Floats:
+def grouped_propagators(transition_matrix: F64, populations: F64, groups: I64, n_steps: int) -> F64:
     """Return what a Markov model of fine states says of groups, shape (n_steps, N, N).
 
     T_IJ(t) = sum_{i in I, j in J} p_i (T^t)_ij / P_I: exact for the model, in equilibrium.
@@ -74,7 +70,7 @@ def grouped_propagators(
     return found
 
 
-def hummer_szabo(transition_matrix: Floats, populations: Floats, groups: Integers) -> Floats:
+def hummer_szabo(transition_matrix: F64, populations: F64, groups: I64) -> F64:
     """Return the Markov matrix of groups with the correlation times of the fine states.
 
     1 + R with R = 1 P' - (A' D (1 p' - T + 1)^-1 A)^-1 D_P, where A holds the members of each
@@ -92,11 +88,11 @@ def hummer_szabo(transition_matrix: Floats, populations: Floats, groups: Integer
     of_groups = populations @ member
     relaxed = np.linalg.solve(np.eye(n) - transition_matrix + populations, member)
     summed = np.linalg.inv(weights @ relaxed)
-    matrix: Floats = np.eye(len(of_groups)) + of_groups - summed
+    matrix: F64 = np.eye(len(of_groups)) + of_groups - summed
     return matrix
 
 
-def _membership(populations: Floats, groups: Integers) -> tuple[Floats, Floats]:
+def _membership(populations: F64, groups: I64) -> tuple[F64, F64]:
     """Return which states belong to each group, (n, N), and the state within a group, (N, n)."""
     member = np.eye(int(groups.max()) + 1)[groups]
     within = member.T * populations

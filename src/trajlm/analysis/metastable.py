@@ -11,14 +11,14 @@ import numpy as np
 from trajlm.analysis.discrepancy import MIN_COUNT
 from trajlm.analysis.group_by import group_by_list, group_by_pcca, group_mean
 from trajlm.analysis.group_names import names_by_place
-from trajlm.analysis.grouping import Floats, Grouping
+from trajlm.analysis.grouping import Grouping
 from trajlm.analysis.kinetics import committed_transitions
 from trajlm.analysis.pcca import slow_timescales
 from trajlm.analysis.rates import rate_constants
-from trajlm.analysis.runs import Integers
 from trajlm.data import States
 from trajlm.discretize import periods_of
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64, I64
 
 # States up to this number are compared as they are; more are grouped.
 FEW_STATES = 5
@@ -78,7 +78,7 @@ def is_noisy(states: States, grouping: Grouping) -> bool:
     return bool(at_once > FLICKER * lasting)
 
 
-def _off_the_mean(states: States, grouping: Grouping) -> Floats:
+def _off_the_mean(states: States, grouping: Grouping) -> F64:
     """Return the distance of each state from the mean of its group, shape (n_states, d)."""
     assert states.centers is not None
     points = states.centers.reshape(states.n_states, -1)
@@ -96,7 +96,7 @@ def _off_the_mean(states: States, grouping: Grouping) -> Floats:
     return off
 
 
-def _correlation(states: States, grouping: Grouping, off: Floats, lag: int) -> float:
+def _correlation(states: States, grouping: Grouping, off: F64, lag: int) -> float:
     """Return the correlation over a lag of what lies off the mean, within the groups."""
     groups = grouping.assignment
     counts = states.transition_counts(lag) * (groups[:, None] == groups)
@@ -151,7 +151,7 @@ def _between_barriers(states: States, least: float) -> list[int] | None:
     return [int(g) for g in _by_centre(states, groups)]
 
 
-def _by_centre(states: States, groups: Integers) -> Integers:
+def _by_centre(states: States, groups: I64) -> I64:
     """Return the groups numbered by their mean centre."""
     assert states.centers is not None
     frames, period = states.counts(), periods_of(states.space)[0]
@@ -160,5 +160,5 @@ def _by_centre(states: States, groups: Integers) -> Integers:
         inside = groups == g
         weights = frames[inside] if frames[inside].any() else None
         means.append(group_mean(states.centers.ravel()[inside], weights, period))
-    numbered: Integers = np.argsort(np.argsort(means))[groups]
+    numbered: I64 = np.argsort(np.argsort(means))[groups]
     return numbered

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from trajlm.analysis.runs import Integers, Runs, encode_runs
+from trajlm.analysis.runs import Runs, encode_runs
 from trajlm.analysis.uncertainty import FEW_EVENTS, count_interval, mean_interval
 from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError
+from trajlm.util.arrays import I64
 from trajlm.util.words import counted
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class FirstPassage:
     mean: float
     low: float
     high: float
-    durations: Integers
+    durations: I64
     n_events: int
     n_censored: int
     dt: float
@@ -73,7 +71,7 @@ class TransitionPaths:
     mean: float
     low: float
     high: float
-    durations: Integers
+    durations: I64
     n_events: int
     dt: float
     unit: str
@@ -210,7 +208,7 @@ def _visits(states: States, source: int | Sequence[int], target: int | Sequence[
     return replace(visits, lengths=ends - visits.starts)
 
 
-def _mean_per_event(durations: Integers, exposure: int, level: float) -> tuple[float, float, float]:
+def _mean_per_event(durations: I64, exposure: int, level: float) -> tuple[float, float, float]:
     """Return exposure / events in frames and its interval, NaN when nothing was observed."""
     if exposure == 0:
         return float("nan"), float("nan"), float("nan")

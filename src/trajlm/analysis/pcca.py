@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from trajlm.analysis.runs import Integers
 from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import connected_sets
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64, I64
 
 # Largest error of an eigenvector's entry, in standard deviations of it over the data.
 ENTRY_ERROR = 0.2
@@ -23,7 +20,7 @@ RARE_SET = 1e-2
 FAINT = 1e-3
 
 
-def pcca_sets(states: States, n_groups: int, lag: int) -> tuple[Integers, Integers]:
+def pcca_sets(states: States, n_groups: int, lag: int) -> tuple[I64, I64]:
     """Return the connected states and the PCCA+ set of each, in no particular order.
 
     PCCA+ takes the states at the ends of the slow eigenvectors as the corners of its sets, and
@@ -58,7 +55,7 @@ def pcca_sets(states: States, n_groups: int, lag: int) -> tuple[Integers, Intege
     return connected, sets[merged]
 
 
-def slow_timescales(states: States, lag: int, n: int) -> Floats:
+def slow_timescales(states: States, lag: int, n: int) -> F64:
     """Return the n longest timescales, in lags, of the model that `pcca_sets` groups.
 
     Next to none where it has fewer processes.
@@ -77,7 +74,7 @@ def slow_timescales(states: States, lag: int, n: int) -> Floats:
     return np.asarray(-1 / np.log(np.clip(moduli, 1e-12, 1 - 1e-12)))
 
 
-def _connected_counts(states: States, lag: int) -> tuple[Integers, Floats]:
+def _connected_counts(states: States, lag: int) -> tuple[I64, F64]:
     """Return the states to group and the transitions between them, which lead to each other.
 
     These are the states of the largest set that do, where it holds nearly all frames. Where the
@@ -110,14 +107,12 @@ def _connected_counts(states: States, lag: int) -> tuple[Integers, Floats]:
     return kept, both_ways + FAINT * np.where(apart, np.outer(weights, weights), 0.0)
 
 
-def _largest(sets: Integers, frames: Integers) -> Integers:
+def _largest(sets: I64, frames: I64) -> I64:
     """Return the states of the set with the most frames."""
     return np.flatnonzero(sets == np.argmax(np.bincount(sets, weights=frames)))
 
 
-def _merged_model(
-    states: States, connected: Integers, counts: Floats, at_least: int
-) -> tuple[Integers, Any]:
+def _merged_model(states: States, connected: I64, counts: F64, at_least: int) -> tuple[I64, Any]:
     """Return the merged state of each connected one, and a reversible model of those."""
     from deeptime.markov import TransitionCountModel
     from deeptime.markov.msm import MaximumLikelihoodMSM
@@ -129,7 +124,7 @@ def _merged_model(
     return merged, MaximumLikelihoodMSM(reversible=True).fit_fetch(merged_counts)
 
 
-def merge_rare_states(frames: Integers, steps: Integers, counts: Floats, at_least: int) -> Integers:
+def merge_rare_states(frames: I64, steps: I64, counts: F64, at_least: int) -> I64:
     """Merge states of too few frames to tell their group with those they exchange most with.
 
     After n frames, the entry of a state in an eigenvector of eigenvalue lambda is known to
@@ -173,5 +168,5 @@ def merge_rare_states(frames: Integers, steps: Integers, counts: Floats, at_leas
         exchange[into] += exchange[state]
         exchange[:, into] += exchange[:, state]
         exchange[state], exchange[:, state], exchange[into, into] = 0.0, 0.0, 0.0
-    merged: Integers = np.unique(owner, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    merged: I64 = np.unique(owner, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return merged

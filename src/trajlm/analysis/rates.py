@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.kinetics import CommittedTransitions
 from trajlm.analysis.uncertainty import count_interval
 from trajlm.errors import InputError
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 # Groups up to this number have their missed events corrected for; of more, most pairs are empty.
 MOST_CORRECTED = 12
@@ -55,12 +53,12 @@ class RateConstants:
         Of time.
     """
 
-    values: Floats
-    low: Floats
-    high: Floats
-    dwells: Floats
-    dwells_low: Floats
-    dwells_high: Floats
+    values: F64
+    low: F64
+    high: F64
+    dwells: F64
+    dwells_low: F64
+    dwells_high: F64
     commit_time: int
     corrected: bool
     unit: str
@@ -138,16 +136,14 @@ def rate_constants(
     )  # fmt: skip
 
 
-def _plain(counts: Floats, exposure: Floats) -> Floats:
+def _plain(counts: F64, exposure: F64) -> F64:
     """Return counts over the frames they come from, the diagonal zero."""
     rates = np.divide(counts, exposure[:, None], out=np.zeros_like(counts), where=counts > 0)
     np.fill_diagonal(rates, 0.0)
     return rates
 
 
-def _corrected(
-    counts: Floats, exposure: Floats, commit_time: int, near: Floats | None = None
-) -> Floats | None:
+def _corrected(counts: F64, exposure: F64, commit_time: int, near: F64 | None = None) -> F64 | None:
     """Return the chain that shows the counts, shape (n, n); None where there is none.
 
     The search begins at `near`, where a chain of nearly these counts is known.
@@ -170,7 +166,7 @@ def _corrected(
     return None
 
 
-def _generator(chain: Floats) -> Floats:
+def _generator(chain: F64) -> F64:
     """Return the rates of ln T, none below zero and the diagonal zero.
 
     ln T = 2^k ln(T^(1/2^k)), by the series of ln(1 + x) once the root is close to one. The
@@ -186,14 +182,14 @@ def _generator(chain: Floats) -> Floats:
     for k in range(1, SERIES_TERMS + 1):
         power = power @ (one - root)
         logarithm -= power / k
-    rates: Floats = np.maximum(np.real(2.0**halvings * logarithm), 0.0)
+    rates: F64 = np.maximum(np.real(2.0**halvings * logarithm), 0.0)
     np.fill_diagonal(rates, 0.0)
     # What is left of zeros by rounding is no rate, nor what ways round leave of a step never made.
     rates[(chain == 0) | (rates < ROUNDING * rates.max(initial=0.0))] = 0.0
     return rates
 
 
-def _committed(jumps: Floats, commit_time: int) -> Floats:
+def _committed(jumps: F64, commit_time: int) -> F64:
     """Return the committed transitions for each frame in the source; see `rate_constants`."""
     leaving = jumps.sum(axis=1)
     reach = (1 - leaving) ** (commit_time - 1)
@@ -203,13 +199,13 @@ def _committed(jumps: Floats, commit_time: int) -> Floats:
 
 
 def _events(
-    values: Floats,
-    chain: Floats | None,
-    counts: Floats,
-    exposure: Floats,
-    dispersion: Floats,
+    values: F64,
+    chain: F64 | None,
+    counts: F64,
+    exposure: F64,
+    dispersion: F64,
     commit_time: int,
-) -> tuple[Floats, Floats]:
+) -> tuple[F64, F64]:
     """Return how many events would leave each rate constant, and each row's sum, as uncertain."""
     variance = dispersion * counts
     if chain is None:
@@ -225,7 +221,7 @@ def _events(
     return values**2 / of_values, values.sum(axis=1) ** 2 / of_exits
 
 
-def _bounds(values: Floats, events: Floats, level: float) -> tuple[Floats, Floats]:
+def _bounds(values: F64, events: F64, level: float) -> tuple[F64, F64]:
     n = np.where(np.isfinite(events), np.maximum(events, 1e-9), 1e-9)
     low, high = count_interval(n, 1.0, level)
     return values * low / n, values * high / n

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis.runs import Integers
 from trajlm.analysis.transitions import check_lag, transition_matrix
 from trajlm.analysis.uncertainty import independent_parts, jackknife_error
 from trajlm.data import States, StatesLike, as_states
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64, I64
 
 # Parts that are left out in turn for an interval.
 N_PARTS = 10
@@ -36,10 +34,10 @@ class TransitionProbabilities:
         Time between two frames and its unit.
     """
 
-    lags: Integers
-    values: Floats
-    low: Floats
-    high: Floats
+    lags: I64
+    values: F64
+    low: F64
+    high: F64
     level: float
     dt: float
     unit: str
@@ -82,8 +80,8 @@ def transition_probabilities(
 
 
 def _at_lag(
-    states: States, parts: list[States], frames: Integers, lag: int, level: float
-) -> tuple[Floats, Floats, Floats]:
+    states: States, parts: list[States], frames: I64, lag: int, level: float
+) -> tuple[F64, F64, F64]:
     """Return the matrix at a lag with its interval."""
     from scipy.special import stdtrit
 

@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from trajlm.analysis.uncertainty import blocks
 from trajlm.data import States, smallest_unsigned
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 # Neighbouring states are merged to this many classes, about equally often visited.
 N_CLASSES = 6
@@ -65,7 +64,7 @@ def _classes(states: States) -> tuple[npt.NDArray[np.unsignedinteger], int]:
     return classes.astype(smallest_unsigned(len(seen))), len(seen)
 
 
-def _differences(states: States, n_classes: int) -> Floats:
+def _differences(states: States, n_classes: int) -> F64:
     """Return how much oftener than its mirror image each word of each pair of gaps is seen."""
     return np.concatenate(
         [
@@ -75,7 +74,7 @@ def _differences(states: States, n_classes: int) -> Floats:
     )
 
 
-def _words(states: States, n: int, u: int, v: int) -> Floats:
+def _words(states: States, n: int, u: int, v: int) -> F64:
     """Count the words i, j, k with gaps of u and v frames, shape (n, n, n)."""
     counts = np.zeros(n**3)
     for s in states:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
+from trajlm.util.arrays import I64, IntArray
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Runs:
         Where each trajectory begins, and at last the number of frames, shape (m + 1,).
     """
 
-    values: npt.NDArray[np.integer[Any]]
-    starts: Integers
-    lengths: Integers
+    values: IntArray
+    starts: I64
+    lengths: I64
     trajectory: npt.NDArray[np.int32]
-    borders: Integers
+    borders: I64
 
     def select(self, keep: npt.NDArray[np.bool_]) -> Runs:
         """Return the runs where `keep` is true; the gaps they leave stay empty."""
@@ -48,7 +48,7 @@ class Runs:
             self.borders,
         )
 
-    def changes(self) -> Integers:
+    def changes(self) -> I64:
         """Return the index of each run whose successor differs, in the same trajectory."""
         differs = self.values[1:] != self.values[:-1]
         together = self.trajectory[1:] == self.trajectory[:-1]
@@ -77,7 +77,7 @@ def longest_run(trajectories: Sequence[npt.NDArray[Any]]) -> int:
     return max(int(counting.longest_run(s)) for s in trajectories)
 
 
-def trajectory_borders(trajectories: Sequence[npt.NDArray[Any]]) -> Integers:
+def trajectory_borders(trajectories: Sequence[npt.NDArray[Any]]) -> I64:
     """Return where each trajectory begins in the list, and the number of frames at the end."""
     lengths = np.fromiter((len(s) for s in trajectories), dtype=np.int64)
     return np.concatenate([[0], np.cumsum(lengths)])

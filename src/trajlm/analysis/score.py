@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.transitions import check_lag
 from trajlm.analysis.uncertainty import independent_parts, mean_interval
 from trajlm.data import StatesLike, as_states
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64
 from trajlm.util.words import counted, duration
 
-Floats = npt.NDArray[np.float64]
 # States from which on all singular vectors take far longer than a few.
 MANY_STATES = 300
 
@@ -35,8 +34,8 @@ class StateScore:
         The lag in frames and the time of a frame.
     """
 
-    vamp2: Floats
-    information: Floats
+    vamp2: F64
+    information: F64
     n_states: int
     n_processes: int
     lag: int
@@ -53,7 +52,7 @@ class StateScore:
         return f"{states} at a lag of {duration(self.lag * self.dt, self.unit)}: {', '.join(words)}"
 
 
-def best_by(scores: Sequence[Floats]) -> tuple[int, list[int]]:
+def best_by(scores: Sequence[F64]) -> tuple[int, list[int]]:
     """Return which of several scores is best, and which others the data does not tell from it.
 
     Differences are taken fold by fold, since all scores rise and fall with the same stretches of
@@ -139,7 +138,7 @@ def score_states(
     )
 
 
-def _vamp2(training: Floats, test: Floats, k: int) -> float:
+def _vamp2(training: F64, test: F64, k: int) -> float:
     """Return the squared Frobenius norm of the test data's correlations in k trained functions.
 
     With C_0 and C_t the diagonal matrices of visits a lag before and after, and C the counts, the
@@ -156,7 +155,7 @@ def _vamp2(training: Floats, test: Floats, k: int) -> float:
     return float((whitened**2).sum())
 
 
-def _singular_vectors(matrix: Floats, k: int) -> tuple[Floats, Floats]:
+def _singular_vectors(matrix: F64, k: int) -> tuple[F64, F64]:
     if len(matrix) <= MANY_STATES or k >= len(matrix) - 1:
         left, _, right = np.linalg.svd(matrix)
         return left[:, :k], right[:k].T
@@ -167,7 +166,7 @@ def _singular_vectors(matrix: Floats, k: int) -> tuple[Floats, Floats]:
     return left[:, order], right[order].T
 
 
-def _information(training: Floats, test: Floats) -> float:
+def _information(training: F64, test: F64) -> float:
     """Return <ln Q(s'|s) - ln p(s')> over the pairs of the test data."""
     arrivals = training.sum(axis=0) + 1.0
     p = arrivals / arrivals.sum()
@@ -175,13 +174,13 @@ def _information(training: Floats, test: Floats) -> float:
     return float((test * (np.log(q) - np.log(p))).sum() / test.sum())
 
 
-def _inverse(x: Floats) -> Floats:
+def _inverse(x: F64) -> F64:
     return np.divide(1.0, x, out=np.zeros_like(x), where=x > 0)
 
 
-def _inverse_root(matrix: Floats) -> Floats:
+def _inverse_root(matrix: F64) -> F64:
     """Return the inverse root of a positive matrix, zero along what it does not span."""
     values, vectors = np.linalg.eigh(matrix)
     roots = np.sqrt(_inverse(np.where(values > 1e-10 * values[-1], values, 0.0)))
-    root: Floats = (vectors * roots) @ vectors.T
+    root: F64 = (vectors * roots) @ vectors.T
     return root

@@ -8,11 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.kinetics import CommittedTransitions, committed_transitions
-from trajlm.analysis.runs import Integers
 from trajlm.data import States, smallest_unsigned
+from trajlm.util.arrays import F64, I64
 from trajlm.util.trajectories import owned
-
-Floats = npt.NDArray[np.float64]
 
 # A process is slow when more than this is left of its correlation after the lag: when it takes
 # more than three lags. What is faster is seen whole often enough.
@@ -34,8 +32,8 @@ class SlowSets:
         The longest implied timescale, in frames.
     """
 
-    memberships: Floats
-    assignment: Integers
+    memberships: F64
+    assignment: I64
     slowest: float
 
     @property
@@ -56,18 +54,18 @@ class SlowKinetics:
         Committed transitions between the sets.
     """
 
-    populations: Floats
+    populations: F64
     transitions: CommittedTransitions
 
     @property
-    def both_ways(self) -> Integers:
+    def both_ways(self) -> I64:
         """Transitions g -> h and h -> g together, shape (m, n_sets, n_sets)."""
-        both: Integers = self.transitions.counts + self.transitions.counts.swapaxes(1, 2)
+        both: I64 = self.transitions.counts + self.transitions.counts.swapaxes(1, 2)
         return both
 
-    def log_fluxes(self) -> Floats:
+    def log_fluxes(self) -> F64:
         """Return ln(transitions both ways, a frame), none taken as one half."""
-        fluxes: Floats = np.log(np.maximum(self.both_ways, 0.5) / self.transitions.total_frames)
+        fluxes: F64 = np.log(np.maximum(self.both_ways, 0.5) / self.transitions.total_frames)
         return fluxes
 
 
@@ -103,7 +101,7 @@ def find_slow_sets(states: States, lag: int) -> SlowSets | None:
     return SlowSets(memberships, memberships.argmax(axis=1), slowest)
 
 
-def crisp_sets(states: States, assignment: Integers, lag: int) -> SlowSets:
+def crisp_sets(states: States, assignment: I64, lag: int) -> SlowSets:
     """Return given sets, by their number for each state, shape (n_states,)."""
     counts = np.zeros((int(assignment.max()) + 1,) * 2)
     np.add.at(counts, (assignment[:, None], assignment[None]), states.transition_counts(lag))

@@ -17,10 +17,9 @@ import numpy.typing as npt
 
 from trajlm.analysis.passages import FirstPassage, mean_first_passage_time
 from trajlm.analysis.uncertainty import FEW_EVENTS, count_interval, jackknife_error
-from trajlm.data import IntArray, States
+from trajlm.data import States
+from trajlm.util.arrays import F64, IntArray
 from trajlm.util.words import counted
-
-Floats = npt.NDArray[np.float64]
 
 # Groups of trajectories that are left out in turn; of fewer trajectories than that the spread of
 # the durations gives the interval.
@@ -54,13 +53,13 @@ class _Sums(NamedTuple):
         to the target first, shape (g, k).
     """
 
-    steps: Floats
-    arrivals: Floats
-    frames: Floats
-    owned: Floats
-    open_frames: Floats
-    open_steps: Floats
-    open_arrivals: Floats
+    steps: F64
+    arrivals: F64
+    frames: F64
+    owned: F64
+    open_frames: F64
+    open_steps: F64
+    open_arrivals: F64
 
     def total(self) -> _Sums:
         return _Sums(*(value.sum(axis=0) for value in self))
@@ -192,7 +191,7 @@ def _sums(states: States, label: npt.NDArray[np.int8]) -> tuple[_Sums, int, floa
     return sums, cut, _drift(np.array(moved))
 
 
-def _drift(moved: Floats) -> float:
+def _drift(moved: F64) -> float:
     from scipy.special import stdtr
 
     if len(moved) < N_GROUPS or not moved.any():

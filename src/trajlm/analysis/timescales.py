@@ -12,9 +12,8 @@ from trajlm.analysis.transitions import check_lag, name_states, transition_matri
 from trajlm.analysis.uncertainty import FEW_EVENTS, independent_parts
 from trajlm.data import States
 from trajlm.kernels.stochastic import closed_sets, implied_timescales
+from trajlm.util.arrays import F64, I64
 from trajlm.util.words import counted
-
-Floats = npt.NDArray[np.float64]
 
 # Parts of the data whose spread widens an interval where transitions come in bursts.
 N_PARTS = 20
@@ -41,11 +40,11 @@ class Timescales:
         Why they are not reliable, in a sentence; empty where they are.
     """
 
-    values: Floats
-    low: Floats
+    values: F64
+    low: F64
     # Open above where events are few, which JSON cannot say.
-    high: Floats = field(metadata={"null": np.inf})
-    n_events: Floats
+    high: F64 = field(metadata={"null": np.inf})
+    n_events: F64
     lag: int
     unit: str
     why: str = ""
@@ -127,12 +126,12 @@ class Eigenvalues:
         Number of states that were visited.
     """
 
-    moduli: Floats
-    variance: Floats
-    moved: Floats | None
-    overlap: Floats
-    closed: list[npt.NDArray[np.int64]]
-    frames_closed: Floats
+    moduli: F64
+    variance: F64
+    moved: F64 | None
+    overlap: F64
+    closed: list[I64]
+    frames_closed: F64
     n_visited: int
 
 
@@ -178,17 +177,17 @@ class _Slow(NamedTuple):
     """
 
     values: npt.NDArray[np.complex128]
-    moduli: Floats
+    moduli: F64
     right: npt.NDArray[np.complex128]
     rows: npt.NDArray[np.complex128]
 
-    def moved_by(self, counts: Floats) -> Floats:
+    def moved_by(self, counts: F64) -> F64:
         """Return what counts add to the moduli, shape (k,)."""
         own = self.values * self.right * counts.sum(axis=1)[:, None]
-        moved: Floats = np.real((self.rows * (counts @ self.right - own)).sum(axis=0))
+        moved: F64 = np.real((self.rows * (counts @ self.right - own)).sum(axis=0))
         return moved
 
-    def variance(self, counts: Floats) -> Floats:
+    def variance(self, counts: F64) -> F64:
         """Return the variance of the moduli where each row is multinomial, shape (k,)."""
         n, first = counts.sum(axis=1)[:, None], counts @ self.right
         own = self.values * self.right
@@ -197,11 +196,11 @@ class _Slow(NamedTuple):
         absolute -= 2 * np.real(own.conj() * first)
         # (Re z)^2 = (|z|^2 + Re z^2) / 2
         both = np.abs(self.rows) ** 2 * absolute + np.real(self.rows**2 * squared)
-        variance: Floats = np.maximum(both.sum(axis=0) / 2, 0.0)
+        variance: F64 = np.maximum(both.sum(axis=0) / 2, 0.0)
         return variance
 
 
-def _slowest(T: Floats, row_counts: Floats, n: int | None) -> _Slow:
+def _slowest(T: F64, row_counts: F64, n: int | None) -> _Slow:
     from scipy.linalg import eig
 
     values, left, right = eig(T, left=True, right=True)
@@ -218,7 +217,7 @@ def _slowest(T: Floats, row_counts: Floats, n: int | None) -> _Slow:
     return _Slow(values, moduli, right.astype(np.complex128), rows)
 
 
-def _intervals(slow: Eigenvalues, lag: int, level: float) -> tuple[Floats, Floats, Floats]:
+def _intervals(slow: Eigenvalues, lag: int, level: float) -> tuple[F64, F64, F64]:
     """Return low and high of the timescales in frames, and the numbers of events.
 
     A set that is never left could be left at a rate that its counts would not show, which adds to
@@ -241,7 +240,7 @@ def _intervals(slow: Eigenvalues, lag: int, level: float) -> tuple[Floats, Float
     return low, implied_timescales(1 - slowest, lag), events
 
 
-def _why_unreliable(states: States, slow: Eigenvalues, events: Floats) -> str:
+def _why_unreliable(states: States, slow: Eigenvalues, events: F64) -> str:
     if slow.n_visited < 2:
         return f"only {name_states(np.flatnonzero(states.visited()))} was visited"
     if len(slow.closed) > 1:

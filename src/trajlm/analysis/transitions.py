@@ -8,9 +8,8 @@ import numpy.typing as npt
 from trajlm.data import States
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import connected_sets
+from trajlm.util.arrays import F64, I64
 from trajlm.util.words import listed
-
-Floats = npt.NDArray[np.float64]
 
 # States that a sentence names.
 NAMED = 6
@@ -29,7 +28,7 @@ def check_lag(states: States, lag: int) -> None:
         raise InputError(f"lag {lag} is out of range: the longest trajectory has {longest} frames")
 
 
-def transition_matrix(counts: npt.ArrayLike, populations: npt.ArrayLike) -> Floats:
+def transition_matrix(counts: npt.ArrayLike, populations: npt.ArrayLike) -> F64:
     """Return the row-normalised counts, shape (n, n).
 
     A state that was visited at the ends of trajectories alone goes to the states joined to it, by
@@ -44,7 +43,7 @@ def transition_matrix(counts: npt.ArrayLike, populations: npt.ArrayLike) -> Floa
     """
     C, frames = np.asarray(counts, dtype=np.float64), np.asarray(populations, dtype=np.float64)
     rows = C.sum(axis=1, keepdims=True)
-    T: Floats = np.divide(C, rows, out=np.zeros_like(C), where=rows > 0)
+    T: F64 = np.divide(C, rows, out=np.zeros_like(C), where=rows > 0)
     unknown = np.flatnonzero(rows[:, 0] == 0)
     if len(unknown):
         joined = connected_sets(C, directed=False)
@@ -54,7 +53,7 @@ def transition_matrix(counts: npt.ArrayLike, populations: npt.ArrayLike) -> Floa
     return T
 
 
-def name_states(states: npt.NDArray[np.int64]) -> str:
+def name_states(states: I64) -> str:
     """Return states as words, of many the first: "states 0, 1 and 7"."""
     names = [str(k) for k in states[:NAMED]]
     if len(states) > NAMED:
@@ -62,7 +61,7 @@ def name_states(states: npt.NDArray[np.int64]) -> str:
     return f"state{'s' if len(states) > 1 else ''} {listed(names)}"
 
 
-def counted_transition_matrix(states: States, lag: int = 1) -> Floats:
+def counted_transition_matrix(states: States, lag: int = 1) -> F64:
     """Return the transition matrix of the counts at `lag` frames, see `transition_matrix`."""
     check_lag(states, lag)
     return transition_matrix(states.transition_counts(lag), states.counts())

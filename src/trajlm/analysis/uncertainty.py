@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.analysis.runs import Integers, trajectory_borders
+from trajlm.analysis.runs import trajectory_borders
 from trajlm.data import States, StatesLike, as_states
 from trajlm.errors import InputError
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64, I64, IntArray
 
 # From this number of events on a result is reliable: below it the interval of a rate spans more
 # than a factor of three.
 FEW_EVENTS = 10
 
 
-def block_edges(states: States, n_blocks: int = 20) -> Integers:
+def block_edges(states: States, n_blocks: int = 20) -> I64:
     """Return the frames, counted over all trajectories, where blocks of time begin and end.
 
     Blocks hold equal numbers of frames. Where the trajectories are short, at most half a
@@ -50,7 +47,7 @@ def block_edges(states: States, n_blocks: int = 20) -> Integers:
     return edges.astype(np.int64)
 
 
-def block_pieces(states: States, edges: Integers) -> list[tuple[int, int, int, int]]:
+def block_pieces(states: States, edges: I64) -> list[tuple[int, int, int, int]]:
     """Return the pieces (block, trajectory, first frame, end frame) that `edges` cut.
 
     The frames are counted within the trajectory, and no piece crosses a border.
@@ -74,7 +71,7 @@ def blocks(states: StatesLike, n_blocks: int = 20) -> list[States]:
     """
     states = as_states(states)
     edges = block_edges(states, n_blocks)
-    pieces: list[list[npt.NDArray[np.integer[Any]]]] = [[] for _ in edges[1:]]
+    pieces: list[list[IntArray]] = [[] for _ in edges[1:]]
     for block, trajectory, first, end in block_pieces(states, edges):
         if end - first >= 2:
             pieces[block].append(states.trajectories[trajectory][first:end])
@@ -90,7 +87,7 @@ def independent_parts(states: States, n_parts: int) -> list[States]:
 
 def count_interval(
     counts: npt.ArrayLike, dispersion: npt.ArrayLike = 1.0, level: float = 0.95
-) -> tuple[Floats, Floats]:
+) -> tuple[F64, F64]:
     """Give the interval of the expected number of events, after seeing `counts`.
 
     The exact Poisson interval (Garwood, Biometrika 28:437, 1936) for the count divided by the
@@ -143,7 +140,7 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, fl
     return mean, mean - half, mean + half
 
 
-def jackknife_error(left_out: Floats) -> Floats:
+def jackknife_error(left_out: F64) -> F64:
     """Return the standard error of an estimate, from its values with each part left out in turn.
 
     Parameters
@@ -152,13 +149,13 @@ def jackknife_error(left_out: Floats) -> Floats:
         Shape (n, ...), of n parts that are independent of each other.
     """
     n = len(left_out)
-    error: Floats = np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
+    error: F64 = np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
     return error
 
 
 def fraction_interval(
-    fractions: Floats, frames: npt.ArrayLike, level: float = 0.95
-) -> tuple[Floats, Floats]:
+    fractions: F64, frames: npt.ArrayLike, level: float = 0.95
+) -> tuple[F64, F64]:
     """Give the interval of fractions of time, from their values over successive blocks.
 
     The variance of the mean follows from the blocks and their correlation, and turns the
@@ -210,7 +207,7 @@ def fraction_interval(
     return low, high
 
 
-def _variance_of_mean(deviations: Floats) -> tuple[Floats, Floats]:
+def _variance_of_mean(deviations: F64) -> tuple[F64, F64]:
     """Return the variance of the mean of correlated columns, and how many values it is worth.
 
     Geyer's initial monotone sequence (Stat. Sci. 7:473, 1992): the autocovariances are summed in

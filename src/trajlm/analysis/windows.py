@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.discretize.periodic import Period
+from trajlm.util.arrays import F64, IntArray
 
-Floats = npt.NDArray[np.float64]
 
-
-def circular_means(
-    centers: Floats, trajectory: npt.NDArray[np.integer[Any]], window: int, period: Period
-) -> Floats:
+def circular_means(centers: F64, trajectory: IntArray, window: int, period: Period) -> F64:
     """Return the direction of the mean on the circle over all full windows, within the period."""
     low, length = period[0], period[1] - period[0]
     turns = 2 * np.pi * (centers - low) / length
@@ -24,7 +18,7 @@ def circular_means(
     return low + length * (angles / (2 * np.pi) % 1.0)
 
 
-def window_sums(x: Floats, window: int) -> Floats:
+def window_sums(x: F64, window: int) -> F64:
     """Return the sums over all full windows, shape (T - window + 1,).
 
     Sums over 1, 2, 4 ... frames are added as the binary digits of `window` ask: log2(window)

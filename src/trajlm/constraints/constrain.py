@@ -31,9 +31,8 @@ from trajlm.lstm.record import LSTMRecord
 from trajlm.models.base import SequenceModel
 from trajlm.models.markov import MarkovModel
 from trajlm.models.record import ConstraintRecord, MarkovRecord, MetTarget
+from trajlm.util.arrays import F64
 from trajlm.util.words import listed, number
-
-F64 = npt.NDArray[np.float64]
 
 # Standard errors of a 95 % interval.
 INTERVAL = 1.96

@@ -21,15 +21,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.data import States
 from trajlm.lstm.loops import loops
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.weights import LSTMWeights
-
-F64 = npt.NDArray[np.float64]
-F32 = npt.NDArray[np.float32]
+from trajlm.util.arrays import F32, F64, I64
 
 # Frames of a lane whose hidden units are kept at a time.
 PIECE = 2048
@@ -81,7 +78,7 @@ class LogitChange:
         )
         return model.with_first_weights(weights)
 
-    def of(self, hidden: F32, states: npt.NDArray[np.int64]) -> F32:
+    def of(self, hidden: F32, states: I64) -> F32:
         """Return what is added to the logits after each of some pasts, shape (frames, n_states)."""
         found = hidden @ self.readout.T.astype(np.float32)
         found += (self.skip + self.bias).astype(np.float32)[states]
@@ -122,7 +119,7 @@ class Frames:
     """
 
     hidden: F32
-    states: npt.NDArray[np.int64]
+    states: I64
     gains: F64
 
 
@@ -198,7 +195,7 @@ def kl_rate_of(model: LSTMModel, base: LSTMWeights, run: States) -> float:
     return total / n_frames
 
 
-def _log_probabilities(w: LSTMWeights, hidden: F32, states: npt.NDArray[np.int64]) -> F32:
+def _log_probabilities(w: LSTMWeights, hidden: F32, states: I64) -> F32:
     """Return ln Q of each next state after some pasts, shape (frames, n_states)."""
     import torch
 
@@ -215,7 +212,7 @@ def _product(a: F32, b: F32) -> F64:
     return torch.mm(torch.from_numpy(a).t(), torch.from_numpy(b)).numpy().astype(np.float64)
 
 
-def _features(hidden: F32, states: npt.NDArray[np.int64], n_states: int) -> F32:
+def _features(hidden: F32, states: I64, n_states: int) -> F32:
     """Return (hidden units, present state, 1) of some frames, shape (frames, L + n_states + 1)."""
     L = hidden.shape[-1]
     found = np.zeros((states.size, L + n_states + 1), np.float32)

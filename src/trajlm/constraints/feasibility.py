@@ -15,15 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.grouping import Grouping
 from trajlm.constraints.measures import CommittedFlux, Measure, Quantity, StepFunction
 from trajlm.constraints.targets import Mean, Population, Rate, Ratio
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64
 from trajlm.util.words import listed, number
-
-F64 = npt.NDArray[np.float64]
 
 # Slack of bounds, relative, so that rounding contradicts nothing.
 SLACK = 1e-9

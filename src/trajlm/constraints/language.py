@@ -15,9 +15,8 @@ from trajlm.constraints.multipliers import find_multipliers, within_a_step
 from trajlm.constraints.tilts import answers, tilt_of
 from trajlm.data import States
 from trajlm.lstm.model import LSTMModel
+from trajlm.util.arrays import F64
 from trajlm.util.devices import one_thread_in_pytorch
-
-F64 = npt.NDArray[np.float64]
 
 N_LANES = 32
 # Frames over which sums are taken as met: up to twice the slowest timescale, since longer sums

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.constraints.measures import Quantity
 from trajlm.constraints.multipliers import find_multipliers, within_a_step
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import closed_sets
 from trajlm.models.markov import MarkovModel
+from trajlm.util.arrays import F64, I64
 from trajlm.util.devices import one_thread_in_pytorch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-F64 = npt.NDArray[np.float64]
 
 MOST_STEPS = 1000
 # Of the scaled measures and the matrix, from which on nothing changes any more.
@@ -124,7 +123,7 @@ def chain_values(model: MarkovModel, quantities: Sequence[Quantity]) -> F64:
         )
 
 
-def _recurrent_states(model: MarkovModel) -> npt.NDArray[np.int64]:
+def _recurrent_states(model: MarkovModel) -> I64:
     """Return the states that a model comes back to for ever.
 
     Raises

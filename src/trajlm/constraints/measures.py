@@ -13,20 +13,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.grouping import Grouping
 from trajlm.constraints.targets import Group, Mean, Population, Rate, Ratio, StepMean, Target
-from trajlm.data import IntArray, StateSpace
+from trajlm.data import StateSpace
 from trajlm.discretize import periods_of
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64, I64, IntArray
 from trajlm.util.words import counted, listed, visible
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-F64 = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 # Units of time in seconds; others are only equal to themselves.
 SECONDS = {
@@ -54,7 +52,7 @@ class Measure(ABC):
         """Return the mean in a stationary Markov chain, such that it has a gradient by P."""
 
     @abstractmethod
-    def among(self, states: Integers) -> Measure:
+    def among(self, states: I64) -> Measure:
         """Return the same measure of a chain of some of the states."""
 
 
@@ -82,7 +80,7 @@ class StepFunction(Measure):
 
         return (pi[:, None] * P * torch.from_numpy(self.function)).sum()
 
-    def among(self, states: Integers) -> StepFunction:
+    def among(self, states: I64) -> StepFunction:
         """Return the function of the remaining states."""
         return StepFunction(self.function[np.ix_(states, states)])
 
@@ -96,7 +94,7 @@ class CommittedFlux(Measure):
     without a direction of time: asked to have more of the first alone, it would have to get one.
     """
 
-    groups: Integers
+    groups: I64
     source: int
     target: int
     commit: int
@@ -150,7 +148,7 @@ class CommittedFlux(Measure):
             total = total + (x * lasts.sum(dim=1))[groups == h].sum()
         return total / len(self._ways)
 
-    def among(self, states: Integers) -> CommittedFlux:
+    def among(self, states: I64) -> CommittedFlux:
         """Return the flux between what is left of the groups."""
         return replace(self, groups=self.groups[states])
 
@@ -239,7 +237,7 @@ class Quantity:
             mean = mean / under
         return self.scaled(mean), self.slope(mean) * answer
 
-    def among(self, states: Integers) -> Quantity:
+    def among(self, states: I64) -> Quantity:
         """Return the same about the chain of some of the states."""
         return replace(
             self,
@@ -329,7 +327,7 @@ def _of_states(values: F64) -> StepFunction:
     return StepFunction(np.broadcast_to(values, (len(values), len(values))).copy())
 
 
-def _share(groups: Integers, group: int) -> StepFunction:
+def _share(groups: I64, group: int) -> StepFunction:
     return _of_states((groups == group).astype(np.float64))
 
 

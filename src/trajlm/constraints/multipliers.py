@@ -21,9 +21,8 @@ D over decisions: the Fisher information of the change, so that each step is a N
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-F64 = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 # Largest change of a measure on its scale in one step, since answers are linear only nearby.
 LARGEST_STEP = 0.7

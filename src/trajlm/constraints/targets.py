@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64
 from trajlm.util.words import number, visible
 
 Group = int | str
@@ -152,7 +152,7 @@ class StepMean:
         What it is called in messages and tables.
     """
 
-    function: npt.NDArray[np.float64]
+    function: F64
     value: float
     error: float = 0.0
     name: str = "step mean"

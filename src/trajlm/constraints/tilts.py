@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from trajlm.constraints.decisions import LogitChange
 from trajlm.constraints.measures import CommittedFlux, Measure, StepFunction
-
-F64 = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 
 def tilt_of(measure: Measure, n_hidden: int) -> LogitChange:

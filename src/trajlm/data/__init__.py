@@ -3,13 +3,11 @@
 from trajlm.data.features import Features, FeaturesLike
 from trajlm.data.given import as_features, as_states, as_trajectory
 from trajlm.data.states import AS_GIVEN, States, StatesLike, StateSpace, smallest_unsigned
-from trajlm.util.trajectories import IntArray
 
 __all__ = [
     "AS_GIVEN",
     "Features",
     "FeaturesLike",
-    "IntArray",
     "StateSpace",
     "States",
     "StatesLike",

@@ -6,13 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import SupportsIndex, overload
 
-import numpy as np
-import numpy.typing as npt
-
 from trajlm.errors import InputError
 from trajlm.provenance import Note, Projection, Step, as_notes
+from trajlm.util.arrays import F64, FloatArray
 from trajlm.util.trajectories import (
-    FloatArray,
     as_column_units,
     as_columns,
     as_list,
@@ -64,7 +61,7 @@ class Features:
         Empty data, unequal numbers of columns, NaN or infinity (which trajectory, frame, column).
     """
 
-    trajectories: tuple[npt.NDArray[np.float64], ...]
+    trajectories: tuple[F64, ...]
     names: tuple[str, ...]
     dt: float
     unit: str
@@ -110,19 +107,19 @@ class Features:
         }
         vars(self).update(fields)
 
-    def __iter__(self) -> Iterator[npt.NDArray[np.float64]]:
+    def __iter__(self) -> Iterator[F64]:
         return iter(self.trajectories)
 
     def __len__(self) -> int:
         return len(self.trajectories)
 
     @overload
-    def __getitem__(self, index: SupportsIndex) -> npt.NDArray[np.float64]: ...
+    def __getitem__(self, index: SupportsIndex) -> F64: ...
 
     @overload
     def __getitem__(self, index: slice) -> Features: ...
 
-    def __getitem__(self, index: SupportsIndex | slice) -> npt.NDArray[np.float64] | Features:
+    def __getitem__(self, index: SupportsIndex | slice) -> F64 | Features:
         if isinstance(index, slice):
             return replace(self, trajectories=self.trajectories[index])
         return self.trajectories[index]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from trajlm.data.features import Features, FeaturesLike
 from trajlm.data.states import States, StatesLike
 from trajlm.errors import InputError
-from trajlm.util.trajectories import IntArray, as_integers
+from trajlm.util.arrays import IntArray
+from trajlm.util.trajectories import as_integers
 
 
 def as_states(data: StatesLike) -> States:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.provenance import Discretization
+from trajlm.util.arrays import F64, I64, IntArray
 from trajlm.util.trajectories import (
-    IntArray,
     as_integers,
     as_list,
     as_state_centers,
@@ -49,7 +49,7 @@ class StateSpace:
     n_states: int
     dt: float = 1.0
     unit: str = "frame"
-    centers: npt.NDArray[np.float64] | None = None
+    centers: F64 | None = None
     discretization: Discretization = AS_GIVEN
 
     def __post_init__(self) -> None:
@@ -102,7 +102,7 @@ class States:
     n_states: int
     dt: float
     unit: str
-    centers: npt.NDArray[np.float64] | None
+    centers: F64 | None
     discretization: Discretization
 
     def __init__(
@@ -204,12 +204,12 @@ class States:
         """Return which states are seen at least once, shape (n_states,)."""
         return self.counts() > 0
 
-    def counts(self) -> npt.NDArray[np.int64]:
+    def counts(self) -> I64:
         """Return the number of frames in each state, shape (n_states,)."""
         return self._counts.copy()
 
     @cached_property
-    def _counts(self) -> npt.NDArray[np.int64]:
+    def _counts(self) -> I64:
         # Asked for dozens of times in a comparison, and the trajectories do not change.
         counts = np.zeros(self.n_states, np.int64)
         for s in self.trajectories:
@@ -217,7 +217,7 @@ class States:
                 counts += np.bincount(s[begin : begin + COUNTED_AT_ONCE], minlength=self.n_states)
         return counts
 
-    def transition_counts(self, lag: int = 1, stride: int = 1) -> npt.NDArray[np.int64]:
+    def transition_counts(self, lag: int = 1, stride: int = 1) -> I64:
         """Return the counts C_ij of pairs `lag` frames apart, none across a border.
 
         A pair begins at every frame (sliding window), or every `stride` frames.

@@ -7,10 +7,11 @@ from typing import Self
 
 import numpy as np
 
-from trajlm.data import Features, FeaturesLike, IntArray, States, as_features
-from trajlm.discretize.periodic import Array, Periods
+from trajlm.data import Features, FeaturesLike, States, as_features
+from trajlm.discretize.periodic import Periods
 from trajlm.discretize.projection import project
 from trajlm.provenance import Discretization, Method, Projection
+from trajlm.util.arrays import F64, IntArray
 from trajlm.util.parameters import Parameters
 from trajlm.util.trajectories import owned
 from trajlm.util.words import MOST_COLUMNS, html, without_surrogates
@@ -58,7 +59,7 @@ class Discretizer(Parameters, ABC):
         """Return the domains that the cut of these features goes round."""
 
     @abstractmethod
-    def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
+    def _assign(self, features: Features) -> tuple[list[IntArray], F64]:
         """Return the states of each trajectory and the centres of all states."""
 
     def transform(self, features: FeaturesLike) -> States:

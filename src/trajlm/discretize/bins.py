@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trajlm.data import Features, IntArray, smallest_unsigned
+from trajlm.data import Features, smallest_unsigned
 from trajlm.discretize.base import Discretizer
 from trajlm.discretize.checks import count, increasing
-from trajlm.discretize.periodic import Array, Period, Periods, wrap
+from trajlm.discretize.periodic import Period, Periods, wrap
 from trajlm.errors import InputError
 from trajlm.provenance import Binning, Method, ProductBinning
+from trajlm.util.arrays import F64, IntArray
 from trajlm.util.words import counted
 
 # The rounding of a number held in single precision, as trajectory libraries give them: pi
@@ -99,7 +100,7 @@ class Bins(Discretizer):
             raise InputError("the range is not that of the edges: give one of the two")
         return edges
 
-    def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
+    def _assign(self, features: Features) -> tuple[list[IntArray], F64]:
         if self.edges_ is None:
             raise InputError("the bins have no edges yet: call fit first")
         _one_column(features)
@@ -107,7 +108,7 @@ class Bins(Discretizer):
         states = [self._bin(x[:, 0], i, edges) for i, x in enumerate(features)]
         return states, (edges[:-1] + edges[1:]) / 2
 
-    def _bin(self, x: Array, trajectory: int, edges: Array) -> IntArray:
+    def _bin(self, x: F64, trajectory: int, edges: F64) -> IntArray:
         low, high = float(edges[0]), float(edges[-1])
         if self.period_ is not None:
             x = wrap(x, low, high)
@@ -177,7 +178,7 @@ class ProductBins(Discretizer):
             )
         self.bins_ = tuple(fitted)
 
-    def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
+    def _assign(self, features: Features) -> tuple[list[IntArray], F64]:
         columns = _each_column(features, len(self.bins_))
         cut = [bins._assign(x) for bins, x in zip(self.bins_, columns, strict=True)]
         shape = tuple(len(middles) for _, middles in cut)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import Features, IntArray
+from trajlm.data import Features
 from trajlm.discretize.base import Discretizer
 from trajlm.discretize.checks import as_numbers, count
-from trajlm.discretize.periodic import Array, Periods, nearest, to_circles
+from trajlm.discretize.periodic import Periods, nearest, to_circles
 from trajlm.errors import InputError
 from trajlm.provenance import Centers, Clustering, Method
+from trajlm.util.arrays import F64, IntArray
 
 
 class NearestCenters(Discretizer):
@@ -50,7 +51,7 @@ class NearestCenters(Discretizer):
         _check_columns(self.centers_, features)
         self.periods_ = features.periods
 
-    def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
+    def _assign(self, features: Features) -> tuple[list[IntArray], F64]:
         return _nearest_of(self.centers_, self._periods(features), features), self.centers_
 
     def _method(self) -> Method:
@@ -96,7 +97,7 @@ class KMeans(Discretizer):
         self.seed = seed
         self.stride = stride
         self._checked()
-        self.centers_: Array | None = None
+        self.centers_: F64 | None = None
         self.periods_: Periods | None = None
 
     def _checked(self) -> tuple[int, int]:
@@ -120,7 +121,7 @@ class KMeans(Discretizer):
         self.centers_ = as_centers(centers[np.lexsort(centers.T[::-1])])
         self.periods_ = features.periods
 
-    def _assign(self, features: Features) -> tuple[list[IntArray], Array]:
+    def _assign(self, features: Features) -> tuple[list[IntArray], F64]:
         if self.centers_ is None:
             raise InputError("the clusters have no centres yet: call fit first")
         return _nearest_of(self.centers_, self._periods(features), features), self.centers_
@@ -133,17 +134,17 @@ class KMeans(Discretizer):
         return features.periods if self.periods_ is None else self.periods_
 
 
-def _nearest_of(centers: Array, periods: Periods, features: Features) -> list[IntArray]:
+def _nearest_of(centers: F64, periods: Periods, features: Features) -> list[IntArray]:
     _check_columns(centers, features)
     return [nearest(x, centers, periods) for x in features]
 
 
-def _points(centers: Array) -> tuple[tuple[float, ...], ...]:
+def _points(centers: F64) -> tuple[tuple[float, ...], ...]:
     """Return centres of shape (k,) or (k, d) as k points."""
     return tuple(map(tuple, centers.reshape(len(centers), -1).tolist()))
 
 
-def _cluster(points: Array, k: int, seed: int) -> Array:
+def _cluster(points: F64, k: int, seed: int) -> F64:
     from deeptime.clustering import KMeans as Estimator
 
     # One thread: several give results that differ from run to run. deeptime sets the number of
@@ -153,7 +154,7 @@ def _cluster(points: Array, k: int, seed: int) -> Array:
     return np.asarray(model.cluster_centers, dtype=np.float64)
 
 
-def _check_columns(centers: Array, features: Features) -> None:
+def _check_columns(centers: F64, features: Features) -> None:
     d = 1 if centers.ndim == 1 else centers.shape[1]
     if d != features.n_columns:
         raise InputError(
@@ -162,7 +163,7 @@ def _check_columns(centers: Array, features: Features) -> None:
         )
 
 
-def as_centers(values: Any) -> Array:
+def as_centers(values: Any) -> F64:
     """Return centres of shape (k,) or (k, d), none of them twice."""
     centers = as_numbers(values, "centres")
     if centers.ndim == 2 and centers.shape[1] == 1:

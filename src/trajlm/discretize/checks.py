@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from trajlm.discretize.periodic import Array
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64
 from trajlm.util.checked import LARGEST
 
 
@@ -18,7 +18,7 @@ def count(n: Any, what: str) -> int:
     return int(n)
 
 
-def as_numbers(values: Any, what: str) -> Array:
+def as_numbers(values: Any, what: str) -> F64:
     """Return finite numbers as an array."""
     try:
         array = np.array(values, dtype=np.float64)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from trajlm.data import StateSpace
-from trajlm.discretize.periodic import Array, Periods
+from trajlm.discretize.periodic import Periods
 from trajlm.provenance import Binning, Centers, Clustering, Discretization, ProductBinning
+from trajlm.util.arrays import F64
 
 # Rounding of a cut in units of the largest: numbers held in single precision.
 ROUNDING = 1e-6
@@ -49,7 +50,7 @@ class _Cuts:
 
     what: str
     name: str
-    points: Array
+    points: F64
 
 
 def _cuts(space: StateSpace) -> _Cuts | None:
@@ -93,7 +94,7 @@ def is_unnamed(column: str) -> bool:
 
 
 def _differing_cuts(
-    a: Array | None, b: Array | None, cut: str, words: tuple[str, str]
+    a: F64 | None, b: F64 | None, cut: str, words: tuple[str, str]
 ) -> tuple[str, str] | None:
     if a is None or b is None:
         return None
@@ -106,5 +107,5 @@ def _differing_cuts(
     return f"{words[0]} with {cut} {k} at {_at(a[k])}", f"{words[1]} with {cut} {k} at {_at(b[k])}"
 
 
-def _at(value: Array) -> str:
+def _at(value: F64) -> str:
     return ", ".join(f"{x:.6g}" for x in np.atleast_1d(value))

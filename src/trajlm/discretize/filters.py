@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import Features, FeaturesLike, IntArray, States, StatesLike, as_features, as_states
-from trajlm.discretize.periodic import Array, to_circles
+from trajlm.data import Features, FeaturesLike, States, StatesLike, as_features, as_states
+from trajlm.discretize.periodic import to_circles
 from trajlm.errors import InputError
 from trajlm.provenance import Averaged, Decimated, RunningMean, SpikesRemoved
+from trajlm.util.arrays import F64, IntArray
 from trajlm.util.trajectories import owned
 
 
@@ -113,7 +114,7 @@ def decimate(features: FeaturesLike, n: int) -> Features:
     )
 
 
-def _running_mean(x: Array, window: int) -> Array:
+def _running_mean(x: F64, window: int) -> F64:
     """Return the means of all full windows along axis 0, in time linear in T.
 
     Each window is the end of one block of `window` frames and the start of the next, so no sum

@@ -6,25 +6,24 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from trajlm.data import IntArray, smallest_unsigned
+from trajlm.data import smallest_unsigned
+from trajlm.util.arrays import F64, IntArray
 
 Period = tuple[float, float]
 Periods = tuple[Period | None, ...]
-Array = npt.NDArray[np.float64]
 
 BLOCK = 2**20  # distances held at once
 
 
-def wrap(x: Array, low: float, high: float) -> Array:
+def wrap(x: F64, low: float, high: float) -> F64:
     """Return x moved by whole periods into low <= x < high; values inside are left as they are."""
     wrapped = low + np.mod(x - low, high - low)
     wrapped[wrapped >= high] = low  # the modulo of a tiny negative number rounds up to high
     return np.where((x >= low) & (x < high), x, wrapped)
 
 
-def nearest(x: Array, centers: Array, periods: Periods) -> IntArray:
+def nearest(x: F64, centers: F64, periods: Periods) -> IntArray:
     """Return the number of the nearest centre for each frame, the lowest of equally near ones.
 
     Parameters
@@ -55,7 +54,7 @@ def nearest(x: Array, centers: Array, periods: Periods) -> IntArray:
     return result
 
 
-def to_circles(points: Array, periods: Periods) -> tuple[Array, Callable[[Array], Array]]:
+def to_circles(points: F64, periods: Periods) -> tuple[F64, Callable[[F64], F64]]:
     """Replace each periodic column by its circle, whose circumference is the period.
 
     Returns
@@ -74,7 +73,7 @@ def to_circles(points: Array, periods: Periods) -> tuple[Array, Callable[[Array]
             angle = (x - period[0]) / radius
             parts.append(radius * np.column_stack([np.cos(angle), np.sin(angle)]))
 
-    def back(on_circles: Array) -> Array:
+    def back(on_circles: F64) -> F64:
         columns = []
         position = 0
         for period in periods:

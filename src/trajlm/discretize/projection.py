@@ -11,9 +11,10 @@ import numpy as np
 from trajlm.data import Features, FeaturesLike, as_features
 from trajlm.discretize.checks import count
 from trajlm.discretize.compatibility import columns_differ
-from trajlm.discretize.periodic import Array, Periods, to_circles
+from trajlm.discretize.periodic import Periods, to_circles
 from trajlm.errors import InputError
 from trajlm.provenance import Projection, Scaling
+from trajlm.util.arrays import F64
 from trajlm.util.parameters import Parameters
 from trajlm.util.trajectories import owned
 from trajlm.util.words import counted, duration
@@ -41,7 +42,7 @@ class SlowCoordinates(Parameters, ABC):
             known = ", ".join(str(x) for x in self._scalings())
             raise InputError(f"{self.name} has no scaling {scaling!r}: it has {known}")
         self.projection_: Projection | None = None
-        self.values_: Array | None = None
+        self.values_: F64 | None = None
 
     @classmethod
     def _scalings(cls) -> tuple[Scaling | None, ...]:
@@ -174,10 +175,10 @@ class TICA(SlowCoordinates):
 
     name = "TICA"
 
-    def timescales(self, dt: float = 1.0) -> Array:
+    def timescales(self, dt: float = 1.0) -> F64:
         """Return ``-lag dt / ln |eigenvalue|`` of each coordinate, in the unit of dt (frames)."""
         values = np.array(self._fitted().values)
-        timescales: Array = -self.lag * dt / np.log(np.abs(values))
+        timescales: F64 = -self.lag * dt / np.log(np.abs(values))
         return timescales
 
     def _estimator(self) -> decomposition.VAMP:
@@ -280,7 +281,7 @@ def _check_periods(features: Features, projection: Projection) -> None:
             )
 
 
-def _moments(trajectories: list[Array], periods: Periods) -> tuple[Array, Array]:
+def _moments(trajectories: list[F64], periods: Periods) -> tuple[F64, F64]:
     """Return mean and standard deviation of columns on their circles, 1 where they are constant."""
     n = sum(len(x) for x in trajectories)
     total = sum(to_circles(x, periods)[0].sum(axis=0) for x in trajectories)

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.data import Features, FeaturesLike, States, StatesLike, as_features, as_states
 from trajlm.discretize.compatibility import is_unnamed
-from trajlm.discretize.periodic import Array, Periods, to_circles
+from trajlm.discretize.periodic import Periods, to_circles
 from trajlm.errors import InputError
 from trajlm.provenance import Discretization, Given, frames_after, origin_of_frames
-from trajlm.util.frames import FramesByState, Integers, RandomFrames, SmoothFrames, frames_a_step
+from trajlm.util.arrays import F64, I64
+from trajlm.util.frames import FramesByState, RandomFrames, SmoothFrames, frames_a_step
 from trajlm.util.trajectories import owned
 from trajlm.util.warn import warn
 from trajlm.util.words import counted, without_surrogates
@@ -24,7 +24,7 @@ CHOICES = ("random", "smooth", "mean")
 N_CANDIDATES = 50
 
 
-def state_means(states: StatesLike, features: FeaturesLike) -> Array:
+def state_means(states: StatesLike, features: FeaturesLike) -> F64:
     """Return the mean of each column over the frames of each state, shape (n_states, d).
 
     A periodic column takes the circular mean. A state that is never visited takes the mean of all
@@ -170,7 +170,7 @@ def _named(features: Features, how: Discretization) -> Features:
 
 
 def _chooser(
-    states: States, points: Array, periods: Periods, choice: Choice, step: int, seed: int
+    states: States, points: F64, periods: Periods, choice: Choice, step: int, seed: int
 ) -> RandomFrames | SmoothFrames:
     frames = FramesByState(states.trajectories, states.n_states)
     if choice == "random":
@@ -179,10 +179,10 @@ def _chooser(
     deviation = on_circles.std(axis=0)
     scaled = on_circles / np.where(deviation > 0, deviation, 1.0)
 
-    def distances(some: Integers, others: Integers) -> Array:
+    def distances(some: I64, others: I64) -> F64:
         from scipy.spatial.distance import cdist
 
-        squares: Array = cdist(scaled[some], scaled[others], "sqeuclidean")
+        squares: F64 = cdist(scaled[some], scaled[others], "sqeuclidean")
         return squares
 
     return SmoothFrames(frames, distances, step, N_CANDIDATES, seed)
@@ -199,7 +199,7 @@ def _warn_unseen(lanes: States, states: States, choice: Choice) -> None:
         )
 
 
-def _means(states: States, points: Array, periods: Periods) -> Array:
+def _means(states: States, points: F64, periods: Periods) -> F64:
     on_circles, back = to_circles(points, periods)
     labels = np.concatenate(states.trajectories)
     counts = np.bincount(labels, minlength=states.n_states)
@@ -212,7 +212,7 @@ def _means(states: States, points: Array, periods: Periods) -> Array:
     return back(means)
 
 
-def _matched(states: States, features: Features) -> list[npt.NDArray[np.float64]]:
+def _matched(states: States, features: Features) -> list[F64]:
     """Return the values of the features at each frame of the states, led back through filters."""
     if len(features) != len(states):
         raise InputError(

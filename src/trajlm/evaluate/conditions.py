@@ -17,8 +17,7 @@ from trajlm.analysis import (
 from trajlm.analysis.metastable import default_grouping
 from trajlm.errors import InputError
 from trajlm.lstm.conditional import ConditionalModel
-
-F64 = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 # Conditions at which a model is run, and the frames and lanes of each run.
 N_VALUES, N_FRAMES, N_LANES = 9, 1_000_000, 20

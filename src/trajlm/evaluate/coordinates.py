@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis import Grouping
 from trajlm.data import StateSpace
 from trajlm.discretize import periods_of
 from trajlm.discretize.periodic import to_circles
+from trajlm.util.arrays import F64
 
-Floats = npt.NDArray[np.float64]
 
-
-def slow_columns(space: StateSpace, grouping: Grouping, populations: Floats) -> tuple[int, ...]:
+def slow_columns(space: StateSpace, grouping: Grouping, populations: F64) -> tuple[int, ...]:
     """Return the columns of the centres, first the one that tells the groups apart best.
 
     That is measured by the share of its variance that lies between the groups; a periodic column

@@ -18,7 +18,8 @@ from trajlm.analysis import (
 from trajlm.analysis.transitions import counted_transition_matrix, name_states
 from trajlm.analysis.uncertainty import FEW_EVENTS, independent_parts, jackknife_error
 from trajlm.data import States
-from trajlm.evaluate.estimates import F64, Estimate, Kinetics, StateSet
+from trajlm.evaluate.estimates import Estimate, Kinetics, StateSet
+from trajlm.util.arrays import F64
 
 # Parts that are left out in turn for an interval.
 N_PARTS = 10

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis import Autocorrelation, Survival
 from trajlm.evaluate.result import Evaluation, SourceResult
-
-Floats = npt.NDArray[np.floating[Any]]
+from trajlm.util.arrays import FloatArray
 
 # Lags at which autocorrelations are compared, evenly over the logarithm.
 LAGS_COMPARED = 120
@@ -56,7 +53,7 @@ def _lags_outside(data: Autocorrelation, model: Autocorrelation) -> float:
     return _share_outside(model.values[lags], data.low[lags], data.high[lags])
 
 
-def _share_outside(values: Floats, low: Floats, high: Floats) -> float:
+def _share_outside(values: FloatArray, low: FloatArray, high: FloatArray) -> float:
     width = high - low
     known = np.isfinite(values) & np.isfinite(width) & (width > 0)
     if not known.any():

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.data import StateSpace
 from trajlm.errors import InputError
 from trajlm.kernels.stochastic import stationary_distribution
 from trajlm.provenance import Grouped
+from trajlm.util.arrays import F64
 from trajlm.util.words import Fact, html, interval, number
 
-F64 = npt.NDArray[np.float64]
 StateSet = int | Sequence[int]
 
 # States and timescales that a notebook shows.

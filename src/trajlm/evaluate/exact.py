@@ -10,13 +10,14 @@ import numpy.typing as npt
 from trajlm.analysis.transitions import name_states
 from trajlm.data import StateSpace
 from trajlm.errors import InputError
-from trajlm.evaluate.estimates import F64, Estimate, Kinetics, StateSet, state_set
+from trajlm.evaluate.estimates import Estimate, Kinetics, StateSet, state_set
 from trajlm.kernels.stochastic import (
     closed_sets,
     implied_timescales,
     passage_times,
     stationary_distribution,
 )
+from trajlm.util.arrays import F64, I64
 from trajlm.util.words import listed
 
 # So close to one that no probability of staying is told apart from it.
@@ -39,7 +40,7 @@ class _ShownPairs:
         Number of states.
     """
 
-    state: npt.NDArray[np.int64]
+    state: I64
     weights: F64
     kept: F64
     left: F64

@@ -8,7 +8,8 @@ import numpy as np
 
 from trajlm.errors import InputError
 from trajlm.evaluate.counted import CountedKinetics
-from trajlm.evaluate.estimates import F64, Estimate, Kinetics, StateSet
+from trajlm.evaluate.estimates import Estimate, Kinetics, StateSet
+from trajlm.util.arrays import F64
 
 # A scale on which errors are about normal, and its inverse.
 Scale = tuple[Callable[[F64], F64], Callable[[F64], F64]]

@@ -14,13 +14,13 @@ from trajlm.analysis import (
     transition_probabilities,
 )
 from trajlm.analysis.lag import SLOWEST
-from trajlm.analysis.runs import Integers
-from trajlm.data import IntArray, States
+from trajlm.data import States
 from trajlm.discretize import periods_of
 from trajlm.discretize.periodic import to_circles
 from trajlm.evaluate.reference import Reference
 from trajlm.evaluate.result import HiddenPath, Stretch
 from trajlm.models.hidden_markov import HiddenMarkovModel
+from trajlm.util.arrays import I64, IntArray
 
 # Lags at which transitions between the groups are counted, and implied timescales.
 RELAXATION_LAGS, TIMESCALE_LAGS = 14, 8
@@ -37,7 +37,7 @@ SHORTEST_STRETCH = 1000
 POINTS = 4000
 
 
-def lags_of(states: States, n: int) -> Integers:
+def lags_of(states: States, n: int) -> I64:
     """Return up to n lags in frames, even on the logarithmic scale, that trajectories span."""
     longest = max(len(s) for s in states)
     last = max(min(int(LONGEST_LAG * longest), longest - 1), 1)

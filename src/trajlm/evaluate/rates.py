@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis import (
     ExponentialMixture,
@@ -22,8 +21,7 @@ from trajlm.analysis import (
 from trajlm.analysis.uncertainty import FEW_EVENTS
 from trajlm.evaluate.result import Evaluation, SourceResult
 from trajlm.evaluate.significance import ModelValue, placed, seen_pairs, typical_dwells
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import I64
 
 # Share of the typical dwell in the shortest-lived group that a stay must last to count: long
 # enough that most flicker over a threshold does not, short enough that few stays are missed.
@@ -293,7 +291,7 @@ def _slowest(
     return SlowestProcess((groups[0], groups[1]), time, low, high, n, tuple(others))
 
 
-def _relaxation(found: RateConstants) -> tuple[float, npt.NDArray[np.int64] | None]:
+def _relaxation(found: RateConstants) -> tuple[float, I64 | None]:
     """Return the slowest relaxation time, and the side of it on which each group lies.
 
     That is -1 / lambda of the slowest eigenvalue of the rate matrix; the sides are told by the

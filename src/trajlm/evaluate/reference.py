@@ -18,9 +18,10 @@ from trajlm.analysis import (
     floor,
 )
 from trajlm.analysis.runs import longest_run
-from trajlm.data import IntArray, States, StateSpace
+from trajlm.data import States, StateSpace
 from trajlm.errors import InputError
 from trajlm.evaluate.coordinates import slow_columns
+from trajlm.util.arrays import IntArray
 
 
 @dataclass(frozen=True)

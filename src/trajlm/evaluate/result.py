@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis import (
     Autocorrelation,
@@ -22,11 +21,10 @@ from trajlm.analysis import (
     TransitionProbabilities,
     mean_interval,
 )
-from trajlm.data import IntArray, StateSpace
+from trajlm.data import StateSpace
 from trajlm.models.record import ModelRecord
+from trajlm.util.arrays import F32, F64, IntArray
 from trajlm.util.words import counted
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,9 +51,9 @@ class TrainingResult:
 
     seed: int | None
     n_frames: int
-    populations: Floats
-    group_populations: Floats
-    rates: Floats
+    populations: F64
+    group_populations: F64
+    rates: F64
     discrepancy: float
     cross_entropy: float | None
     record: ModelRecord | None
@@ -114,7 +112,7 @@ class HiddenPath:
     """
 
     hidden: IntArray
-    levels: Floats | None
+    levels: F64 | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -191,7 +189,7 @@ class SourceResult:
     trainings: tuple[TrainingResult, ...]
     unseen: UnseenResult | None
     excerpt: IntArray
-    embedding: npt.NDArray[np.float32] | None
+    embedding: F32 | None
     relaxation: TransitionProbabilities
     timescales: tuple[Timescales, ...]
     kinetic_map: KineticMap
@@ -203,7 +201,7 @@ class SourceResult:
         """How the model of the first training was made; None for the data or where unknown."""
         return self.trainings[0].record if self.trainings else None
 
-    def rate_intervals(self) -> tuple[Floats, Floats]:
+    def rate_intervals(self) -> tuple[F64, F64]:
         """Return the 95 % intervals of the rates, shape (m, n_groups, n_groups) each.
 
         Over the trainings where there are several (Student's t), else those of the counts.
@@ -212,7 +210,7 @@ class SourceResult:
             return self.transitions.rate_intervals()
         return _over_trainings([training.rates for training in self.trainings])
 
-    def population_intervals(self, groups: bool = False) -> tuple[Floats, Floats]:
+    def population_intervals(self, groups: bool = False) -> tuple[F64, F64]:
         """Return the 95 % intervals of the populations, shape (n,) each: as `rate_intervals`."""
         if len(self.trainings) < 2:
             of = self.group_free_energy if groups else self.free_energy
@@ -226,7 +224,7 @@ class SourceResult:
         return f"SourceResult({self.name}, {size}, D = {self.discrepancy.value:.3g})"
 
 
-def _over_trainings(values: list[Floats]) -> tuple[Floats, Floats]:
+def _over_trainings(values: list[F64]) -> tuple[F64, F64]:
     """Return low and high of the mean over trainings: Student's t at 95 %, never below zero."""
     _, low, high = np.apply_along_axis(mean_interval, 0, np.array(values))
     return np.maximum(low, 0.0), high

@@ -12,13 +12,12 @@ from fnmatch import fnmatchcase
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.io.sources import PathLike, check_file, listed
+from trajlm.util.arrays import AnyArray
 from trajlm.util.trajectories import owned
 
-AnyArray = npt.NDArray[Any]
 NARROWED_FROM = 1 << 26  # bytes of whole numbers that are kept in the smallest type that fits
 READ_AT_ONCE = 1 << 24  # bytes
 DEFLATE_LIMIT = 1100  # deflate shrinks at most about 1032 times: a larger claim is false

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.io.sources import PathLike
 from trajlm.provenance import Note
+from trajlm.util.arrays import F64, I64
 
-F64 = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
+Rows = I64
 
 # A step beyond this many typical ones is a gap: frames are missing there.
 GAP = 1.5

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError
@@ -18,6 +17,7 @@ from trajlm.io.record import Record, Wanted, features_of
 from trajlm.io.sources import Columns, PathLike, Paths, listed, read_all
 from trajlm.io.table import parse, printed_quantum
 from trajlm.provenance import Note
+from trajlm.util.arrays import F64
 
 FIELDS = "#! FIELDS"
 # Components of PLUMED's biases: METAD, PBMETAD, OPES, RESTRAINT, walls, EXTERNAL, ABMD ...
@@ -201,9 +201,7 @@ def _period(path: PathLike, bounds: dict[str, str], name: str) -> tuple[float, f
     return (low, high)
 
 
-def _bias_notes(
-    path: PathLike, names: Sequence[str], values: npt.NDArray[np.float64]
-) -> tuple[Note, ...]:
+def _bias_notes(path: PathLike, names: Sequence[str], values: F64) -> tuple[Note, ...]:
     # A wall that was never reached leaves a column of zeros and the data as it is.
     found = [
         name

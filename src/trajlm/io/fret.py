@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError
 from trajlm.io.clip import clipped
 from trajlm.io.sources import select_index
 from trajlm.provenance import Note
+from trajlm.util.arrays import F64
 from trajlm.util.trajectories import owned
 from trajlm.util.words import counted
-
-F64 = npt.NDArray[np.float64]
 
 NAME = "FRET efficiency"
 # Frames over which the highest mean is the level of a molecule that is not bleached.

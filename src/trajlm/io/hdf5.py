@@ -26,6 +26,7 @@ from trajlm.io.sources import (
     select_index,
     time_of,
 )
+from trajlm.util.arrays import F64
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 # The fields of values that were stamped one by one.
@@ -159,16 +160,16 @@ def _is_vector(shape: tuple[int, ...]) -> bool:
     return len(shape) == 1 or (len(shape) == 2 and 1 in shape and max(shape) > 1)
 
 
-def _timestamps(dataset: Dataset) -> npt.NDArray[np.float64] | None:
+def _timestamps(dataset: Dataset) -> F64 | None:
     """Return the times in s since the first of a dataset of stamped values, as of Bluelake."""
     if dataset.dtype.names is None:
         return None
     stamps = np.asarray(dataset[TIMESTAMP], np.int64)
-    times: npt.NDArray[np.float64] = (stamps - stamps[0]) * 1e-9
+    times: F64 = (stamps - stamps[0]) * 1e-9
     return times
 
 
-def _with_time(record: Record, times: npt.NDArray[np.float64]) -> Record:
+def _with_time(record: Record, times: F64) -> Record:
     return replace(
         record,
         names=("time (s)", *record.names),

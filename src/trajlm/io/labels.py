@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from trajlm.errors import InputError
-from trajlm.io.arrays import AnyArray
 from trajlm.io.sources import PathLike, listed
+from trajlm.util.arrays import AnyArray
 from trajlm.util.warn import warn
 
 # Up to so many states, empty ones cost little and keep their number.

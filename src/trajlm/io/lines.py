@@ -11,6 +11,7 @@ import numpy.typing as npt
 from trajlm.errors import InputError
 from trajlm.io.md.trajectories import TIMED, UNTIMED
 from trajlm.io.sources import PathLike, read_bytes
+from trajlm.util.arrays import I64
 
 COMMENTS = b"#%@&"
 # Bytes looked at in one go.
@@ -18,7 +19,7 @@ BLOCK = 1 << 24
 # Lines alike that stand among others; more are how the file is written.
 MOST_ALIKE = 100
 
-Rows = npt.NDArray[np.int64]
+Rows = I64
 
 
 @dataclass(frozen=True)

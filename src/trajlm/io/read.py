@@ -11,7 +11,7 @@ import numpy as np
 
 from trajlm.data import Features
 from trajlm.errors import InputError, TrajlmNote
-from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
+from trajlm.io.arrays import damaged_as_input_error, load_npy, load_npz
 from trajlm.io.clip import clipped, ends
 from trajlm.io.colvar import colvar_record
 from trajlm.io.hdf5 import hdf5_features, is_hdf5
@@ -38,6 +38,7 @@ from trajlm.io.sources import (
 )
 from trajlm.io.text import text_record
 from trajlm.provenance import History, Note
+from trajlm.util.arrays import AnyArray
 from trajlm.util.checked import NAME, NAMES, checked
 
 FEATURES_KIND = "trajlm.features"

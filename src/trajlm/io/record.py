@@ -25,9 +25,9 @@ from trajlm.io.sources import (
     time_of,
 )
 from trajlm.provenance import Note
+from trajlm.util.arrays import F64
 from trajlm.util.warn import warn
 
-F64 = npt.NDArray[np.float64]
 Period = tuple[float, float] | None
 
 # Of fewer frames it says nothing that a column rises evenly.

@@ -11,7 +11,7 @@ import numpy as np
 
 from trajlm.data import AS_GIVEN, States
 from trajlm.errors import InputError, TrajlmWarning
-from trajlm.io.arrays import AnyArray, damaged_as_input_error, load_npy, load_npz
+from trajlm.io.arrays import damaged_as_input_error, load_npy, load_npz
 from trajlm.io.labels import numbered
 from trajlm.io.names import canonical_unit
 from trajlm.io.read import STATES_KIND, file_kind, split_trajectories
@@ -19,6 +19,7 @@ from trajlm.io.record import Wanted, features_of
 from trajlm.io.sources import PathLike, Paths, as_paths, listed, time_of
 from trajlm.io.text import text_record
 from trajlm.provenance import Discretization
+from trajlm.util.arrays import AnyArray
 from trajlm.util.checked import LARGEST, NAME, checked
 
 STATE_NAME = re.compile(

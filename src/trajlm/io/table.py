@@ -10,12 +10,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.errors import InputError
 from trajlm.io.lines import BLOCK, Lines, Rows
 from trajlm.io.sources import PathLike
 from trajlm.provenance import Note
+from trajlm.util.arrays import F64
 
 NUMBER = re.compile(
     r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII
@@ -91,7 +91,7 @@ class Numbers:
         What was dropped.
     """
 
-    values: npt.NDArray[np.float64]
+    values: F64
     lines: Rows
     texts: dict[int, list[str]]
     faults: dict[int, tuple[int, str]]
@@ -175,9 +175,7 @@ def _stream(lines: Lines, rows: Rows) -> BytesIO:
     return BytesIO(b"".join(lines.data[a:b] for a, b in spans))
 
 
-def _parse_fast(
-    lines: Lines, rows: Rows, separator: str | None, n_columns: int
-) -> npt.NDArray[np.float64] | None:
+def _parse_fast(lines: Lines, rows: Rows, separator: str | None, n_columns: int) -> F64 | None:
     """Return the numbers of rows; None where some word is none or a row has another length."""
     if len(rows) == 0:
         return np.zeros((0, n_columns))
@@ -215,7 +213,7 @@ def _parse_fast(
 
 def _parse_slowly(
     found: Sequence[str], rows: Rows, separator: str | None, n_columns: int
-) -> tuple[npt.NDArray[np.float64], Rows, dict[int, list[str]], dict[int, tuple[int, str]]]:
+) -> tuple[F64, Rows, dict[int, list[str]], dict[int, tuple[int, str]]]:
     """Return the numbers word by word, and what is in the columns that do not hold numbers."""
     words = list(zip(*(split_row(row, separator) for row in found), strict=True))
     values = np.full((len(rows), n_columns), np.nan)

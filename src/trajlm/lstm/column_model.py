@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
+from trajlm.data import States, StatesLike, StateSpace, as_states
 from trajlm.lstm.columns import Column, make_columns
 from trajlm.lstm.generation.blocks import checked_starts
 from trajlm.lstm.generation.column_lanes import ColumnBlock
@@ -19,9 +19,10 @@ from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.record import ColumnLSTMRecord, LSTMRecord
 from trajlm.lstm.tables import StepTables, step_tables
-from trajlm.lstm.weights import F32, LSTMWeights, last_step, read_weights
+from trajlm.lstm.weights import LSTMWeights, last_step, read_weights
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
+from trajlm.util.arrays import F32, F64, I64, IntArray
 
 if TYPE_CHECKING:
     from trajlm.kernels import arguments
@@ -79,7 +80,7 @@ class ColumnLSTMModel(SequenceModel):
         return self.weights_of_columns[0]
 
     @property
-    def first_labels(self) -> npt.NDArray[np.int64]:
+    def first_labels(self) -> I64:
         """What that network draws, of each state."""
         return self.columns[0].labels
 
@@ -136,7 +137,7 @@ class ColumnLSTMModel(SequenceModel):
             )  # fmt: skip
         return tuple(found)
 
-    def log_probs_of_columns(self, states: StatesLike) -> list[npt.NDArray[np.float64]]:
+    def log_probs_of_columns(self, states: StatesLike) -> list[F64]:
         """Return what each column adds to `log_probs`, shape (n_columns, frames - 1) each.
 
         Raises
@@ -148,10 +149,10 @@ class ColumnLSTMModel(SequenceModel):
         self._check_known(data)
         return [self._by_column(s) for s in data.trajectories]
 
-    def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
+    def _log_probs(self, trajectory: IntArray) -> F64:
         return np.asarray(self._by_column(trajectory).sum(axis=0))
 
-    def _by_column(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
+    def _by_column(self, trajectory: IntArray) -> F64:
         out = np.zeros((len(self.columns), 1, len(trajectory) - 1))
         for k, (column, tables) in enumerate(
             zip(self.columns, self.tables_of_columns, strict=True)
@@ -159,7 +160,7 @@ class ColumnLSTMModel(SequenceModel):
             loops().score_column(tables, column.given, column.labels, trajectory[None], out[k])
         return out[:, 0]
 
-    def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
+    def _next_state_probabilities(self, past: IntArray) -> F64:
         from trajlm.kernels.arrays import cache_aligned
 
         path, begin = np.array(past, np.int64)[None], np.zeros(1, np.int64)

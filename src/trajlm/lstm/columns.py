@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
+from trajlm.util.arrays import I64
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ class Column:
     """
 
     name: str
-    labels: Integers
-    given: Integers
-    follow: Integers
+    labels: I64
+    given: I64
+    follow: I64
 
     @property
     def n_labels(self) -> int:
@@ -69,7 +68,7 @@ def whole_state(n_states: int) -> Column:
     return Column("state", numbers, np.zeros(n_states, np.int64), numbers[None])
 
 
-def make_columns(labels: Sequence[Integers], names: Sequence[str]) -> tuple[Column, ...]:
+def make_columns(labels: Sequence[I64], names: Sequence[str]) -> tuple[Column, ...]:
     """Return the columns of tokens with the given labels, shape (n_columns, n_states).
 
     Raises

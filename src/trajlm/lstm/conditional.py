@@ -18,19 +18,18 @@ import numpy.typing as npt
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from trajlm.data import IntArray, States, StatesLike, StateSpace
+from trajlm.data import States, StatesLike, StateSpace
 from trajlm.errors import InputError
 from trajlm.lstm.generation.blocks import checked_starts
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.record import LSTMRecord
-from trajlm.lstm.weights import F32, LSTMWeights, read_weights
+from trajlm.lstm.weights import LSTMWeights, read_weights
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
 from trajlm.models.record import ModelRecord
+from trajlm.util.arrays import F32, F64, IntArray
 from trajlm.util.checked import FROZEN, Name, Number
 from trajlm.util.words import Fact, listed, number
-
-F64 = npt.NDArray[np.float64]
 
 MOST_CONDITIONS = 1000
 

@@ -14,11 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
-from trajlm.data import IntArray, States, StatesLike, StateSpace, smallest_unsigned
+from trajlm.data import States, StatesLike, StateSpace, smallest_unsigned
 from trajlm.lstm.generation.blocks import Block
 from trajlm.lstm.generation.lanes import lane_blocks, run_blocks
 from trajlm.lstm.language import LanguageModel, language_model_from
@@ -27,12 +26,11 @@ from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
 from trajlm.models.record import ModelRecord
+from trajlm.util.arrays import F64, IntArray
 from trajlm.util.checked import FROZEN
 from trajlm.util.devices import threads_of
 from trajlm.util.trajectories import owned
 from trajlm.util.words import Fact, counted
-
-F64 = npt.NDArray[np.float64]
 
 # Members that a model file may hold.
 MOST_MEMBERS = 1000

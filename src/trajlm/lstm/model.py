@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, StatesLike, StateSpace
+from trajlm.data import States, StatesLike, StateSpace
 from trajlm.lstm.generation.blocks import checked_starts
 from trajlm.lstm.generation.lanes import LaneBlock, generate_lanes
 from trajlm.lstm.loops import loops
@@ -17,9 +17,10 @@ from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import RoundedWeights, read_rounded, rounded_arrays
 from trajlm.lstm.record import LSTMRecord
 from trajlm.lstm.tables import StepTables, step_tables
-from trajlm.lstm.weights import F32, LSTMWeights, last_step, read_weights
+from trajlm.lstm.weights import LSTMWeights, last_step, read_weights
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.files import Tensors
+from trajlm.util.arrays import F32, F64, I64, IntArray
 
 if TYPE_CHECKING:
     from trajlm.kernels.arguments import Recurrent
@@ -83,7 +84,7 @@ class LSTMModel(SequenceModel):
         return self.weights
 
     @property
-    def first_labels(self) -> npt.NDArray[np.int64]:
+    def first_labels(self) -> I64:
         """What the network draws, of each state: its number."""
         return np.arange(self.n_states)
 
@@ -110,13 +111,13 @@ class LSTMModel(SequenceModel):
         """The state vectors E, shape (n_states, M)."""
         return self.weights.embedding
 
-    def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
+    def _log_probs(self, trajectory: IntArray) -> F64:
         out = np.empty(len(trajectory) - 1)
         t = self.tables
         loops().score_lanes(t.inputs, t.recurrent, t.readout, t.skip, trajectory[None], out[None])
         return out
 
-    def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
+    def _next_state_probabilities(self, past: IntArray) -> F64:
         from trajlm.kernels.arrays import cache_aligned
 
         t, w, L = self.tables, self.weights, self.hidden_dim

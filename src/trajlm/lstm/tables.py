@@ -9,7 +9,8 @@ import numpy as np
 
 from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization import precision
-from trajlm.lstm.weights import F32, LSTMWeights
+from trajlm.lstm.weights import LSTMWeights
+from trajlm.util.arrays import F32
 
 if TYPE_CHECKING:
     from trajlm.kernels.arguments import Recurrent

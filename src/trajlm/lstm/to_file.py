@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, smallest_unsigned
+from trajlm.data import smallest_unsigned
 from trajlm.errors import InputError, Interrupted, OutputError
 from trajlm.lstm.generation.blocks import Block
 from trajlm.lstm.generation.lanes import lane_blocks, run_blocks
@@ -29,6 +29,7 @@ from trajlm.lstm.generation.saved import Memory, Unfit, checksum, read_lanes, sa
 from trajlm.lstm.language import LanguageModel
 from trajlm.lstm.loops import loops
 from trajlm.models.base import Progress
+from trajlm.util.arrays import IntArray
 from trajlm.util.atomic import flush_folder, hidden_stem, unwritable
 from trajlm.util.processes import ALONE, Processes
 from trajlm.util.signals import undisturbed

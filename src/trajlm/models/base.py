@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
-import numpy.typing as npt
 
-from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states, as_trajectory
+from trajlm.data import States, StatesLike, StateSpace, as_states, as_trajectory
 from trajlm.discretize import Discretizer, discretizer_of, find_difference
 from trajlm.errors import InputError
 from trajlm.models.files import ModelContent, Tensors, write_model
 from trajlm.models.record import ModelRecord
+from trajlm.util.arrays import F64, IntArray
 from trajlm.util.words import Fact, counted, duration, html
 
 Progress = Callable[[int], None]
@@ -53,11 +53,11 @@ class SequenceModel(ABC):
         return self.space.n_states
 
     @abstractmethod
-    def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
+    def _log_probs(self, trajectory: IntArray) -> F64:
         """Return ln Q(s(t+1) | s(0..t)) for t = 0..T-2."""
 
     @abstractmethod
-    def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
+    def _next_state_probabilities(self, past: IntArray) -> F64:
         """Return Q(s(t+1) = k | s(0..t)) for each state k, unnormalised, for a past of t + 1."""
 
     @abstractmethod
@@ -112,7 +112,7 @@ class SequenceModel(ABC):
         """
         return discretizer_of(self.space)
 
-    def log_probs(self, states: StatesLike) -> list[npt.NDArray[np.float64]]:
+    def log_probs(self, states: StatesLike) -> list[F64]:
         """Return ln Q(s(t+1) | s(0..t)) for every frame but the first of each trajectory.
 
         Raises
@@ -125,7 +125,7 @@ class SequenceModel(ABC):
         self._check_known(data)
         return [self._log_probs(s) for s in data.trajectories]
 
-    def next_state_probabilities(self, past: StatesLike) -> npt.NDArray[np.float64]:
+    def next_state_probabilities(self, past: StatesLike) -> F64:
         """Return Q(s(t+1) = k | s(0..t)) for each state k: the next step, given the whole past.
 
         Parameters

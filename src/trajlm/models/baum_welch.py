@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trajlm.data import IntArray
-from trajlm.models.chains import F64
+from trajlm.util.arrays import F64, IntArray
 
 # The steps after which the best of several starts go on, and the tolerance of the end in nats of
 # the whole data.

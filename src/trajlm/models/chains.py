@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, smallest_unsigned
+from trajlm.data import States, smallest_unsigned
 from trajlm.kernels.stochastic import closed_sets, connected_sets
 from trajlm.models.base import Progress
+from trajlm.util.arrays import F64, I64, IntArray
 from trajlm.util.trajectories import owned
-
-F64 = npt.NDArray[np.float64]
 
 # Frames a lane makes between two reports of progress.
 CHUNK = 500_000
@@ -43,7 +42,7 @@ def check_stochastic(*matrices: F64) -> None:
 
 def lane_starts(
     p: F64, n_lanes: int, seed: int, start: int | States | None
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+) -> tuple[npt.NDArray[np.uint64], I64]:
     """Return the random key and the first state of each lane."""
     from trajlm.kernels.random_streams import stream_keys
 
@@ -56,7 +55,7 @@ def lane_starts(
 def write_lanes(
     n_steps: int,
     n_states: int,
-    first: npt.NDArray[np.int64],
+    first: I64,
     advance: Callable[[int, int, int, IntArray], int],
     progress: Progress | None,
 ) -> list[IntArray]:
@@ -103,10 +102,10 @@ class Floor:
 
     weight: F64
     populations: F64
-    joined: npt.NDArray[np.int64]
+    joined: I64
 
     @classmethod
-    def of(cls, states: States, counts: npt.NDArray[np.int64]) -> Floor:
+    def of(cls, states: States, counts: I64) -> Floor:
         """Return the floor of data and its transition counts.
 
         It leads out of a state once in the length of the data; out of a set that the data never

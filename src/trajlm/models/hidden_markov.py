@@ -11,20 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
-from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states, smallest_unsigned
+from trajlm.data import States, StatesLike, StateSpace, as_states, smallest_unsigned
 from trajlm.errors import InputError, TrajlmNote
 from trajlm.kernels.stochastic import connected_sets, stationary_distribution
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.baum_welch import HiddenChain, best_fit
-from trajlm.models.chains import (
-    F64,
-    check_stochastic,
-    lane_starts,
-    smoothed_populations,
-    write_lanes,
-)
+from trajlm.models.chains import check_stochastic, lane_starts, smoothed_populations, write_lanes
 from trajlm.models.files import Tensors
 from trajlm.models.record import HiddenMarkovRecord
+from trajlm.util.arrays import F64, IntArray
 from trajlm.util.warn import warn
 
 # Random guesses that a fit starts from, beside those that follow from the data.

@@ -14,11 +14,10 @@ import numpy as np
 from trajlm.analysis.lag import choose_lag
 from trajlm.analysis.reversibility import DIRECTED, reversibility_p_value
 from trajlm.analysis.transitions import check_lag, transition_matrix
-from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
+from trajlm.data import States, StatesLike, StateSpace, as_states
 from trajlm.kernels.stochastic import closed_sets, connected_sets
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.chains import (
-    F64,
     Floor,
     check_stochastic,
     lane_starts,
@@ -28,6 +27,7 @@ from trajlm.models.chains import (
 )
 from trajlm.models.files import Tensors
 from trajlm.models.record import MarkovRecord
+from trajlm.util.arrays import F64, IntArray
 
 # Beyond this many states the iteration for the reversible maximum of the likelihood takes minutes.
 MOST_ITERATED = 1000

@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.holdout import hold_out
-from trajlm.data import IntArray, States, StatesLike, StateSpace, as_states
+from trajlm.data import States, StatesLike, StateSpace, as_states
 from trajlm.errors import InputError
 from trajlm.models.base import Progress, SequenceModel
 from trajlm.models.chains import lane_starts, write_lanes
 from trajlm.models.files import Tensors
 from trajlm.models.record import NGramRecord
+from trajlm.util.arrays import F64, I64, IntArray
 from trajlm.util.words import counted
-
-I64 = npt.NDArray[np.int64]
 
 # Longest order that is tried, and the part of the data that decides.
 MAX_ORDER = 12
@@ -65,10 +63,10 @@ class NGramModel(SequenceModel):
         self.state, self.count, self.begin = state, count, begin
         self._tree = state, begin, np.append(0, np.cumsum(count))
 
-    def _log_probs(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
+    def _log_probs(self, trajectory: IntArray) -> F64:
         return self._log_probs_by_order(trajectory)[:, -1].copy()
 
-    def _log_probs_by_order(self, trajectory: IntArray) -> npt.NDArray[np.float64]:
+    def _log_probs_by_order(self, trajectory: IntArray) -> F64:
         """Return the log probabilities of each order up to k, shape (T - 1, k + 1)."""
         from trajlm.kernels.suffixes import score_contexts
 
@@ -76,7 +74,7 @@ class NGramModel(SequenceModel):
         score_contexts(*self._tree, trajectory, self.n_states, out)
         return out
 
-    def _next_state_probabilities(self, past: IntArray) -> npt.NDArray[np.float64]:
+    def _next_state_probabilities(self, past: IntArray) -> F64:
         from trajlm.kernels.suffixes import interpolated
 
         nodes = self._nodes_after(past[-self.order :] if self.order else past[:0])

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axis import Axis
 from matplotlib.ticker import Formatter, MaxNLocator
 
 from trajlm.data import StateSpace
 from trajlm.discretize import periods_of
 from trajlm.discretize.periodic import Period, wrap
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 # A circle stays open at the ends of its domain where no other place is visited so much less often.
 MUCH_LESS = 4.0
@@ -37,7 +35,7 @@ class Coordinate:
         Whether states are drawn by their numbers.
     """
 
-    values: Floats
+    values: F64
     name: str
     unit: str = ""
     period: Period | None = None
@@ -49,7 +47,7 @@ class Coordinate:
         """Name and unit, for an axis."""
         return f"{self.name} / {self.unit}" if self.unit else self.name
 
-    def opened(self, populations: Floats) -> Coordinate:
+    def opened(self, populations: F64) -> Coordinate:
         """Return the coordinate with its circle opened where the fewest frames lie.
 
         A curve is broken where it goes over the border, and few do there.
@@ -65,11 +63,11 @@ class Coordinate:
         ends = border, border + self.period[1] - self.period[0]
         return replace(self, values=wrap(self.values, *ends), period=ends)
 
-    def moved(self, values: Floats) -> Floats:
+    def moved(self, values: F64) -> F64:
         """Return other values of the coordinate as they lie where the circle was opened."""
         return values if self.period is None else wrap(values, *self.period)
 
-    def in_domain(self, values: Floats) -> Floats:
+    def in_domain(self, values: F64) -> F64:
         """Return values as users know them, wherever the circle was opened."""
         return values if self.domain is None else wrap(values, *self.domain)
 

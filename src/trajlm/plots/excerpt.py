@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from trajlm.analysis import extreme_frames
-from trajlm.data import IntArray, StateSpace
+from trajlm.data import StateSpace
 from trajlm.discretize.periodic import Period
 from trajlm.plots.coordinate import Coordinate, coordinate_of
 from trajlm.plots.style import DATA, SourceStyle, new_axes, plain_label, tidy
+from trajlm.util.arrays import F64, FloatArray, IntArray
 
 # Changes of state above which a stretch is drawn as a curve instead of as steps.
 DENSE = 250
@@ -89,7 +87,7 @@ def curve_of(
     space: StateSpace,
     coordinate: Coordinate,
     max_points: int,
-) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.float64]]:
+) -> tuple[FloatArray, F64]:
     """Return times and values of at most `max_points` points that look like the trajectory."""
     values = coordinate.values[trajectory]
     kept = extreme_frames(values, max_points)
@@ -97,10 +95,10 @@ def curve_of(
 
 
 def _continued(
-    times: npt.NDArray[np.floating[Any]],
-    values: npt.NDArray[np.float64],
+    times: FloatArray,
+    values: F64,
     period: Period | None,
-) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.float64]]:
+) -> tuple[FloatArray, F64]:
     """Follow a periodic coordinate a little way over its border instead of leaping back.
 
     Drawn as they are, steps over the border would look like leaps over the whole range. Only

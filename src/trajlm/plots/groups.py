@@ -11,6 +11,7 @@ from matplotlib.patches import Circle, FancyArrowPatch
 
 from trajlm.analysis import KineticMap, RateConstants
 from trajlm.plots.style import new_axes, number_points, plain_label, tidy
+from trajlm.util.arrays import F64
 from trajlm.util.words import number
 
 # Radius of the circle of a group of all frames, where the network is about 2 wide.
@@ -146,13 +147,11 @@ def plot_kinetic_map(
     return ax
 
 
-def _spread(
-    positions: npt.ArrayLike | None, radii: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _spread(positions: npt.ArrayLike | None, radii: F64) -> F64:
     """Return places of circles: as they were given, with room for arrows, or on a circle."""
     n = len(radii)
     if positions is not None:
-        places: npt.NDArray[np.float64] = np.array(positions, dtype=np.float64)
+        places: F64 = np.array(positions, dtype=np.float64)
         extent = np.ptp(places, axis=0)
         places = (places - places.min(axis=0)) / np.where(extent > 0, extent, 1.0) * (2.4, 1.5)
         apart = radii[:, None] + radii + SHORTEST
@@ -168,14 +167,14 @@ def _spread(
     return np.column_stack([1.2 * np.cos(turns), (1.0 if n > 2 else 0.0) * np.sin(turns)])
 
 
-def _circle(place: npt.NDArray[np.float64], radius: float, color: str) -> Circle:
+def _circle(place: F64, radius: float, color: str) -> Circle:
     return Circle((float(place[0]), float(place[1])), radius, fc=color, ec="0.2", lw=0.8, zorder=4)
 
 
 def _arrow(
     ax: Axes,
-    places: npt.NDArray[np.float64],
-    radii: npt.NDArray[np.float64],
+    places: F64,
+    radii: F64,
     pair: tuple[int, int],
     constant: float,
     fastest: float,

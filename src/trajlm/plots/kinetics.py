@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
@@ -25,6 +24,7 @@ from trajlm.plots.style import (
     plain_label,
     tidy,
 )
+from trajlm.util.arrays import I64
 
 # Lags drawn of an autocorrelation, evenly over the logarithm.
 LAGS_SHOWN = 120
@@ -120,7 +120,7 @@ def plot_survival(result: Survival, ax: Axes | None = None, *, style: SourceStyl
     return ax
 
 
-def lags_shown(result: Autocorrelation) -> npt.NDArray[np.int64]:
+def lags_shown(result: Autocorrelation) -> I64:
     """Return lags in frames that are even on the logarithmic scale."""
     return np.unique(np.geomspace(1, int(result.lags[-1]), LAGS_SHOWN).astype(np.int64))
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.data import StateSpace
 from trajlm.discretize.periodic import nearest
 from trajlm.errors import InputError
 from trajlm.plots.coordinate import Coordinate, coordinate_of
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 # Cells of the plane along each coordinate.
 CELLS = 120
@@ -40,13 +38,13 @@ class DensityMap:
         The two.
     """
 
-    density: Floats
+    density: F64
     extent: tuple[float, float, float, float]
     coordinates: tuple[Coordinate, Coordinate]
 
 
 def density_map(
-    space: StateSpace, populations: Floats, columns: tuple[int, int] = (0, 1)
+    space: StateSpace, populations: F64, columns: tuple[int, int] = (0, 1)
 ) -> DensityMap:
     """Spread the populations of states over the plane of two coordinates.
 
@@ -68,7 +66,7 @@ def density_map(
 
 
 def highest_density(
-    space: StateSpace, populations: Floats, columns: tuple[int, int] = (0, 1)
+    space: StateSpace, populations: F64, columns: tuple[int, int] = (0, 1)
 ) -> float:
     """Return the highest density of the map, the common zero of free energies."""
     return float(np.nanmax(density_map(space, populations, columns).density))
@@ -82,9 +80,7 @@ def _ends(coordinate: Coordinate) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _shared(
-    pair: tuple[Coordinate, Coordinate], cells: list[Floats], populations: Floats
-) -> Floats:
+def _shared(pair: tuple[Coordinate, Coordinate], cells: list[F64], populations: F64) -> F64:
     # Lengths in shares of the extent, or one coordinate would decide what is near.
     scales = [x[-1] - x[0] for x in cells]
     centers = np.column_stack([c.values / s for c, s in zip(pair, scales, strict=True)])
@@ -101,9 +97,7 @@ def _shared(
     return density.reshape(CELLS, CELLS)
 
 
-def _smeared(
-    pair: tuple[Coordinate, Coordinate], cells: list[Floats], populations: Floats
-) -> Floats:
+def _smeared(pair: tuple[Coordinate, Coordinate], cells: list[F64], populations: F64) -> F64:
     weights = []
     for coordinate, x in zip(pair, cells, strict=True):
         width = WIDTH * float(np.ptp(coordinate.values)) / np.sqrt(len(populations))
@@ -116,19 +110,17 @@ def _smeared(
     return np.where(density > LEAST * density.max(), density, np.nan)
 
 
-def _squares(
-    points: Floats, others: Floats, periods: tuple[tuple[float, float] | None, ...]
-) -> Floats:
+def _squares(points: F64, others: F64, periods: tuple[tuple[float, float] | None, ...]) -> F64:
     away = points - others
     for k, period in enumerate(periods):
         if period is not None:
             length = period[1] - period[0]
             away[..., k] -= length * np.round(away[..., k] / length)
-    squares: Floats = (away**2).sum(axis=-1)
+    squares: F64 = (away**2).sum(axis=-1)
     return squares
 
 
-def _distances_to_next(centers: Floats, periods: tuple[tuple[float, float] | None, ...]) -> Floats:
+def _distances_to_next(centers: F64, periods: tuple[tuple[float, float] | None, ...]) -> F64:
     """Return how far the nearest other state is, but never less than the median of all states."""
     distances = np.empty(len(centers))
     for k, center in enumerate(centers):

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from trajlm.data import StateSpace
 from trajlm.plots.coordinate import coordinate_of
+from trajlm.util.arrays import F64, IntArray
 from trajlm.util.words import number, visible
 
 BAND_COLOR = "#d4d4d4"
@@ -149,7 +149,7 @@ def quantity_of(space: StateSpace) -> str:
     return coordinate_of(space).label
 
 
-def one_coordinate(space: StateSpace) -> npt.NDArray[np.float64] | None:
+def one_coordinate(space: StateSpace) -> F64 | None:
     """Return the centres, shape (n_states,), where they lie on one coordinate."""
     coordinate = coordinate_of(space)
     return None if coordinate.is_number else coordinate.values
@@ -162,9 +162,7 @@ def plain_label(text: str) -> str:
     return "\u2009" + escaped if escaped.startswith("_") else escaped
 
 
-def number_points(
-    ax: Axes, points: npt.NDArray[np.float64], numbers: npt.NDArray[np.integer[Any]]
-) -> None:
+def number_points(ax: Axes, points: F64, numbers: IntArray) -> None:
     """Write the numbers of states above their points, shape (n, 2), where there is room."""
     for k in _apart(points):
         ax.annotate(
@@ -172,7 +170,7 @@ def number_points(
         )
 
 
-def _apart(points: npt.NDArray[np.float64]) -> list[int]:
+def _apart(points: F64) -> list[int]:
     """Return the states whose numbers can be written without covering one another."""
     extent = np.ptp(points, axis=0)
     scaled = points / np.where(extent > 0, extent, 1.0) / (LABEL_WIDTH, LABEL_HEIGHT)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.image import AxesImage
 
 from trajlm.analysis import RateConstants, principal_plane
 from trajlm.analysis.uncertainty import FEW_EVENTS
-from trajlm.data import IntArray
 from trajlm.evaluate.coordinates import slow_columns
 from trajlm.evaluate.rates import commit_index, rate_constants_of
 from trajlm.evaluate.result import Evaluation, SourceResult
@@ -27,6 +25,7 @@ from trajlm.plots.style import one_coordinate, plain_label
 from trajlm.plots.tables import Columns
 from trajlm.report.figures import file_name, sources_of
 from trajlm.report.picture import DOUBLE, SINGLE, Picture, Sheet, finish, new_sheet
+from trajlm.util.arrays import F64, IntArray
 from trajlm.util.words import physical_time
 
 # Changes of state in the closest look, and its least frames.
@@ -262,7 +261,7 @@ def _networks(comparison: Evaluation, time: int, n_rows: int, n_columns: int) ->
     return sheet
 
 
-def _places(comparison: Evaluation) -> npt.NDArray[np.float64] | None:
+def _places(comparison: Evaluation) -> F64 | None:
     """Return where the groups lie on the map of two coordinates; None where there is none."""
     populations = comparison.reference.free_energy.populations
     slow = slow_columns(comparison.space, comparison.grouping, populations)

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.data import Features
 from trajlm.errors import InputError, MissingDependencyError, TrajlmError
+from trajlm.util.arrays import F64
 from trajlm.util.trajectories import owned
 
-FloatArray = npt.NDArray[np.float64]
-_Parcel = tuple[int, FloatArray | None]
+_Parcel = tuple[int, F64 | None]
 
 FRAME_PS = 0.1
 _BYTES_PER_FRAME = 2 * 8
@@ -119,7 +118,7 @@ def remove_kept(keep: Path, n_walkers: int) -> None:
             file.unlink(missing_ok=True)
 
 
-def dihedral(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> FloatArray:
+def dihedral(a: F64, b: F64, c: F64, d: F64) -> F64:
     """Compute the dihedral angle of the chain a-b-c-d, positive when clockwise along b-c (IUPAC).
 
     Parameters
@@ -146,10 +145,10 @@ def _run_walkers(
     seeds: list[int],
     files: list[Path | None],
     progress: Callable[[int], None] | None,
-) -> list[FloatArray]:
+) -> list[F64]:
     """Run one process a walker and return its angles, shape (length, 2) each."""
     parcels: queue.Queue[_Parcel] = queue.Queue()
-    chunks: list[list[FloatArray]] = [[] for _ in lengths]
+    chunks: list[list[F64]] = [[] for _ in lengths]
     processes: list[subprocess.Popen[bytes]] = []
     readers: list[threading.Thread] = []
     try:

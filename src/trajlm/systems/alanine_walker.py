@@ -16,14 +16,12 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import openmm
 from openmm import app, unit
 
 from trajlm.systems.alanine import FRAME_PS, dihedral
+from trajlm.util.arrays import F64
 from trajlm.util.atomic import atomic_path
-
-FloatArray = npt.NDArray[np.float64]
 
 STEP_PS = 0.002
 FRICTION_PER_PS = 1.0
@@ -47,9 +45,9 @@ class Border:
         Of the atoms, in nm and nm/ps, shape (22, 3).
     """
 
-    angles: FloatArray
-    positions: FloatArray
-    velocities: FloatArray
+    angles: F64
+    positions: F64
+    velocities: F64
 
 
 def load_structure() -> app.PDBFile:
@@ -65,9 +63,7 @@ def backbone_atoms(topology: app.Topology) -> list[int]:
     return [number[atom] for atom in chain]
 
 
-def walk(
-    n_frames: int, temperature: float, seed: int, keep: Path | None = None
-) -> Iterator[FloatArray]:
+def walk(n_frames: int, temperature: float, seed: int, keep: Path | None = None) -> Iterator[F64]:
     """Simulate one walker and yield (phi, psi) in radians, in arrays of shape (n, 2).
 
     With `keep`, the walk is saved there at the end of each leg and taken up from there; it is
@@ -121,9 +117,7 @@ def _equilibrated(structure: app.PDBFile, temperature: float, seed: int) -> Bord
     return _border(context, np.empty((0, 2)))
 
 
-def _advance(
-    context: openmm.Context, atoms: list[int], n_frames: int, temperature: float
-) -> FloatArray:
+def _advance(context: openmm.Context, atoms: list[int], n_frames: int, temperature: float) -> F64:
     positions = np.empty((n_frames, len(atoms), 3))
     for frame in positions:
         context.getIntegrator().step(STEPS_PER_FRAME)
@@ -135,7 +129,7 @@ def _advance(
     return np.stack([dihedral(a, b, c, d), dihedral(b, c, d, e)], axis=1)
 
 
-def _border(context: openmm.Context, angles: FloatArray) -> Border:
+def _border(context: openmm.Context, angles: F64) -> Border:
     state = context.getState(positions=True, velocities=True)
     positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
     velocities = state.getVelocities(asNumpy=True).value_in_unit(unit.nanometer / unit.picosecond)

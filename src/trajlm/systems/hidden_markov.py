@@ -13,9 +13,8 @@ import numpy.typing as npt
 from trajlm.data import States, StatesLike, as_states, smallest_unsigned
 from trajlm.errors import InputError
 from trajlm.kernels import stochastic
+from trajlm.util.arrays import F64
 from trajlm.util.trajectories import owned
-
-FloatArray = npt.NDArray[np.float64]
 
 # kinSoftChallenge, simulated data of level 3: four hidden states, of which 0 and 1 look alike and
 # so do 2 and 3. Rates in 1/s from row to column. Goetz et al., Nat. Commun. 13:5402 (2022).
@@ -58,8 +57,8 @@ class HiddenMarkovProcess:
         Matrices that do not fit together or whose rows are not probabilities.
     """
 
-    transition_matrix: FloatArray
-    emission_matrix: FloatArray
+    transition_matrix: F64
+    emission_matrix: F64
     dt: float = 1.0
     unit: str = "frame"
 
@@ -127,7 +126,7 @@ class HiddenMarkovProcess:
         return int(self.emission_matrix.shape[1])
 
     @property
-    def stationary_distribution(self) -> FloatArray:
+    def stationary_distribution(self) -> F64:
         """Stationary probabilities of the hidden states, shape (n,).
 
         Raises
@@ -172,7 +171,7 @@ class HiddenMarkovProcess:
                 )
         return States(owned(out), self.n_symbols, self.dt, self.unit)
 
-    def log_probs(self, states: StatesLike) -> list[FloatArray]:
+    def log_probs(self, states: StatesLike) -> list[F64]:
         """Compute ln P(s_t | s_0 .. s_{t-1}) for every frame but the first of each trajectory.
 
         Scaled forward algorithm, started from the stationary distribution. From the first
@@ -206,7 +205,7 @@ class HiddenMarkovProcess:
             log_probs.append(out)
         return log_probs
 
-    def log_prob(self, states: StatesLike) -> FloatArray:
+    def log_prob(self, states: StatesLike) -> F64:
         """Compute the exact ln P(s_1 .. s_T | s_0) of each trajectory, shape (n_trajectories,)."""
         return np.array([x.sum() for x in self.log_probs(states)])
 
@@ -272,7 +271,7 @@ def markov_entropy_rate(T: npt.ArrayLike) -> float:
     return float(-stationary_distribution(T) @ xlogy(T, T).sum(axis=1))
 
 
-def stationary_distribution(T: FloatArray) -> FloatArray:
+def stationary_distribution(T: F64) -> F64:
     """Compute the stationary distribution of a transition matrix, shape (n,).
 
     Raises
@@ -288,7 +287,7 @@ def stationary_distribution(T: FloatArray) -> FloatArray:
     return stochastic.stationary_distribution(T)
 
 
-def _check_stochastic(matrix: FloatArray, what: str) -> None:
+def _check_stochastic(matrix: F64, what: str) -> None:
     if matrix.ndim != 2 or matrix.size == 0:
         raise InputError(f"the {what} has shape {matrix.shape}: two dimensions are needed")
     good = np.isfinite(matrix).all(axis=1) & (matrix >= 0).all(axis=1)
@@ -300,7 +299,7 @@ def _check_stochastic(matrix: FloatArray, what: str) -> None:
         )
 
 
-def _check_rates(Q: FloatArray) -> None:
+def _check_rates(Q: F64) -> None:
     if Q.ndim != 2 or Q.shape[0] != Q.shape[1] or Q.size == 0:
         raise InputError(f"the rate matrix has shape {Q.shape}: a square matrix is needed")
     rates = Q - np.diag(np.diag(Q))

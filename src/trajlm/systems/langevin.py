@@ -13,6 +13,7 @@ import numpy.typing as npt
 from trajlm.data import Features
 from trajlm.errors import InputError
 from trajlm.systems.potentials import GaussianWells
+from trajlm.util.arrays import F64
 from trajlm.util.devices import threads_of
 from trajlm.util.trajectories import owned
 
@@ -26,7 +27,7 @@ _STEPS_PER_CHUNK = 2_000_000
 class _Walker:
     """One particle: where it is and which random numbers come next."""
 
-    phase: npt.NDArray[np.float64]
+    phase: F64
     rng: npt.NDArray[np.uint64]
 
 
@@ -116,7 +117,7 @@ def _advance_all(
     pool: ThreadPoolExecutor,
     potential: GaussianWells,
     walkers: list[_Walker],
-    frames: npt.NDArray[np.float64],
+    frames: F64,
 ) -> None:
     """Move every walker on and fill `frames`, shape (n_trajectories, n, 2)."""
     from trajlm.kernels.langevin import advance
@@ -124,7 +125,7 @@ def _advance_all(
     c1 = math.exp(-potential.friction * potential.h / 2)
     c2 = math.sqrt((1 - c1**2) * potential.mass / potential.beta)
 
-    def advance_one(walker: _Walker, out: npt.NDArray[np.float64]) -> None:
+    def advance_one(walker: _Walker, out: F64) -> None:
         advance(
             walker.phase,
             walker.rng,

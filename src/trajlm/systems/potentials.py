@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64
 
-FloatArray = npt.NDArray[np.float64]
 Points = tuple[tuple[float, float], ...]
 
 # Beyond this distance from the origin the Boltzmann weight of the potentials here is below 1e-12
@@ -90,17 +90,17 @@ class GaussianWells:
                 )
 
     @property
-    def centers(self) -> FloatArray:
+    def centers(self) -> F64:
         """Centres of the wells, then of the hills, shape (k + m, 2)."""
         return np.array([*self.wells, *self.hills], dtype=np.float64)
 
     @property
-    def heights(self) -> FloatArray:
+    def heights(self) -> F64:
         """Height of each Gaussian, negative for a well and +1 for a hill, shape (k + m,)."""
         depths = self.depths or (1.0,) * len(self.wells)
         return np.array([-depth for depth in depths] + [1.0] * len(self.hills))
 
-    def energy(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
+    def energy(self, x: npt.ArrayLike, y: npt.ArrayLike) -> F64:
         """Return the potential energy at the points (x, y), with the broadcast shape of both."""
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         U = self.weight * (x**6 + y**6)
@@ -108,7 +108,7 @@ class GaussianWells:
             U = U + height * self._gaussian(x - cx, y - cy)
         return np.asarray(U)
 
-    def _gaussian(self, dx: FloatArray, dy: FloatArray) -> FloatArray:
+    def _gaussian(self, dx: F64, dy: F64) -> F64:
         return np.asarray(np.exp(-(dx**2 + dy**2) / (2 * self.width**2)))
 
 
@@ -126,7 +126,7 @@ POTENTIALS: Mapping[str, GaussianWells] = MappingProxyType(
 )
 
 
-def exact_populations(potential: GaussianWells) -> FloatArray:
+def exact_populations(potential: GaussianWells) -> F64:
     """Compute the Boltzmann populations of the wells as they are told apart in x alone.
 
     A point belongs to the well whose centre is nearest in x. Quadrature in double precision:
@@ -155,5 +155,5 @@ def mean_energy(potential: GaussianWells) -> float:
     return float((U * boltzmann).sum() / boltzmann.sum())
 
 
-def _grid() -> FloatArray:
+def _grid() -> F64:
     return np.linspace(-_HALF_WIDTH, _HALF_WIDTH, 1001)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
-AnyIntegers = npt.NDArray[np.integer[Any]]
-Costs = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64, I64, IntArray
+
+Costs = F64
 # The squared distances (n, m) of n frames from m others.
-Distances = Callable[[Integers, Integers], Costs]
+Distances = Callable[[I64, I64], Costs]
 
 # Frames of a lane over which a path is sought at once.
 STRETCH = 500
@@ -36,7 +34,7 @@ class FramesByState:
         Number of states, visited or not.
     """
 
-    def __init__(self, trajectories: Sequence[AnyIntegers], n_states: int) -> None:
+    def __init__(self, trajectories: Sequence[IntArray], n_states: int) -> None:
         self.n_states = n_states
         self.labels = np.concatenate(trajectories).astype(np.int64)
         self.borders = np.concatenate([[0], np.cumsum([len(s) for s in trajectories])])
@@ -44,9 +42,9 @@ class FramesByState:
         self.counts = np.bincount(self.labels, minlength=n_states)
         self.first = np.concatenate([[0], np.cumsum(self.counts)])
 
-    def of(self, state: int) -> Integers:
+    def of(self, state: int) -> I64:
         """Return all frames of a state, none for one that was never visited."""
-        frames: Integers = self.by_state[self.first[state] : self.first[state + 1]]
+        frames: I64 = self.by_state[self.first[state] : self.first[state + 1]]
         return frames
 
 
@@ -57,12 +55,12 @@ class RandomFrames:
         self.frames, self.rng = frames, np.random.default_rng(seed)
         self.last = 0
 
-    def lane(self, lane: AnyIntegers) -> Integers:
+    def lane(self, lane: IntArray) -> I64:
         """Return a frame for each state of a whole lane."""
         self.last = 0
         return self(lane)
 
-    def __call__(self, lane: AnyIntegers) -> Integers:
+    def __call__(self, lane: IntArray) -> I64:
         """Return a frame for each state of the next stretch of a lane."""
         frames = self.frames
         counts = frames.counts[lane]
@@ -118,7 +116,7 @@ class SmoothFrames:
         order = np.argsort(steps, kind="stable")
         self.steps, self.before = steps[order], before[order]
 
-    def __call__(self, lane: AnyIntegers) -> Integers:
+    def __call__(self, lane: IntArray) -> I64:
         """Return a frame for each state of the next stretch of a lane."""
         wanted = lane.tolist()
         if self.last is None:
@@ -140,15 +138,13 @@ class SmoothFrames:
         self.last = int(chosen[-1])
         return chosen
 
-    def lane(self, lane: AnyIntegers) -> Integers:
+    def lane(self, lane: IntArray) -> I64:
         """Return a frame for each state of a whole lane, the first at random."""
         self.last = None
         stretches = range(0, len(lane), STRETCH)
         return np.concatenate([self(lane[begin : begin + STRETCH]) for begin in stretches])
 
-    def _next(
-        self, candidates: Integers, costs: Costs, state: int
-    ) -> tuple[Integers, Integers, Costs]:
+    def _next(self, candidates: I64, costs: Costs, state: int) -> tuple[I64, I64, Costs]:
         """Return candidates of a state, the candidate that each comes from, and their costs."""
         before = self._before(candidates, state)
         after = before + self.every
@@ -162,7 +158,7 @@ class SmoothFrames:
         origins = np.argmin(total, axis=0)
         return after, origins, total[origins, np.arange(len(after))]
 
-    def _before(self, candidates: Integers, state: int) -> Integers:
+    def _before(self, candidates: I64, state: int) -> I64:
         """Return frames after which the data was in a state, candidates among them at first."""
         n = self.frames.n_states
         own = np.unique(self.frames.labels[candidates])
@@ -175,7 +171,7 @@ class SmoothFrames:
         fresh = self._some(others, max(self.n_candidates - len(going_on), self.n_candidates // 4))
         return np.union1d(going_on, fresh)
 
-    def _in_steps(self, step: int, candidates: Integers) -> tuple[Integers, Integers]:
+    def _in_steps(self, step: int, candidates: I64) -> tuple[I64, I64]:
         """Return which candidates the data made a step from, and all frames it made it from."""
         begin, end = np.searchsorted(self.steps, [step, step + 1])
         frames = self.before[begin:end]
@@ -183,7 +179,7 @@ class SmoothFrames:
         going_on = candidates[frames[place] == candidates] if len(frames) else frames
         return going_on, frames
 
-    def _some(self, frames: Integers, n: int) -> Integers:
+    def _some(self, frames: I64, n: int) -> I64:
         if len(frames) <= n:
             return frames
         return frames[self.rng.choice(len(frames), n, replace=False, shuffle=False)]

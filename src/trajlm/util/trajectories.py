@@ -8,15 +8,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.errors import InputError
+from trajlm.util.arrays import F64, AnyArray, IntArray
 from trajlm.util.checked import LARGEST
 from trajlm.util.words import counted, visible
 
-AnyArray = npt.NDArray[Any]
-FloatArray = npt.NDArray[np.floating[Any]]
-IntArray = npt.NDArray[np.integer[Any]]
 A = TypeVar("A", bound=AnyArray)
 
 
@@ -40,7 +37,7 @@ def as_list(data: Any, most_dimensions: int) -> list[Any]:
     return [items] if items and all(isinstance(x, numbers.Number) for x in items) else items
 
 
-def as_columns(x: Any, i: int) -> npt.NDArray[np.float64]:
+def as_columns(x: Any, i: int) -> F64:
     """Return trajectory `i` as numbers of shape (frames, columns).
 
     Raises
@@ -61,7 +58,7 @@ def as_columns(x: Any, i: int) -> npt.NDArray[np.float64]:
     return array
 
 
-def check_finite(x: npt.NDArray[np.float64], i: int, names: Sequence[str]) -> None:
+def check_finite(x: F64, i: int, names: Sequence[str]) -> None:
     """Check that trajectory `i`, with columns of these names, has no gap.
 
     Raises
@@ -187,7 +184,7 @@ def as_periods(periods: Any, names: Sequence[str]) -> tuple[tuple[float, float] 
     return tuple(found)
 
 
-def as_state_centers(centers: Any, n_states: int) -> npt.NDArray[np.float64]:
+def as_state_centers(centers: Any, n_states: int) -> F64:
     """Return a read-only copy of the centres of all states.
 
     Raises
@@ -203,7 +200,7 @@ def as_state_centers(centers: Any, n_states: int) -> npt.NDArray[np.float64]:
     return array
 
 
-def as_integers(s: Any, i: int, least: int = 2) -> npt.NDArray[np.integer[Any]]:
+def as_integers(s: Any, i: int, least: int = 2) -> IntArray:
     """Return trajectory `i` as integers from zero, shape (frames,).
 
     Raises

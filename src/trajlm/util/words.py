@@ -7,8 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from html import escape
 
-import numpy as np
-import numpy.typing as npt
+from trajlm.util.arrays import F64
 
 Fact = tuple[str, str]
 # Columns that are listed one by one.
@@ -96,7 +95,7 @@ def length_facts(n_frames: int, n_trajectories: int, dt: float, unit: str) -> li
     return facts
 
 
-def first_rows(names: Sequence[str], table: npt.NDArray[np.float64], n: int = 3) -> str:
+def first_rows(names: Sequence[str], table: F64, n: int = 3) -> str:
     """Return the first rows of a table under the names of its columns."""
     rows = [list(map(visible, names)), *([f"{x:.6g}" for x in row] for row in table[:n].tolist())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.data import States, StatesLike, as_states, as_trajectory
 from trajlm.errors import InputError
@@ -23,15 +22,9 @@ from trajlm.io.md.trajectories import (
 )
 from trajlm.io.sources import PathLike, Paths, as_paths
 from trajlm.provenance import frames_after, origin_of_frames
+from trajlm.util.arrays import F64, I64
 from trajlm.util.atomic import atomic_paths
-from trajlm.util.frames import (
-    Distances,
-    FramesByState,
-    Integers,
-    RandomFrames,
-    SmoothFrames,
-    frames_a_step,
-)
+from trajlm.util.frames import Distances, FramesByState, RandomFrames, SmoothFrames, frames_a_step
 from trajlm.util.warn import warn
 from trajlm.util.words import counted
 
@@ -59,8 +52,8 @@ class Backmap:
         PDB file of the first frame, the topology of the written trajectory.
     """
 
-    trajectory: Integers
-    frame: Integers
+    trajectory: I64
+    frame: I64
     n_unseen: int
     structure: Path
 
@@ -145,7 +138,7 @@ def write_structures(
     every: int = 1,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
-) -> tuple[Integers, Integers, int]:
+) -> tuple[I64, I64, int]:
     """Write what `backmap` does to `out` and its first frame to `structure`, as they are named.
 
     Returns
@@ -181,7 +174,7 @@ def write_structures(
             if smooth
             else RandomFrames(frames_by_state, seed)
         )
-        origins: list[Integers] = []
+        origins: list[I64] = []
         first = None
         with FrameWriter(out) as writer:
             for begin in range(0, len(lane), CHUNK):
@@ -199,12 +192,10 @@ def write_structures(
     return file_of[chosen], frame_of[chosen], int((~states.visited()[lane]).sum())
 
 
-def _rmsd_between(
-    reader: FrameReader, file_of: Integers, frame_of: Integers, fit: Integers
-) -> Distances:
+def _rmsd_between(reader: FrameReader, file_of: I64, frame_of: I64, fit: I64) -> Distances:
     """Return what measures the squared RMSD of some frames from others, over the atoms to fit."""
 
-    def distances(some: Integers, others: Integers) -> npt.NDArray[np.float64]:
+    def distances(some: I64, others: I64) -> F64:
         if len(fit) < LEAST_FIT:
             return np.zeros((len(some), len(others)))
         wanted, places = np.unique(np.concatenate([some, others]), return_inverse=True)
@@ -217,7 +208,7 @@ def _rmsd_between(
 
 def _origins(
     states: States, reader: FrameReader, files: list[PathLike], topology: Topology
-) -> tuple[Integers, Integers]:
+) -> tuple[I64, I64]:
     """Return the file and the frame in it of each frame of the states, after checking lengths.
 
     What was averaged belongs to the frame in the middle of those that it was averaged over.

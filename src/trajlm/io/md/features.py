@@ -28,9 +28,9 @@ from trajlm.io.md.trajectories import (
 from trajlm.io.record import warn_of
 from trajlm.io.sources import PathLike, Paths, as_paths, build, listed, read_all, time_of
 from trajlm.provenance import Note
+from trajlm.util.arrays import I64
 
-F64 = npt.NDArray[np.float64]
-Atoms = npt.NDArray[np.int64]
+Atoms = I64
 Period = tuple[float, float] | None
 
 DIHEDRALS = ("phi", "psi", "omega", "chi1", "chi2", "chi3", "chi4")

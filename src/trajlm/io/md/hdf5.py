@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from trajlm.io.hdf5 import check_dataset
 from trajlm.io.sources import PathLike
+from trajlm.util.arrays import I64
 
 # Lengths in nm, times in ps.
 LENGTHS = {"nanometers": 1.0, "nanometer": 1.0, "nm": 1.0, "angstroms": 0.1, "angstrom": 0.1}
@@ -80,7 +81,7 @@ class HDF5Trajectory:
             self._topology = _topology(json.loads(text))
         return self._topology
 
-    def read(self, n_frames: int, atom_indices: npt.NDArray[np.int64] | None = None) -> Frames:
+    def read(self, n_frames: int, atom_indices: I64 | None = None) -> Frames:
         """Return coordinates in nm, shape (n, atoms, 3), and times in ps of the next frames.
 
         The times are None where the file has none.
@@ -92,7 +93,7 @@ class HDF5Trajectory:
             xyz = xyz[:, atom_indices]
         return xyz, self._per_frame(self._times, frames, TIMES, "picoseconds")
 
-    def read_as_traj(self, n_frames: int, atom_indices: npt.NDArray[np.int64]) -> Trajectory:
+    def read_as_traj(self, n_frames: int, atom_indices: I64) -> Trajectory:
         """Return the next frames with the given atoms, and the unit cell if there is one."""
         import mdtraj
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-F64 = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 
 def superposed(xyz: npt.NDArray[Any], reference: npt.NDArray[Any], atoms: npt.NDArray[Any]) -> F64:

@@ -22,6 +22,7 @@ from trajlm.io.clock import Timeline, Times, follow
 from trajlm.io.md.hdf5 import HDF5Trajectory
 from trajlm.io.md.headers import check_frames, other_atoms
 from trajlm.io.sources import PathLike, check_file
+from trajlm.util.arrays import F64, I64
 
 HDF5 = (".h5", ".hdf5")
 NETCDF = (".nc", ".netcdf", ".ncdf")
@@ -151,7 +152,7 @@ def _read_topology(top: PathLike, suffix: str) -> Topology:
     return mdtraj.load_topology(str(top))
 
 
-def load_structure(path: PathLike, topology: Topology, atoms: npt.NDArray[np.int64]) -> Trajectory:
+def load_structure(path: PathLike, topology: Topology, atoms: I64) -> Trajectory:
     """Return the given atoms of the first frame of a structure that `load_topology` read.
 
     Raises
@@ -209,9 +210,7 @@ def _quiet_c_code() -> Iterator[None]:
             os.close(nowhere)
 
 
-def read_chunks(
-    path: PathLike, topology: Topology, atoms: npt.NDArray[np.int64]
-) -> Iterator[Trajectory]:
+def read_chunks(path: PathLike, topology: Topology, atoms: I64) -> Iterator[Trajectory]:
     """Yield the frames of a trajectory in chunks, with the given atoms only.
 
     Raises
@@ -244,9 +243,7 @@ class FrameReader:
         Numbers of the atoms to read.
     """
 
-    def __init__(
-        self, paths: Sequence[PathLike], topology: Topology, atoms: npt.NDArray[np.int64]
-    ) -> None:
+    def __init__(self, paths: Sequence[PathLike], topology: Topology, atoms: I64) -> None:
         for path in paths:
             check_format(path)
             _check_atoms(path, topology)
@@ -267,9 +264,7 @@ class FrameReader:
         with damaged_as_input_error(self.paths[trajectory]):
             return len(self._open(trajectory))
 
-    def read(
-        self, trajectories: npt.NDArray[np.int64], frames: npt.NDArray[np.int64]
-    ) -> Trajectory:
+    def read(self, trajectories: I64, frames: I64) -> Trajectory:
         """Return the frames (trajectory, number in it), in the order asked for.
 
         Raises
@@ -332,9 +327,7 @@ class FrameWriter:
         )
 
 
-def time_line(
-    path: PathLike, times: npt.NDArray[np.float64], same_frame: Callable[[int], bool]
-) -> Timeline | None:
+def time_line(path: PathLike, times: F64, same_frame: Callable[[int], bool]) -> Timeline | None:
     """Return the even stretches of a trajectory, in ps; None when the file does not say its times.
 
     Files hold times in single precision: late in a long run their steps scatter by a good part of
@@ -360,7 +353,7 @@ def time_line(
     )
 
 
-def stretches_of(path: PathLike, topology: Topology) -> list[npt.NDArray[np.int64]]:
+def stretches_of(path: PathLike, topology: Topology) -> list[I64]:
     """Return the frames of each stretch without a gap, as features of the file were cut."""
     few = np.arange(min(FEW_ATOMS, topology.n_atoms))
     chunks = [(c.xyz, np.asarray(c.time, np.float64)) for c in read_chunks(path, topology, few)]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States
+from trajlm.data import States
 from trajlm.lstm.tables import StepTables
 from trajlm.lstm.weights import LSTMWeights
 from trajlm.models.files import Tensors
+from trajlm.util.arrays import IntArray
 
 if TYPE_CHECKING:
     from trajlm.kernels.arguments import Recurrent

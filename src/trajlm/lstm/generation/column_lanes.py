@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray
 from trajlm.lstm.columns import Column
 from trajlm.lstm.generation.blocks import CARRIED, Generator
 from trajlm.lstm.generation.lanes import (
@@ -18,6 +17,7 @@ from trajlm.lstm.generation.lanes import (
     LaneBlock,
 )
 from trajlm.lstm.loops import loops
+from trajlm.util.arrays import IntArray
 
 if TYPE_CHECKING:
     from trajlm.kernels import arguments

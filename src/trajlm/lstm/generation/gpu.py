@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from trajlm.data import IntArray, smallest_unsigned
+from trajlm.data import smallest_unsigned
 from trajlm.errors import InputError
 from trajlm.lstm.generation.blocks import CARRIED, Generator
 from trajlm.lstm.generation.gpu_steps import Lanes, Steps, device_tables, read_starts
 from trajlm.lstm.weights import LSTMWeights
+from trajlm.util.arrays import IntArray
 from trajlm.util.devices import usable_device
 from trajlm.util.warn import warn
 

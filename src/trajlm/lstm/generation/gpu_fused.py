@@ -23,6 +23,7 @@ import triton.language as tl
 from trajlm.kernels import random_streams
 from trajlm.kernels.arguments import NEVER
 from trajlm.lstm.generation.gpu_steps import Lanes
+from trajlm.util.arrays import F32
 
 if TYPE_CHECKING:
     from trajlm.lstm.weights import LSTMWeights
@@ -150,7 +151,7 @@ def padded_length(n: int) -> int:
     return max(LEAST_SIDE, 1 << (n - 1).bit_length())
 
 
-def _halved(matrices: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+def _halved(matrices: F32) -> npt.NDArray[np.float16]:
     """Return each matrix (..., rows, columns) in two of half precision, (..., 2, rows, columns)."""
     high = matrices.astype(np.float16)
     return np.stack([high, (matrices - high).astype(np.float16)], axis=-3)

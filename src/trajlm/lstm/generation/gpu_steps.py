@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from trajlm.data import IntArray
 from trajlm.kernels.random_streams import GOLDEN, MIX1, MIX2, TWO_TO_MINUS_53
+from trajlm.util.arrays import IntArray
 
 if TYPE_CHECKING:
     from trajlm.lstm.weights import LSTMWeights

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States, smallest_unsigned
+from trajlm.data import States, smallest_unsigned
 from trajlm.errors import InputError
 from trajlm.lstm.generation.blocks import CARRIED, Block, Generator, Progress, choose_starts
 from trajlm.lstm.loops import loops
+from trajlm.util.arrays import IntArray
 from trajlm.util.devices import threads_of, usable_cores
 from trajlm.util.trajectories import owned
 

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from trajlm.lstm.loops import loops
 from trajlm.lstm.quantization.weights import RoundedWeights
+from trajlm.util.arrays import F32
 
 if TYPE_CHECKING:
     from trajlm.kernels.arguments import Recurrent
 
-F32 = npt.NDArray[np.float32]
 
 # Compiled code takes the fine units in so many, and as many at least.
 EIGHT = 8

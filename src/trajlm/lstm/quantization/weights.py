@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-F32 = npt.NDArray[np.float32]
+from trajlm.util.arrays import F32, I64
 
 # What the first byte counts in the second, what the second is a multiple of, and the largest
 # integer of both.
@@ -38,7 +38,7 @@ class RoundedWeights:
 
     high: npt.NDArray[np.int8]
     low: npt.NDArray[np.int8]
-    units: npt.NDArray[np.int64]
+    units: I64
     scales: F32
 
     def __post_init__(self) -> None:
@@ -71,9 +71,7 @@ def worth_of_one(weights: F32) -> F32:
     return np.where(largest > TINY, largest / MOST, 1).astype(np.float32)
 
 
-def in_two_bytes(
-    integers: npt.NDArray[np.int32], worth: F32, fine: npt.NDArray[np.int64]
-) -> RoundedWeights:
+def in_two_bytes(integers: npt.NDArray[np.int32], worth: F32, fine: I64) -> RoundedWeights:
     """Return integers (4L, L) up to `MOST` as bytes.
 
     They are multiples of `HALF_BYTE` in fine columns and of `BYTE` in others.

@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from trajlm.data import IntArray, States
+from trajlm.data import States
+from trajlm.util.arrays import I64, IntArray
 
 # Target of a frame that is only padding; the value that PyTorch's cross-entropy leaves out.
 PADDING = -100
@@ -31,8 +32,8 @@ class Window:
         one) begins here; shape (streams,).
     """
 
-    inputs: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
+    inputs: I64
+    targets: I64
     fresh: npt.NDArray[np.bool_]
 
 
@@ -55,7 +56,7 @@ class Streams:
 
     trajectories: tuple[IntArray, ...]
     window: int
-    pieces: npt.NDArray[np.int64]
+    pieces: I64
     fresh: npt.NDArray[np.bool_]
 
     @property

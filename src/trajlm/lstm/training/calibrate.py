@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.kinetics import commit_times
 from trajlm.analysis.slow import SlowKinetics, SlowSets, find_slow_sets, slow_kinetics
@@ -23,9 +22,7 @@ from trajlm.lstm.calibration import Calibration
 from trajlm.lstm.language import LanguageModel
 from trajlm.lstm.training.response import Search
 from trajlm.lstm.training.shifts import make_shifts
-
-F64 = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from trajlm.util.arrays import F64, I64
 
 # Populations are those of equilibrium in trajectories of this many slowest relaxation times.
 RELAXATIONS = 10.0
@@ -76,7 +73,7 @@ class Target:
     pairs: tuple[tuple[int, int], ...]
 
     @property
-    def events(self) -> Integers:
+    def events(self) -> I64:
         """Slow transitions of each pair, both ways, shape (n_pairs,)."""
         return np.asarray(self.kinetics.both_ways[self.commit_time][self._members])
 
@@ -112,7 +109,7 @@ class Target:
         return np.concatenate([populations, *rates])
 
     @property
-    def _members(self) -> tuple[Integers, Integers]:
+    def _members(self) -> tuple[I64, I64]:
         """The pairs as an index of matrices of pairs of sets."""
         first, second = np.array(self.pairs, dtype=np.int64).reshape(-1, 2).T
         return first, second

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.lumping import bundle, lump
 from trajlm.data import States
@@ -13,8 +12,7 @@ from trajlm.errors import InputError
 from trajlm.lstm.columns import Column, make_columns, whole_state
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.provenance.methods import ProductBinning
-
-Integers = npt.NDArray[np.int64]
+from trajlm.util.arrays import I64
 
 # From so many states on, the noise of the fine ones keeps a network from learning the slow ones.
 MANY_STATES = 100
@@ -57,7 +55,7 @@ def choose_columns(states: States, settings: TrainingSettings) -> tuple[Column, 
     return _within(states, groups)
 
 
-def _within(states: States, groups: Integers) -> tuple[Column, ...]:
+def _within(states: States, groups: I64) -> tuple[Column, ...]:
     """Return the group and the state; between them, of very many states, a bundle."""
     n = states.n_states
     if n <= VERY_MANY_STATES:
@@ -67,7 +65,7 @@ def _within(states: States, groups: Integers) -> tuple[Column, ...]:
     return make_columns(labels, ["group", "bundle", "state"])
 
 
-def _ranks(values: Integers, of: Integers) -> Integers:
+def _ranks(values: I64, of: I64) -> I64:
     """Return the rank of each value among the different ones of its set, from 0 on."""
     ranks = np.zeros_like(values)
     for k in np.unique(of):

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.holdout import hold_out
 from trajlm.data import States, StatesLike, as_states, smallest_unsigned
@@ -33,6 +32,7 @@ from trajlm.lstm.training.train import Report, fingerprint, finished_in, last_wo
 from trajlm.lstm.training.trainer import Trainer
 from trajlm.models.files import CHECKPOINT, forget_training, holds_model
 from trajlm.models.markov import smoothed_transition_matrix
+from trajlm.util.arrays import F64, I64
 from trajlm.util.checked import LARGEST
 from trajlm.util.devices import one_thread_in_pytorch, threads_of
 from trajlm.util.processes import ALONE
@@ -40,7 +40,6 @@ from trajlm.util.processes import ALONE
 if TYPE_CHECKING:
     from trajlm.lstm.training.conditional_network import ConditionalNetwork
 
-F64 = npt.NDArray[np.float64]
 
 # Transitions that the slope of a log-odds has to be told by, so that chance tells none.
 TOLD_BY = 10.0
@@ -209,7 +208,7 @@ def _checked_values(data: States, values: Sequence[float]) -> F64:
     return x
 
 
-def _expanded(data: States, number_of: npt.NDArray[np.int64], n_conditions: int) -> States:
+def _expanded(data: States, number_of: I64, n_conditions: int) -> States:
     """Return the trajectories with the input s + n k in place of each state."""
     n = data.n_states
     size = n * n_conditions

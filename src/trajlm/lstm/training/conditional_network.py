@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from trajlm.lstm.conditional import ConditionalWeights
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.lstm.training.network import LSTMNetwork, export_weights
-
-F64 = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 
 class ConditionalNetwork(LSTMNetwork):

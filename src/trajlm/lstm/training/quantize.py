@@ -16,9 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from trajlm.data import IntArray
 from trajlm.lstm.loops import loops
 from trajlm.lstm.model import LSTMModel
 from trajlm.lstm.quantization import precision
@@ -32,13 +30,12 @@ from trajlm.lstm.quantization.weights import (
 )
 from trajlm.lstm.record import Rounding
 from trajlm.lstm.tables import StepTables
+from trajlm.util.arrays import F32, F64, I64, IntArray
 from trajlm.util.devices import threads_of
 
 if TYPE_CHECKING:
     from trajlm.kernels.arguments import Recurrent
 
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 
 # Temperatures of the trajectories that are looked at, and the largest change of a log probability
 # that is taken on them. Promised is 2e-3, and on twenty times as many frames the largest was
@@ -123,7 +120,7 @@ def _log_probs(tables: StepTables, recurrent: Recurrent, paths: IntArray) -> F64
     return out[:, -FRAMES_CHECKED:]
 
 
-def _cholesky(gram: F64) -> tuple[F32, npt.NDArray[np.int64]]:
+def _cholesky(gram: F64) -> tuple[F32, I64]:
     """Return C and the order of its columns, from G or a multiple of it."""
     from trajlm.kernels.rounding import pivoted_cholesky
 
@@ -134,7 +131,7 @@ def _cholesky(gram: F64) -> tuple[F32, npt.NDArray[np.int64]]:
 
 
 def _round(
-    weights: F32, factor: F32, order: npt.NDArray[np.int64], n_fine: int, pool: ThreadPoolExecutor
+    weights: F32, factor: F32, order: I64, n_fine: int, pool: ThreadPoolExecutor
 ) -> RoundedWeights:
     """Return the rounded weights; the first `n_fine` units of the order keep a byte and a half."""
     from trajlm.kernels.rounding import round_rows

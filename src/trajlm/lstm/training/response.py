@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-F64 = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 # How much of a measurement the linear response may be wrong by.
 CURVATURE = 0.3

@@ -24,17 +24,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis.slow import SlowSets
 from trajlm.data import States
 from trajlm.lstm.language import LanguageModel
 from trajlm.lstm.loops import loops
 from trajlm.lstm.training.batching import Window, choose_n_streams, lay_streams
+from trajlm.util.arrays import F32, F64, I64
 from trajlm.util.devices import one_thread_in_pytorch
-
-F64 = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 # Streams that the data is read in to see what the hidden units know.
 STREAMS = 32
@@ -114,7 +111,7 @@ def make_shifts(
     )
 
 
-def memberships_of_labels(sets: SlowSets, states: States, labels: Integers) -> F64:
+def memberships_of_labels(sets: SlowSets, states: States, labels: I64) -> F64:
     """Return the mean membership in each set over the frames of a label, (n_labels, n_sets)."""
     frames = np.maximum(states.counts(), 1e-9)
     sums = np.zeros((int(labels.max()) + 1, sets.n_sets))
@@ -191,8 +188,8 @@ def _away_readouts(
 
 
 def _begin_anew(
-    piece: Window, memberships: F64, hidden: npt.NDArray[np.float32],
-    cell: npt.NDArray[np.float32], past: F64,
+    piece: Window, memberships: F64, hidden: F32,
+    cell: F32, past: F64,
 ) -> None:  # fmt: skip
     """Clear what streams carry where a trajectory begins."""
     fresh = piece.fresh

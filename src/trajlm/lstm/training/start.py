@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.data import States
 from trajlm.kernels.arguments import NEVER
@@ -14,13 +13,12 @@ from trajlm.lstm.columns import Column, whole_state
 from trajlm.lstm.record import Baselines
 from trajlm.lstm.settings import TrainingSettings
 from trajlm.models.markov import fit_msm, smoothed_transition_matrix
+from trajlm.util.arrays import F64, I64
 
 if TYPE_CHECKING:
     import torch
 
     from trajlm.lstm.training.network import LSTMNetwork
-
-F64 = npt.NDArray[np.float64]
 
 
 def build_network(
@@ -110,7 +108,7 @@ def _nats(rows: F64, states: States, column: Column) -> float:
     return float(total / states.n_transitions)
 
 
-def _summed(rows: F64, labels: npt.NDArray[np.int64]) -> F64:
+def _summed(rows: F64, labels: I64) -> F64:
     """Return rows (m, n_states) summed over the states of each label, all of which occur."""
     order = np.argsort(labels, kind="stable")
     begins = np.flatnonzero(np.diff(labels[order], prepend=-1))

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.comparison import compare
 from trajlm.io import read_states, write_states
@@ -16,6 +15,7 @@ from trajlm.lstm.training.train import train
 from trajlm.models.registry import load_model
 from trajlm.reproduce.bench.result import Ratio
 from trajlm.systems.hidden_markov import markov_chain
+from trajlm.util.arrays import F64
 from trajlm.util.clock import StageClock
 
 FRAMES = 1_000_000
@@ -46,7 +46,7 @@ def whole_road(say: Callable[[str], None]) -> list[Ratio]:
     return [Ratio(name, part, seconds) for part, seconds in parts.items()]
 
 
-def _walk() -> npt.NDArray[np.float64]:
+def _walk() -> F64:
     """Return the transition matrix, by Metropolis' rule."""
     x = np.arange(N_STATES)
     energy = BARRIER * (1 - np.cos(6 * np.pi * (x + 0.5) / N_STATES)) / 2

@@ -15,8 +15,8 @@ from trajlm.data import StateSpace
 from trajlm.lstm.quantization import precision
 from trajlm.lstm.quantization.weights import BYTE, RoundedWeights, in_two_bytes, worth_of_one
 from trajlm.lstm.settings import TrainingSettings
-from trajlm.lstm.weights import F32
 from trajlm.reproduce.bench.result import Size
+from trajlm.util.arrays import F32
 
 if TYPE_CHECKING:
     from trajlm.lstm.training.network import LSTMNetwork

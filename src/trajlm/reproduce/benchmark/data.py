@@ -13,8 +13,9 @@ from trajlm.data import States
 from trajlm.discretize import Bins, KMeans
 from trajlm.errors import InputError
 from trajlm.io import fret_efficiency, read_features, read_states
-from trajlm.io.arrays import AnyArray, load_npz
+from trajlm.io.arrays import load_npz
 from trajlm.io.datasets import DATASETS, FOLDER_VARIABLE, fetch_dataset, load_dataset
+from trajlm.util.arrays import AnyArray
 
 # States of the angles of alanine dipeptide, and bins of FRET efficiencies.
 ALANINE_STATES, FRET_BINS = 100, 30

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis import (
     Grouping,
@@ -20,8 +19,7 @@ from trajlm.analysis import (
 from trajlm.data import States
 from trajlm.models.base import SequenceModel
 from trajlm.models.markov import MarkovModel
-
-Floats = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 # Frames that a memory kernel remembers, and lags of Markov models of the groups.
 MEMORIES = (2, 5, 10, 20, 50)
@@ -79,7 +77,7 @@ def relaxation_errors(
     shares = [populations(s) for s in data]
     of_data = [_counted(s, lags) for s in data]
 
-    def judged(name: str, found: Sequence[Floats], first: int = 1) -> RelaxationError:
+    def judged(name: str, found: Sequence[F64], first: int = 1) -> RelaxationError:
         kept = np.asarray(lags) % first == 0
         errors = [
             tuple(_error(T, truth[kept], p) for T in found)
@@ -111,31 +109,31 @@ def relaxation_errors(
     return tuple(results)
 
 
-def _counted(grouped: States, lags: Sequence[int]) -> Floats:
+def _counted(grouped: States, lags: Sequence[int]) -> F64:
     return transition_probabilities(grouped, lags, intervals=False).values
 
 
-def _generated(model: SequenceModel, grouping: Grouping, lags: Sequence[int], seed: int) -> Floats:
+def _generated(model: SequenceModel, grouping: Grouping, lags: Sequence[int], seed: int) -> F64:
     return _counted(grouping.apply(model.generate(GENERATED // LANES, LANES, seed)), lags)
 
 
-def _of_markov(model: MarkovModel, grouping: Grouping, lags: Sequence[int], first: int) -> Floats:
+def _of_markov(model: MarkovModel, grouping: Grouping, lags: Sequence[int], first: int) -> F64:
     groups, steps = np.asarray(grouping.assignment), lags[-1] // first
     T = grouped_propagators(model.transition_matrix, model.stationary_distribution, groups, steps)
     return T[[lag // first - 1 for lag in lags if lag % first == 0]]
 
 
-def _projected(model: MarkovModel, grouping: Grouping, lags: Sequence[int]) -> Floats:
+def _projected(model: MarkovModel, grouping: Grouping, lags: Sequence[int]) -> F64:
     groups = np.asarray(grouping.assignment)
     matrix = hummer_szabo(model.transition_matrix, model.stationary_distribution, groups)
     return _powers(matrix, lags, 1)
 
 
-def _powers(matrix: Floats, lags: Sequence[int], first: int) -> Floats:
+def _powers(matrix: F64, lags: Sequence[int], first: int) -> F64:
     kept = [lag // first for lag in lags if lag % first == 0]
     return np.array([np.linalg.matrix_power(matrix, k) for k in kept])
 
 
-def _error(T: Floats, truth: Floats, shares: Floats) -> float:
+def _error(T: F64, truth: F64, shares: F64) -> float:
     squares = shares[:, None] * (T - truth) ** 2
     return float(np.sqrt(squares.sum(axis=(1, 2)).mean() / len(shares)))

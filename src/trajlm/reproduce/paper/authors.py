@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis import dwell_times, population_intervals, populations
 from trajlm.data import States
@@ -15,9 +14,8 @@ from trajlm.errors import InputError
 from trajlm.io import read_states
 from trajlm.reproduce.document import Block, Code, Document, Heading, Paragraph, Table
 from trajlm.systems.potentials import FOUR_STATE, exact_populations
+from trajlm.util.arrays import F64, I64
 from trajlm.util.words import interval, number
-
-F64 = npt.NDArray[np.float64]
 
 # Label k of the authors' four-state files is the well at this x; ours are in order of x.
 AUTHORS_ORDER = (2.0, 0.5, -0.5, -2.0)
@@ -48,7 +46,7 @@ class LabelStatistics:
     low: F64
     high: F64
     mean_dwells: F64
-    n_dwells: npt.NDArray[np.int64]
+    n_dwells: I64
 
 
 def read_authors_labels(path: Path) -> States:

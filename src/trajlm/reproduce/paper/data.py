@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis import (
     Grouping,
@@ -34,6 +33,7 @@ from trajlm.systems.hidden_markov import (
     markov_chain,
 )
 from trajlm.systems.potentials import POTENTIALS, GaussianWells, exact_populations, mean_energy
+from trajlm.util.arrays import F64
 
 Advance = Callable[[int], None]
 
@@ -171,7 +171,7 @@ def plane_states(features: Features, recipe: Recipe) -> States:
     return remove_spikes(states, view.remove_spikes)
 
 
-def exact_values(recipe: Recipe) -> npt.NDArray[np.float64] | None:
+def exact_values(recipe: Recipe) -> F64 | None:
     """Return the exact populations of the states of the first view; None where unknown."""
     if isinstance(recipe.data, PotentialData):
         return exact_populations(POTENTIALS[recipe.data.system])

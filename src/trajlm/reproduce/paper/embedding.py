@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trajlm.analysis import euclidean_distances, mean_first_passage_time, mean_interval
 from trajlm.data import States
 from trajlm.lstm.model import LSTMModel
-
-F64 = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 
 @dataclass(frozen=True)

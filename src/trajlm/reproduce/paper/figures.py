@@ -27,8 +27,7 @@ from trajlm.plots.style import BAND_COLOR, label_few, one_coordinate, plain_labe
 from trajlm.reproduce.paper.embedding import EmbeddingResult, StatePairs
 from trajlm.reproduce.paper.results import at_every_frame
 from trajlm.reproduce.paper.run import ViewResult
-
-F64 = npt.NDArray[np.float64]
+from trajlm.util.arrays import F64
 
 LOOK = {"font.size": 8.5, "axes.linewidth": 0.7}
 DOTS_PER_INCH = 120

@@ -12,9 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from trajlm.analysis import CommittedTransitions
 from trajlm.comparison import Comparison, compare
 from trajlm.data import Features
@@ -53,6 +50,7 @@ from trajlm.reproduce.paper.entropy import (
 from trajlm.reproduce.paper.recipe import AlanineData, HiddenMarkovData, PotentialData, Recipe, View
 from trajlm.reproduce.paper.tasks import Fit, Task, Training, run_tasks
 from trajlm.systems.alanine import remove_kept
+from trajlm.util.arrays import F64
 from trajlm.util.atomic import check_writable, write_json
 from trajlm.util.clock import StageClock
 
@@ -94,7 +92,7 @@ class ViewResult:
     embeddings: Mapping[str, EmbeddingResult]
     pairs: StatePairs | None
     plane: CommittedTransitions | None
-    exact_populations: npt.NDArray[np.float64] | None
+    exact_populations: F64 | None
     exact_entropy: ExactEntropy | None
 
 
