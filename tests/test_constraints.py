@@ -235,7 +235,7 @@ def test_what_a_model_never_does_is_refused():
     with pytest.raises(InputError, match="never left"):
         trajlm.constrain(parted, [Population(0, 0.6)])
     hidden = trajlm.fit_hmm(own.generate(500, seed=0), 2)
-    with pytest.raises(InputError, match="HiddenMarkovModel"):
+    with pytest.raises(InputError, match="hmm"):
         trajlm.constrain(hidden, [Population(0, 0.5)])
     with pytest.raises(InputError, match="2 states"):
         trajlm.constrain(own, [Population(0, 0.5)], groups(0, 1))

@@ -23,7 +23,7 @@ N_LANES = 32
 # only add noise, and no more, since what is remembered longer is in the hidden units.
 SHORTEST, LONGEST = 10, 100
 # Steps until all targets are near; those whose mean is a result, and how often it is corrected.
-MOST_STEPS, AVERAGED, MOST_CORRECTIONS = 20, 5, 6
+MOST_STEPS, AVERAGED, MOST_CORRECTIONS = 20, 5, 8
 # Of a measure on its scale, from which on steps are averaged.
 NEAR = 0.15
 # Frames of a run on the way and of one that checks: as many as leave this uncertainty of every
@@ -33,8 +33,8 @@ CHECKED, MOST_CHECKED = 0.006, 100_000_000
 # A target without an error is met within this share, and corrected as long as a check is off by
 # this much of it.
 TOLERANCE, CORRECTED = 0.02, 0.4
-# How much stronger or weaker than expected one correction may find the answers to be.
-MOST_STRONGER = 4.0
+# Share of the strongest answer below which a combination of tilts is left alone.
+LEAST_ANSWER = 0.05
 # Standard errors of a measurement within which it says nothing against a target.
 ERRORS = 2.5
 
@@ -136,17 +136,25 @@ def measure_run(
 
 def is_met(quantities: Sequence[Quantity], measured: Measured) -> npt.NDArray[np.bool_]:
     """Return which targets a measurement leaves possible, shape (n_targets,)."""
-    allowed = _tolerances(quantities) + ERRORS * measured.errors
-    return np.abs(measured.values - [q.target.value for q in quantities]) <= allowed
+    asked, errors = _asked(quantities)
+    allowed = np.maximum(errors, TOLERANCE * _scales(quantities)) + ERRORS * measured.errors
+    return np.asarray(np.abs(measured.values - asked) <= allowed)
 
 
-def _tolerances(quantities: Sequence[Quantity]) -> F64:
-    """Return how far from its value each target may be, in its own unit."""
-    found = []
-    for q in quantities:
-        scale = q.spread if q.target.value == 0 else abs(q.target.value)
-        found.append(max(q.target.error, TOLERANCE * scale))
-    return np.array(found)
+def _outside(quantities: Sequence[Quantity], values: F64) -> F64:
+    """Return how far each value lies from its target, the error of that left out, as a share."""
+    asked, errors = _asked(quantities)
+    return np.asarray(np.maximum(np.abs(values - asked) - errors, 0.0) / _scales(quantities))
+
+
+def _asked(quantities: Sequence[Quantity]) -> tuple[F64, F64]:
+    """Return the values and the errors of the targets, in their own units."""
+    targets = [q.target for q in quantities]
+    return np.array([t.value for t in targets]), np.array([t.error for t in targets])
+
+
+def _scales(quantities: Sequence[Quantity]) -> F64:
+    return np.array([q.spread if q.target.value == 0 else abs(q.target.value) for q in quantities])
 
 
 def constrain_language_model(
@@ -174,29 +182,49 @@ def constrain_language_model(
     measures = _measures(quantities)
     tilts = [tilt_of(m, model.hidden_dim) for m in measures]
     low, high = _scaled_bounds(quantities)
-    before, expected, strength = np.zeros(len(low)), np.zeros(len(low)), 1.0
+    answer = np.zeros((len(low), len(tilts)))
+    factors, values = [np.zeros(len(tilts))], [np.zeros(len(low))]
     for k in range(MOST_CORRECTIONS):
+        tilted = _tilted(change, tilts, factors[-1])
         found = measure_run(
-            change.apply(model), model, quantities, n_checked, seed + MOST_STEPS + k, n_threads
+            tilted.apply(model), model, quantities, n_checked, seed + MOST_STEPS + k, n_threads
         )
         n_generated += n_checked
         if report:
             targets = tuple(str(q.target) for q in quantities)
             report(Step(n_steps + k + 1, targets, found.values, found.kl_rate))
-        off = np.abs(found.values - [q.target.value for q in quantities])
-        if (off <= CORRECTED * _tolerances(quantities)).all():
-            break
-        now, answer = _answers(quantities, measures, found)
+        now, promised = _answers(quantities, measures, found)
         if k:
-            # The memory of the network answers, too: by how much, the last correction tells.
-            share = float(expected @ (now - before) / (expected @ expected))
-            strength *= np.clip(share, 1 / MOST_STRONGER, MOST_STRONGER)
-        before = now
-        expected = np.clip(now, *within_a_step(now, low, high)) - now
-        # Of all tilts that do it the smallest.
-        for tilt, factor in zip(tilts, np.linalg.lstsq(answer, expected)[0], strict=True):
-            change = change + tilt * float(factor / strength)
-    return change.apply(model), n_generated
+            # The memory of the network answers, too: how, each correction tells (Broyden 1965).
+            taken = factors[-1] - factors[-2]
+            surprise = now - values[-1] - answer @ taken
+            answer = answer + np.outer(surprise, taken) / (taken @ taken)
+        else:
+            answer = promised
+        values.append(now)
+        if (_outside(quantities, found.values) <= CORRECTED * TOLERANCE).all():
+            break
+        factors.append(factors[-1] + _least_tilts(answer, now, low, high))
+    # Each run near the targets has its own noise, and says where they are met.
+    near = [
+        x + _least_tilts(answer, now, low, high)
+        for x, now in zip(factors, values[1:], strict=False)
+        if (np.maximum(low - now, now - high) < NEAR).all()
+    ]
+    met = np.mean(near, axis=0) if near else factors[-1]
+    return _tilted(change, tilts, met).apply(model), n_generated
+
+
+def _least_tilts(answer: F64, now: F64, low: F64, high: F64) -> F64:
+    """Return the smallest factors of the tilts that bring the targets within their bounds."""
+    missing = np.clip(now, *within_a_step(now, low, high)) - now
+    return np.asarray(np.linalg.lstsq(answer, missing, rcond=LEAST_ANSWER)[0], np.float64)
+
+
+def _tilted(change: LogitChange, tilts: Sequence[LogitChange], factors: F64) -> LogitChange:
+    for tilt, factor in zip(tilts, factors, strict=True):
+        change = change + tilt * float(factor)
+    return change
 
 
 def _answers(

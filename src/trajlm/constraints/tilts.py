@@ -1,11 +1,10 @@
-"""Small changes of a model whose answers are known but for their strength.
+"""Small changes of a model whose answers are about known.
 
 They put right what Newton's steps leave. A function f of states is raised by
 exp(a (f(j) - f(i)) / 2) on each step i -> j: in a Markov chain without a direction of time
 populations become p exp(a f), so that means answer with covariances. Committed transitions between
 two groups are raised by exp(b) on each step from one to the other, there and back, which leaves
-populations alone. Where memory answers as well, all of it is stronger or weaker alike. Both are
-changes of the skip B.
+populations alone. Memory answers as well. Both are changes of the skip B.
 """
 
 from __future__ import annotations

@@ -93,7 +93,6 @@ _ALL = (
         "second. Groups are the 12 published macrostates.",
         source=f"GitHub moldyn/HP35 (BSD-3); Nagel, Sartore, Stock, JCTC (2023){_DESRES}.",
         load=hp35_contacts,
-        columns=("auto", "state"),
         max_hidden=None,
         left_out="547 states ask for more hidden states than are fitted in hours",
     ),

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 LSTM_NAMES = {"auto": "LSTM", "state": "LSTM, one softmax"}
 # Frames that each training generates at least, and trajectories as long as the data.
-GENERATED, LEAST_RUNS = 4_000_000, 4
+GENERATED, LEAST_RUNS = 20_000_000, 4
 
 
 @dataclass(frozen=True)
