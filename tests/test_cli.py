@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -280,19 +279,18 @@ def interrupt_training(here, when):
         line = process.stderr.readline()
         assert line, seen
         seen += line
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
-    return process.wait(), rest, time.monotonic() - began
+    return process.wait(), rest
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_saves_and_says_how_to_go_on(here, capsys):
-    status, message, seconds = interrupt_training(here, "epoch 3/")
+    status, message = interrupt_training(here, "epoch 3/")
     assert status == 130
     assert "--resume" in message
     assert "Traceback" not in message
-    assert seconds < 5
+    assert "epoch 2000/" not in message
     assert (here / "m" / "checkpoint.safetensors").exists()
     assert "unfinished" in refused(capsys, "train", "states.npy", "--out", "m", *QUICK)
     wrong = ["--epochs", 7, *QUICK]
