@@ -172,6 +172,7 @@ def _of_language_model(
         )
     chosen, n_checked = choose_frames(model, asked, seed, n_threads)
     n = n_frames or chosen
+    n_checked = max(n, n_checked)
     before = measure_run(model, model, shown, n_checked, seed, n_threads)
     n_asked = len(asked)
     check_seen(asked, before.values[:n_asked].tolist(), f"in {before.n_frames:,} generated frames")

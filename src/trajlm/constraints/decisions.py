@@ -36,7 +36,7 @@ WARM_UP = 200
 # at which nothing is known, so that what is rare is taken for what is common.
 RIDGE, UNKNOWN = 1e-5, 20.0
 # Frames at most from which values are found, to which rows are fitted, of which covariances are.
-JUDGED, FITTED, COMPARED = 1 << 20, 1 << 19, 1 << 17
+JUDGED, FITTED, COMPARED = 1 << 22, 1 << 22, 1 << 19
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,8 @@ def constrain_language_model(
         for x, now in zip(factors, values[1:], strict=False)
         if (np.maximum(low - now, now - high) < NEAR).all()
     ]
-    met = np.mean(near, axis=0) if near else factors[-1]
+    # What was met at once is left as it is.
+    met = np.mean(near, axis=0) if near and len(factors) > 1 else factors[-1]
     return _tilted(change, tilts, met).apply(model), n_generated
 
 
