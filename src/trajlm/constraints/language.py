@@ -185,7 +185,7 @@ def constrain_language_model(
     answer = np.zeros((len(low), len(tilts)))
     factors, values = [np.zeros(len(tilts))], [np.zeros(len(low))]
     for k in range(MOST_CORRECTIONS):
-        tilted = _tilted(change, tilts, factors[-1])
+        tilted = _with(change, tilts, factors[-1])
         found = measure_run(
             tilted.apply(model), model, quantities, n_checked, seed + MOST_STEPS + k, n_threads
         )
@@ -213,7 +213,7 @@ def constrain_language_model(
     ]
     # What was met at once is left as it is.
     met = np.mean(near, axis=0) if near and len(factors) > 1 else factors[-1]
-    return _tilted(change, tilts, met).apply(model), n_generated
+    return _with(change, tilts, met).apply(model), n_generated
 
 
 def _least_tilts(answer: F64, now: F64, low: F64, high: F64) -> F64:
@@ -222,9 +222,10 @@ def _least_tilts(answer: F64, now: F64, low: F64, high: F64) -> F64:
     return np.asarray(np.linalg.lstsq(answer, missing, rcond=LEAST_ANSWER)[0], np.float64)
 
 
-def _tilted(change: LogitChange, tilts: Sequence[LogitChange], factors: F64) -> LogitChange:
-    for tilt, factor in zip(tilts, factors, strict=True):
-        change = change + tilt * float(factor)
+def _with(change: LogitChange, others: Sequence[LogitChange], factors: F64) -> LogitChange:
+    """Return a change with multiples of others added."""
+    for other, factor in zip(others, factors, strict=True):
+        change = change + other * float(factor)
     return change
 
 
@@ -270,9 +271,7 @@ def _approach(
             report(Step(k + 1, targets, values, found.kl_rate))
         bounds = within_a_step(now, low, high)
         mu = find_multipliers(fisher[:-1, :-1], now + fisher[:-1, -1], *bounds)
-        change = rest
-        for factor, own in zip(mu, wanted, strict=True):
-            change = change + own * float(factor)
+        change = _with(rest, wanted, mu)
         if n_near or (np.maximum(low - now, now - high) < NEAR).all():
             n_near += 1
             summed = summed + change
