@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from trajlm.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,21 @@ def save_document(document: Document, folder: Path, results: object = None) -> N
     with atomic_paths(*(folder / name for name in files)) as written:
         for file, data in zip(written, files.values(), strict=True):
             file.write_bytes(data)
+
+
+def saved_results(out: Path, systems: Iterable[str], command: str) -> list[dict[str, Any]]:
+    """Return the ``results.json`` of the systems that were run in `out`, in their order.
+
+    Raises
+    ------
+    InputError
+        No system was run there; `command` is the one that runs them.
+    """
+    files = [out / name / "results.json" for name in systems]
+    found = [json.loads(path.read_text("utf-8")) for path in files if path.exists()]
+    if not found:
+        raise InputError(f"{out} holds no results: run trajlm {command} all --out {out}")
+    return found
 
 
 def _markdown_table(table: Table) -> str:

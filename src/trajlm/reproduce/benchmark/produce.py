@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from trajlm.errors import InputError
 from trajlm.reproduce.benchmark.page import summary_page, system_page
 from trajlm.reproduce.benchmark.recipe import SYSTEMS, System
 from trajlm.reproduce.benchmark.results import collect
 from trajlm.reproduce.benchmark.run import Options, Say, run_system
-from trajlm.reproduce.document import Document, save_document
+from trajlm.reproduce.document import Document, save_document, saved_results
 from trajlm.util.atomic import json_bytes
 
 
@@ -43,10 +42,7 @@ def produce_summary(out: Path) -> Document:
     InputError
         No system was run there.
     """
-    files = [out / name / "results.json" for name in SYSTEMS]
-    found = [json.loads(path.read_text("utf-8")) for path in files if path.exists()]
-    if not found:
-        raise InputError(f"{out} holds no results: run trajlm benchmark all --out {out}")
+    found = saved_results(out, SYSTEMS, "benchmark")
     document = summary_page(found)
     save_document(document, out)
     return document

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from trajlm.errors import InputError
 from trajlm.io.datasets import fetch_dataset
-from trajlm.reproduce.document import Document, save_document
+from trajlm.reproduce.document import Document, save_document, saved_results
 from trajlm.reproduce.paper.authors import authors_page, label_statistics, read_authors_labels
 from trajlm.reproduce.paper.page import make_page, summary_page
 from trajlm.reproduce.paper.recipe import SYSTEMS, Recipe, RecordData
@@ -72,10 +70,7 @@ def produce_summary(out: Path) -> Document:
     InputError
         No system was run there.
     """
-    files = [out / name / "results.json" for name in SYSTEMS]
-    found = [json.loads(path.read_text("utf-8")) for path in files if path.exists()]
-    if not found:
-        raise InputError(f"{out} holds no results: run trajlm paper all --out {out}")
+    found = saved_results(out, SYSTEMS, "paper")
     document = summary_page([row for values in found for row in summary_rows(values)])
     save_document(document, out)
     return document
